@@ -1,0 +1,147 @@
+"""What every test stands on: a home of its own, no network, a browser that may not go missing."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import socket
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+# Before torch is imported anywhere: one thread, so that two tests at once do not fight for cores
+# and sums come out in one order. Children inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NO_CHROMIUM = (
+    "no Chromium found; install Debian's `chromium`, or name one in WORKBENCH_CHROMIUM=/path/to/it"
+)
+
+
+def in_ci() -> bool:
+    """Whether CI says it is one; there a browser test may not be skipped."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def find_chromium() -> str | None:
+    """Path of a Chromium: WORKBENCH_CHROMIUM if set, else the first one on the PATH."""
+    names = (named,) if (named := os.environ.get("WORKBENCH_CHROMIUM")) else CHROMIUM_NAMES
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if find_chromium() is None:
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason=NO_CHROMIUM))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Under CI a browser test that skips, for whatever reason, fails with that reason."""
+    report = yield
+    if report.skipped and in_ci() and item.get_closest_marker("browser"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"A browser test may not be skipped under CI. {reason}"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Runs, caches and hub files go to a folder of this session, never to the user's."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_HOME", str(home / "workbench"))
+        patch.setenv("HF_HOME", str(home / "hub"))
+        patch.setenv("JUPYTER_CONFIG_DIR", str(home / "jupyter"))
+        patch.setenv("IPYTHONDIR", str(home / "ipython"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Iterator[None]:
+    """Refuse every connection of this process that would leave the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+        yield
+
+
+def _guarded(real: Any) -> Any:
+    def connect(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(address[0]):
+            raise ConnectionRefusedError(f"tests use no network; something asked for {address}")
+        return real(self, address)
+
+    return connect
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Path of the Chromium that browser tests drive."""
+    path = find_chromium()
+    if path is None:
+        pytest.skip(NO_CHROMIUM)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """A running Chromium. One a module: Playwright's event loop would trip the notebooks' own."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=chromium_path, args=list(CHROMIUM_FLAGS)
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A fresh page of 1440 x 900; the test fails if it logs an error or asks another machine."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(30_000)
+    fresh = context.new_page()
+    errors: list[str] = []
+    outside: list[str] = []
+    fresh.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    fresh.on("pageerror", lambda error: errors.append(str(error)))
+    fresh.on("request", lambda sent: None if _stays_here(sent.url) else outside.append(sent.url))
+    yield fresh
+    context.close()
+    assert not errors, f"the browser console shows errors: {errors[:5]}"
+    assert not outside, f"the page asked other machines: {outside[:5]}"
+
+
+def _stays_here(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("data", "blob", "about") or is_loopback(parts.hostname or "")

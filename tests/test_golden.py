@@ -1,0 +1,565 @@
+"""Golden vectors: numbers of official code and definitional formulas, and what ours gives.
+
+Every case of every ``manifest-*.json`` in or below the folder named by WORKBENCH_GOLDEN (default:
+``tests/golden``) runs through ``OURS``: manifest function name -> our callable. A case that we do
+not claim stands in ``NOT_OURS`` with the reason; a case in neither fails.
+Two manifest formats: a list of metric entries, and ``workbench-golden-v1`` with named cases, both
+precisions and gradients.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from workbench.functional import (
+    attribution,
+    calibration,
+    cka,
+    cka_streaming,
+    knowledge,
+    loyalty,
+    regression,
+    similarity,
+    trilateral,
+)
+
+HERE = Path(__file__).parent / "golden"
+ROOT = Path(os.environ.get("WORKBENCH_GOLDEN") or HERE)
+TOLERANCE = {"f64": (1e-9, 1e-12), "f32": (2e-4, 1e-5)}
+LOOSE_F32 = {"rkd", "crd"}
+ATOL = 1e-12
+"""Absolute slack of metric entries: their rtol says nothing about an expected 0."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of one manifest entry."""
+
+    part: str
+    folder: Path
+    entry: dict[str, Any]
+    name: str
+
+    @property
+    def function(self) -> str:
+        return str(self.entry["function_name"])
+
+    @property
+    def origin(self) -> str:
+        return str(self.entry.get("source") or self.entry.get("repo"))
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return self.part, self.function, self.origin, self.name
+
+    def __str__(self) -> str:
+        return f"{self.part}-{self.function}-{self.name}"
+
+
+def cases(root: Path) -> Iterator[Case]:
+    for manifest in sorted(root.rglob("manifest-*.json")):
+        part = manifest.stem.removeprefix("manifest-")
+        for entry in json.loads(manifest.read_text())["entries"]:
+            names = entry.get("cases") or [str(entry["kwargs"].get("fn", "*"))]
+            for name in names:
+                yield Case(part, manifest.parent, entry, name)
+
+
+CASES = list(cases(ROOT)) if ROOT.is_dir() else []
+
+
+# Metrics: callable(inputs, kwargs) -> number or tensor.
+def _features(given: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    x, y = given["x"], given["y"]
+    return (x.flatten(0, -2), y.flatten(0, -2)) if x.dim() == 3 else (x, y)
+
+
+def _cka(given: dict[str, Tensor], *, unbiased: bool) -> Tensor:
+    return cka.linear_cka(*_features(given), unbiased=unbiased)
+
+
+def _cka_of(reduce: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    return lambda g, _: cka.linear_cka(reduce(g["x"]), reduce(g["y"]), unbiased=False)
+
+
+def _hsic(given: dict[str, Tensor], function: Callable[..., Tensor]) -> Tensor:
+    return function(*(cka.linear_gram(v) for v in _features(given)))
+
+
+def _minibatch(given: dict[str, Tensor], _: Any) -> Tensor:
+    stream = cka_streaming.MinibatchCKA(1, 1)
+    for x, y in zip(given["x"], given["y"], strict=True):
+        stream.update([x], [y])
+    return stream.compute()
+
+
+def _matrix(given: dict[str, list[Tensor]], *, unbiased: bool) -> Tensor:
+    grams = [cka.normalised_grams(given[side], unbiased=unbiased) for side in "xy"]
+    return cka.cka_map(*grams)
+
+
+def _table(given: dict[str, Tensor], closed: calibration.Closed, bins: int) -> Any:
+    table = calibration.ReliabilityTable(bins, closed=closed)
+    table.update(*calibration.confidence_and_correct(given["probs"], given["labels"]))
+    return table
+
+
+def _bins(kwargs: dict[str, Any]) -> int:
+    return int(next(kwargs[k] for k in ("n_bins", "num_bins", "bins") if k in kwargs))
+
+
+def _reliability(given: dict[str, Tensor], kwargs: dict[str, Any]) -> Tensor:
+    rows = _table(given, "right", _bins(kwargs)).compute()
+    return torch.stack([rows.count.double(), rows.mean_confidence, rows.accuracy])
+
+
+def _ece(closed: calibration.Closed) -> Callable[..., float]:
+    def error(given: dict[str, Tensor], kwargs: dict[str, Any]) -> float:
+        table = _table(given, closed, _bins(kwargs))
+        norm = kwargs.get("norm", "l1")
+        return {"l1": table.ece, "l2": table.rms, "max": table.maximum}[norm]()
+
+    return error
+
+
+def _binary(given: dict[str, Tensor], kwargs: dict[str, Any], **options: Any) -> float:
+    probs = given["probs"] if given["probs"].dim() == 1 else given["probs"][:, 1]
+    return calibration.binary_calibration_error(
+        probs, given["labels"], num_bins=_bins(kwargs), **options
+    )
+
+
+def _top(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda g, k: function(g["probs"], g["labels"], num_bins=_bins(k))
+
+
+def _scaled_nll(given: dict[str, Tensor], _: Any) -> float:
+    temperature = calibration.fit_temperature(given["logits"], given["labels"])
+    return calibration.nll(given["logits"] / temperature, given["labels"])
+
+
+def _pair(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    return lambda g, _: function(g["student"], g["teacher"], **options)
+
+
+def _mean(function: Callable[..., Tensor], **options: Any) -> Callable[..., Any]:
+    return lambda g, _: function(g["student"], g["teacher"], **options).mean()
+
+
+def _correctness(given: dict[str, Tensor]) -> Tensor:
+    return knowledge.correctness_table(given["student"], given["teacher"], given["labels"])
+
+
+def _flips(field: str) -> Callable[..., float]:
+    def read(given: dict[str, Tensor], _: Any) -> float:
+        right = (given[f"pred_{who}"] == given["labels"] for who in ("before", "after", "teacher"))
+        return float(getattr(knowledge.knowledge_flips(*right), field))
+
+    return read
+
+
+def _copied(given: dict[str, Tensor], _: Any) -> float:
+    student, teacher = (
+        torch.nn.functional.one_hot(given[f"pred_{who}"], 10) for who in ("after", "teacher")
+    )
+    copied, wrong = knowledge.copied_errors(student, teacher, given["labels"])
+    return copied / wrong
+
+
+def _regression(field: str) -> Callable[..., float]:
+    return lambda g, _: regression.regression_fidelity(g["student"], g["teacher"])[field]
+
+
+def _triangle(*fields: str, metric: trilateral.Metric = "l2") -> Callable[..., Tensor]:
+    def read(given: dict[str, Tensor], _: Any) -> Tensor:
+        tri = trilateral.embed(given["student"], given["teacher"], given["labels"], metric=metric)
+        columns = [getattr(tri, field) for field in fields]
+        return torch.stack(columns, -1) if len(columns) > 1 else columns[0]
+
+    return read
+
+
+def _angles(given: dict[str, Tensor], _: Any) -> Tensor:
+    """At S, T and G, radians: the one at G is ours, the others follow from the drawn points."""
+    tri = trilateral.embed(given["student"], given["teacher"], given["labels"])
+    at_t = torch.atan2(tri.y, tri.teacher_radius - tri.x)
+    at_g = torch.deg2rad(tri.angle)
+    return torch.stack([math.pi - at_t - at_g, at_t, at_g], -1)
+
+
+def _sides_to_class_mean(given: dict[str, Tensor], _: Any) -> Tensor:
+    labels = given["labels"]
+    means = trilateral.class_mean_probs(given["teacher"], labels, given["teacher"].shape[1])
+    tri = trilateral.embed(given["student"], means[labels], labels)
+    return torch.stack([tri.radius, tri.distance, tri.teacher_radius], -1)
+
+
+def _fusion(given: dict[str, Any], _: Any) -> Tensor:
+    layers = [(given["fc"][f"{n}.weight"], given["fc"][f"{n}.bias"]) for n in ("fc1", "fc2", "fc3")]
+    return trilateral.tgeokd_fusion_ratio(given["state"].float(), layers)
+
+
+def _network(weights: dict[str, Tensor]) -> torch.nn.Sequential:
+    width = len(weights["0.bias"])
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(2, width, 3, padding=1), torch.nn.Softplus(),
+        torch.nn.Conv2d(width, 5, 3, padding=1), torch.nn.Softplus(),
+        torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(20, 4),
+    ).double()  # fmt: skip
+    net.load_state_dict(weights)
+    return net
+
+
+def _maps(method: attribution.Method, **options: Any) -> Callable[..., Tensor]:
+    return lambda g, _: attribution.attribute(
+        _network(g["weights"]), g["image"], g["target"], method=method, **options
+    )
+
+
+def _grad_cam(given: dict[str, Any], kwargs: dict[str, Any]) -> Tensor:
+    net = _network(given["weights"])
+    return attribution.grad_cam(net, net[int(kwargs["layer"])], given["image"], given["target"])
+
+
+def _compare(function: Callable[..., Tensor], **options: Any) -> Callable[..., Tensor]:
+    return lambda g, _: function(g["b"], g["a"], **options)
+
+
+def _knn(given: dict[str, Tensor], kwargs: dict[str, Any]) -> float:
+    return similarity.mutual_knn(given["x"], given["y"], k=kwargs["topk"])
+
+
+OURS: dict[str, Callable[..., Any]] = {
+    "cka_linear_biased": lambda g, _: _cka(g, unbiased=False),
+    "cka_linear_unbiased": lambda g, _: _cka(g, unbiased=True),
+    "cka_linear_biased(flatten)": _cka_of(cka.flattened),
+    "cka_linear_biased(avgpool)": _cka_of(cka.pooled),
+    "cka_linear_biased(nhw,c)": _cka_of(cka.pixels_as_samples),
+    "cka_rbf_biased": lambda g, k: cka.rbf_cka(
+        g["x"], g["y"], unbiased=False, scale=k["threshold"], bandwidth="full"
+    ),
+    "cka_rbf_unbiased": lambda g, k: cka.rbf_cka(
+        g["x"], g["y"], scale=k["threshold"], bandwidth="full"
+    ),
+    "cka_rbf_biased_offdiag_median": lambda g, _: cka.rbf_cka(g["x"], g["y"], unbiased=False),
+    "hsic0": lambda g, _: _hsic(g, cka.hsic_biased),
+    "hsic1": lambda g, _: _hsic(g, cka.hsic_unbiased),
+    "cka_minibatch": _minibatch,
+    "cka_matrix_biased": lambda g, _: _matrix(g, unbiased=False),
+    "cka_matrix_unbiased": lambda g, _: _matrix(g, unbiased=True),
+    "procrustes_ding": lambda g, _: similarity.procrustes_distance(g["x"], g["y"]),
+    "procrustes_sq": lambda g, _: similarity.procrustes_distance(g["x"], g["y"]) ** 2,
+    "procrustes_angular": lambda g, _: similarity.procrustes_angle(g["x"], g["y"]),
+    "rsa_correlation_spearman": lambda g, _: similarity.rsa(g["x"], g["y"]),
+    "rsa_euclidean_spearman": lambda g, _: similarity.rsa(g["x"], g["y"], inner="euclidean"),
+    "knn_jaccard": lambda g, k: similarity.knn_jaccard(g["x"], g["y"], k=k["k"]),
+    "mutual_knn_cosine": _knn,
+    "cknna": lambda g, k: similarity.cknna(g["x"], g["y"], k=k["topk"]),
+    "cca_rho": lambda g, _: similarity.cca(g["x"], g["y"]),
+    "cca_mean": lambda g, _: similarity.cca(g["x"], g["y"]).mean(),
+    "cca_mean_svcca": lambda g, _: similarity.cca(g["x"], g["y"]).mean(),
+    "cca_mean_sq": lambda g, _: similarity.cca(g["x"], g["y"]).square().mean(),
+    "pwcca_dist_sim_metric": lambda g, _: 1 - similarity.pwcca(g["x"], g["y"]),
+    "reliability_table_right": _reliability,
+    "ece_right": _ece("right"),
+    "ece_left": _ece("left"),
+    "mce_left": lambda g, k: _table(g, "left", _bins(k)).maximum(),
+    "ece_equal_mass_midpoint_edges": _top(calibration.adaptive_calibration_error),
+    "kumar_l2_debiased": _top(calibration.debiased_l2_calibration_error),
+    "classwise_ece_right": _top(calibration.classwise_ece),
+    "classwise_ece_pycalib": _top(calibration.classwise_ece),
+    "classwise_ece_right_per_class": _top(calibration.classwise_ece_per_class),
+    "brier_multiclass_sum": lambda g, _: calibration.brier_score(g["probs"], g["labels"]),
+    "brier_multiclass_half": lambda g, _: calibration.brier_score(g["probs"], g["labels"]) / 2,
+    "brier_multiclass_mean": lambda g, _: (
+        calibration.brier_score(g["probs"], g["labels"]) / g["probs"].shape[1]
+    ),
+    "nll": lambda g, _: calibration.nll(g["probs"].log(), g["labels"]),
+    "mean_entropy": lambda g, _: calibration.mean_entropy(g["probs"]),
+    "binary_ece_pos": lambda g, k: _binary(g, k, closed="left"),
+    "binary_ece_pos_left": lambda g, k: _binary(g, k, closed="left"),
+    "binary_ece_pos_right": _binary,
+    "binary_ece_conf_right": lambda g, k: _binary(g, k, form="confidence"),
+    "temperature_fit": lambda g, _: calibration.fit_temperature(g["logits"], g["labels"]),
+    "temperature_sklearn": lambda g, _: calibration.fit_temperature(g["logits"], g["labels"]),
+    "temperature_nll_before": lambda g, _: calibration.nll(g["logits"], g["labels"]),
+    "temperature_nll_after": _scaled_nll,
+    "label_loyalty": _pair(loyalty.label_loyalty),
+    "js_distance_nat": _pair(loyalty.sqrt_js, log_base=math.e),
+    "js_distance_base2": _pair(loyalty.sqrt_js),
+    "js_divergence_base2": lambda g, _: loyalty.sqrt_js(g["student"], g["teacher"]).square().mean(),
+    "probability_loyalty_nat": _pair(loyalty.probability_loyalty, log_base=math.e),
+    "probability_loyalty_base2": _pair(loyalty.probability_loyalty),
+    "kl_teacher_student": _mean(loyalty.forward_kl),
+    "kl_student_teacher": _mean(loyalty.reverse_kl),
+    "total_variation": _mean(loyalty.total_variation),
+    "hellinger": _mean(loyalty.hellinger),
+    "flip_table": lambda g, _: _correctness(g).T,  # theirs has the teacher in rows
+    "error_consistency": lambda g, _: knowledge.error_consistency(_correctness(g)),
+    "mcnemar_exact": lambda g, _: knowledge.mcnemar_p(_correctness(g)),
+    "prediction_kappa": _pair(knowledge.prediction_kappa),
+    "topk_overlap": lambda g, k: loyalty.topk_overlap(g["student"], g["teacher"], k["k"]),
+    "complementary_knowledge": _flips("complementary"),
+    "negative_complementary": _flips("at_risk"),
+    "knowledge_gain": _flips("gain"),
+    "knowledge_loss": _flips("loss"),
+    "transfer_delta": _flips("delta"),
+    "transfer_rate": _flips("transfer_rate"),
+    "spontaneous_gain": _flips("spontaneous_gain"),
+    "copied_errors": _copied,
+    "regression_fidelity_pearson": _regression("pearson"),
+    "regression_fidelity_spearman": _regression("spearman"),
+    "regression_fidelity_ccc": _regression("ccc"),
+    "regression_fidelity_mae": _regression("mae"),
+    "regression_fidelity_r2": _regression("r2"),
+    "tgeokd_state_option3": lambda g, _: trilateral.tgeokd_state(
+        g["student"], g["teacher"], g["labels"]
+    ),
+    "tgeokd_controller": _fusion,
+    "triangle_sides": _triangle("radius", "distance", "teacher_radius"),
+    "triangle_sides_hellinger": _triangle(
+        "radius", "distance", "teacher_radius", metric="hellinger"
+    ),
+    "triangle_sides_sqrtjs": _triangle("radius", "distance", "teacher_radius", metric="sqrt_js"),
+    "triangle_sides_tbar": _sides_to_class_mean,
+    "triangle_embedding": _triangle("x", "y"),
+    "triangle_full": _triangle("radius", "distance", "teacher_radius", "x", "y"),
+    "triangle_angles": _angles,
+    "effective_alpha": _triangle("alpha"),
+    "attr_integrated_gradients": _maps("integrated_gradients"),
+    "attr_saliency": _maps("saliency"),
+    "attr_input_x_gradient": _maps("input_x_gradient"),
+    "attr_occlusion": _maps("occlusion", window=2),
+    "attr_gradcam": _grad_cam,
+    "attr_cosine": _compare(attribution.map_cosine),
+    "attr_pearson": _compare(attribution.map_pearson),
+    "attr_spearman": _compare(attribution.map_spearman),
+    "attr_spearman_abs": _compare(attribution.map_spearman, absolute=True),
+    "attr_topk_iou": lambda g, k: attribution.map_topk_iou(g["b"], g["a"], k=k["k"]),
+    "attr_ssim": lambda g, k: attribution.map_ssim(g["b"], g["a"], window=k["kernel_size"]),
+}
+
+TIES = {"x.dup_rows": 5e-4}  # ranks: the source breaks ties of repeated rows by rounding noise
+SLACK: dict[str, dict[str, float]] = {
+    "procrustes_ding": {"*": 1e-7},  # root of a difference of nearly equal numbers: eps -> sqrt eps
+    "mutual_knn_cosine": {"*": 1e-7},  # the source averages in float32
+    "tgeokd_state_option3": {"*": 1e-8},  # float32 in the source
+    "rsa_correlation_spearman": TIES,
+    "rsa_euclidean_spearman": TIES,
+}
+"""Function -> first input (or ``*``) -> tolerance, where the manifest's own asks for more digits
+than the stored number has."""
+
+ONLY_WITNESS = "records a known slip or another library's convention that we do not offer"
+NIXON = "renormalises by what a threshold leaves and adds an extra bin; ours is classwise_ece"
+PHANTOM = "float32 sums and a bin of its own for confidence 1 (torchmetrics issue 3510)"
+NOT_OURS: dict[tuple[str, str, str, str], str] = {
+    ("metrics", "cka_linear_unbiased_eps1e-6", "minyoungg/platonic-rep@dcd76ba", "*"): (
+        "adds 1e-6 to the denominator, which pulls small-scale features towards 0"
+    ),
+    ("metrics", "hsic1", "ckatorch 1.0.3", "hsic.hsic1"): (
+        "uncentred Gram of features with mean 1e4: cancellation, and no check of n < 4"
+    ),
+    (
+        "metrics", "cka_rbf_biased_offdiag_median", "samuelstanton/gnosis@7a40c5d",
+        "cka.CKA.kernel_CKA",
+    ): "median of non-zero distances, which differs from ours where rows repeat",
+    ("metrics", "cka_mean_of_batches", "ckatorch 1.0.3", "*"): ONLY_WITNESS,
+    ("metrics", "mutual_knn", "minyoungg/platonic-rep@dcd76ba", "AlignmentMetrics.mutual_knn"): (
+        "neighbours by raw inner product; ours normalises rows first, as their own script does"
+    ),
+    ("metrics", "pwcca_google", "google/svcca@1f3fbf1", "pwcca.compute_pwcca"): (
+        "weighs by directions made orthogonal a second time; ours is sim_metric's form"
+    ),
+    ("metrics", "torchmetrics_ce", "torchmetrics 1.9.0", "*"): PHANTOM,
+    ("metrics", "average_ce_left", "netcal 1.4.0", "ACE(bins).measure"): (
+        "differs from the mean over non-empty bins where confidences lie on bin edges"
+    ),
+    ("metrics", "ece_quantile_edges", "netcal 1.4.0", "*"): (
+        "numpy quantile edges, which raise on ties; ours is ece_equal_mass_midpoint_edges"
+    ),
+    ("metrics", "ece_equal_mass", "numpy 2.4.6 definitional", "*"): "splits tied confidences",
+    ("metrics", "ece_equal_mass", "torch_uncertainty 0.13.0", "*"): "splits tied confidences",
+    ("metrics", "kumar_marginal_l2", "uncertainty-calibration 0.1.4", "*"): (
+        "root of a mean of squares over classes; ours is classwise_ece, a mean of absolute gaps"
+    ),
+    ("metrics", "sce", "google-research/robustness_metrics@93ac2c2", "*"): NIXON,
+    ("metrics", "ace_nixon", "google-research/robustness_metrics@93ac2c2", "*"): NIXON,
+    ("metrics", "tace_nixon", "google-research/robustness_metrics@93ac2c2", "*"): NIXON,
+    ("metrics", "ece_gce", "google-research/robustness_metrics@93ac2c2", "*"): NIXON,
+    ("metrics", "rmsce_gce", "google-research/robustness_metrics@93ac2c2", "*"): NIXON,
+    ("metrics", "pycalib_conf_ece", "pycalib 0.1.0.dev6", "*"): (
+        "rounded edges leave gaps that lose samples"
+    ),
+    ("metrics", "smece", "relplot 1.0.3", "*"): "smooth calibration error is not offered",
+    ("metrics", "nll", "scikit-learn 1.9.1", "log_loss"): (
+        "clips probabilities of 0; ours is infinite there, and reads logits otherwise"
+    ),
+    ("metrics", "calibration_curve_uniform", "scikit-learn 1.9.1", "*"): (
+        "a curve without its empty bins; ours is the whole table"
+    ),
+    ("metrics", "calibration_curve_quantile", "scikit-learn 1.9.1", "*"): "numpy quantile edges",
+    ("metrics", "temperature_gpleiss", "gpleiss/temperature_scaling@ce1154e", "*"): (
+        "stops before the optimum"
+    ),
+    ("metrics", "probability_loyalty_double_sqrt", "scipy 1.17.1", "*"): ONLY_WITNESS,
+    ("metrics", "js_distance_base2", "scipy 1.17.1", "*"): "NaN for half of nearly equal rows",
+}  # fmt: skip
+
+
+def reason_against(case: Case) -> tuple[tuple[str, str, str, str], str] | None:
+    """The row of NOT_OURS that covers a case, and its reason; a canonical case has none."""
+    if case.entry.get("canonical"):
+        return None
+    part, function, origin, name = case.key
+    for key in ((part, function, origin, name), (part, function, origin, "*")):
+        if key in NOT_OURS:
+            return key, NOT_OURS[key]
+    return None
+
+
+@pytest.fixture(scope="module")
+def tensors() -> Callable[[Path], dict[str, Tensor]]:
+    kept: dict[Path, dict[str, Tensor]] = {}
+    return lambda path: kept.setdefault(path, load_file(path)) if path not in kept else kept[path]
+
+
+def test_the_folder_holds_vectors():
+    assert ROOT.is_dir(), f"no folder of golden vectors at WORKBENCH_GOLDEN={ROOT}"
+    assert CASES, f"no manifest-*.json with entries in or below {ROOT}"
+
+
+@pytest.mark.skipif(ROOT != HERE, reason="rows are for the default folder")
+def test_every_row_of_not_ours_is_used():
+    used = {row[0] for case in CASES if (row := reason_against(case))}
+    assert used == set(NOT_OURS)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_case(case: Case, tensors: Callable[[Path], dict[str, Tensor]]):
+    if row := reason_against(case):
+        pytest.skip(row[1])
+    ours = OURS.get(case.function)
+    assert ours, f"{case.key} is neither in OURS nor in NOT_OURS"
+    if case.part == "metrics" or "cases" not in case.entry:
+        check_metric(case, ours, tensors)
+    else:
+        check_loss(case, ours, tensors)
+
+
+def gather(stored: dict[str, Tensor], key: str, **also: Any) -> Any:
+    """One tensor; ``a.x0..2`` is a list, ``prefix.*`` a mapping."""
+    if ".." in key:
+        stem, last = key.split("..")
+        first = int(stem[-1])
+        return [stored[f"{stem[:-1]}{i}"] for i in range(first, int(last) + 1)]
+    if key.endswith(".*"):
+        prefix = key[:-1]
+        return {
+            name.removeprefix(prefix): t for name, t in stored.items() if name.startswith(prefix)
+        }
+    return stored[key]
+
+
+def check_metric(case: Case, ours: Callable[..., Any], tensors: Callable[[Path], dict]) -> None:
+    entry = case.entry
+    stored = tensors(case.folder / entry["file"])
+    given = {name: gather(stored, key) for name, key in entry["inputs"].items()}
+    if case.function == "tgeokd_controller":
+        given["fc"] = gather(stored, "controller.*")
+    note, expected = entry.get("notes", ""), entry["expected"]
+    if "error" in expected and "raise ValueError" not in note:
+        pytest.skip(f"the source itself fails, there is no number: {expected['error']}")
+    if "raise ValueError" in note:
+        with pytest.raises(ValueError, match="at least 4 examples"):
+            ours(given, entry["kwargs"])
+        return
+    slack = SLACK.get(case.function, {}).get(entry["inputs"].get("x", "*"), 0.0)
+    slack = max(slack, SLACK.get(case.function, {}).get("*", 0.0))
+    actual = ours(given, entry["kwargs"])
+    actual = torch.tensor(actual, dtype=torch.float64) if isinstance(actual, float) else actual
+    if "Recommended: NaN" in note and case.function.startswith("cka"):
+        assert torch.isnan(actual).all(), f"undefined, expected NaN, got {actual}"
+        return
+    if "tensor" in expected:
+        wanted = stored[expected["tensor"]]
+    else:
+        wanted = torch.tensor(float(expected["scalar"]), dtype=torch.float64)
+    torch.testing.assert_close(
+        actual.reshape(wanted.shape).double(),
+        wanted.double(),
+        rtol=max(entry["rtol"], slack),
+        atol=max(ATOL, slack),
+        equal_nan=True,
+    )
+
+
+def check_loss(case: Case, ours: Callable[..., Any], tensors: Callable[[Path], dict]) -> None:
+    stored = tensors(case.folder / case.entry["golden_file"])
+    described = case.entry["cases"][case.name]
+    kwargs = {**case.entry["kwargs"], **described.get("kwargs", {})}
+    for precision in ("f64", "f32"):
+        if not any(precision in keys or "int" in keys for keys in described["expected"].values()):
+            continue
+        dtype = torch.float64 if precision == "f64" else torch.float32
+        given = {
+            name: stored[key].to(dtype) if stored[key].is_floating_point() else stored[key]
+            for name, key in described["inputs"].items()
+        }
+        for name in described["grads"]:
+            given[name].requires_grad_()
+        actual = ours(given, kwargs)
+        if not isinstance(actual, dict):
+            actual = {"loss": actual}
+        rtol, atol = TOLERANCE[precision]
+        if precision == "f32" and case.entry["method"] in LOOSE_F32:
+            rtol, atol = 1e-3, 1e-3
+        # where the official float32 number is wrong, the float64 one is the truth
+        reference = "f64" if described.get("f32_unreliable") else precision
+        for name, keys in described["expected"].items():
+            key = keys.get("int") or keys.get(reference) or keys.get(precision)
+            if key is None:
+                continue
+            assert name in actual, f"{case}: no output {name!r}"
+            same(
+                actual[name], stored[key], rtol, atol, described.get("nonfinite"), f"{case} {name}"
+            )
+        if described["grads"]:
+            names = list(described["grads"])
+            found = torch.autograd.grad(
+                actual["loss"], [given[n] for n in names], allow_unused=True
+            )
+            for name, gradient in zip(names, found, strict=True):
+                keys = described["grads"][name]
+                gradient = torch.zeros_like(given[name]) if gradient is None else gradient
+                loose = described.get("nonfinite_grad") or described.get("nonfinite")
+                wanted = stored[keys.get(reference) or keys[precision]]
+                same(gradient, wanted, rtol, atol, loose, f"{case} gradient of {name}")
+
+
+def same(actual: Any, wanted: Tensor, rtol: float, atol: float, nonfinite: Any, what: str) -> None:
+    """Equal within tolerance; where the official code gives NaN or inf, ours must be finite."""
+    value = torch.as_tensor(actual).detach()
+    value = value.reshape(wanted.shape)
+    if not wanted.is_floating_point():
+        assert torch.equal(value.to(wanted.dtype), wanted), what
+        return
+    wanted = wanted.to(value.dtype)
+    if nonfinite:
+        assert torch.isfinite(value).all(), f"{what}: not finite"
+        known = torch.isfinite(wanted)
+        value, wanted = value[known], wanted[known]
+    torch.testing.assert_close(
+        value, wanted, rtol=rtol, atol=atol, equal_nan=True, msg=lambda text: f"{what}: {text}"
+    )

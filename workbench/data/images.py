@@ -1,0 +1,272 @@
+"""An image data set on its device: order, batches, variations, and who may see which label.
+
+Unusual here: there is no loader and no worker process. The data lies in memory on the device, a
+batch is one gather, and everything drawn (order, variation, which labels are visible) is a pure
+function of seed, epoch and sample id, so resuming needs an (epoch, offset) pair and nothing else.
+Shapes: N = rows, B = sample, C = channel, H, W = pixels, K = classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.data.augment import augment
+from workbench.models.batch import UNLABELLED, Batch
+from workbench.data.examples import CHUNK_ROWS, Examples, refuse_large
+from workbench.data.splits import IntArray, Splits, split
+from workbench.errors import BadData
+from workbench.lazy import LazyModule
+from workbench.randomness import permutation
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from workbench.data.spec import Augment, DataSpec
+else:
+    torch = LazyModule("torch")
+
+Ids = IntArray | Sequence[int]
+"""Sample ids; a tensor of ids is taken as well."""
+
+
+class ImageData:
+    """Checked examples, cut into parts, on one device.
+
+    Args:
+        examples: What was loaded.
+        splits: Its parts; see :func:`workbench.data.splits.split`.
+        augment: How training images are varied.
+        device: Where images and labels lie.
+
+    Attributes:
+        visible_ids: Rows whose label :meth:`fetch` shows: all training rows until
+            :meth:`with_labels` says otherwise.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        splits: Splits,
+        *,
+        augment: Augment = "none",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        refuse_large(
+            examples.name,
+            examples.images.shape,
+            itemsize=examples.images.itemsize,
+            fix="Set `limit`, or choose smaller images.",
+        )
+        self.examples = examples
+        self.splits = splits
+        self.augment: Augment = augment
+        self.device = torch.device(device)
+        self._images = torch.from_numpy(np.ascontiguousarray(examples.images)).to(self.device)
+        self._labels = torch.from_numpy(examples.labels).to(self.device)
+        self._show(splits.train)
+
+    @property
+    def name(self) -> str:
+        """What the data set is called on screen."""
+        return self.examples.name
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return int(self.examples.images.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return int(self.examples.images.shape[2])
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return int(self.examples.images.shape[3])
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class, length K."""
+        return self.examples.class_names
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.examples.class_names)
+
+    @property
+    def num_train(self) -> int:
+        """Rows of the training part, with and without visible label: the length of an epoch."""
+        return len(self.splits.train)
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the data set, 64 hex digits."""
+        return self.examples.content_hash
+
+    @cached_property
+    def split_hashes(self) -> dict[str, str]:
+        """What each part is, by name, 16 hex digits: its rows and their content."""
+        return self.splits.hashes(self.content_hash)
+
+    def split_ids(self, name: str) -> IntArray:
+        """Rows of ``train``, ``val``, ``test``, ``probe`` or ``meta``, sorted int64."""
+        return self.splits.ids(name).copy()
+
+    def visible(self, seed: int, labels_per_class: int | None) -> IntArray:
+        """Training rows that keep their label in a run with this seed.
+
+        Args:
+            seed: Seed of the run (not of the splits).
+            labels_per_class: How many of each class; None for all. A larger number keeps the
+                rows of a smaller one.
+
+        Returns:
+            Sorted row numbers, int64, shape (K * labels_per_class,).
+
+        Raises:
+            BadData: If a class has fewer training rows than that.
+        """
+        train = self.splits.train
+        if labels_per_class is None:
+            return train.copy()
+        labels = self.examples.labels[train]
+        counts = np.bincount(labels, minlength=self.num_classes)
+        if counts.min() < labels_per_class:
+            scarce = int(counts.argmin())
+            raise BadData(
+                f"`labels_per_class` is {labels_per_class}, but class "
+                f"{self.class_names[scarce]!r} of {self.name} has {counts[scarce]} training rows. "
+                f"At most {counts.min()} are possible."
+            )
+        shuffle = permutation(seed, "labels", 0, len(train))
+        grouped = shuffle[np.argsort(labels[shuffle], kind="stable")]
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        first = (starts[:, None] + np.arange(labels_per_class)).ravel()
+        return np.sort(train[grouped[first]])
+
+    def with_labels(self, seed: int, labels_per_class: int | None) -> ImageData:
+        """The same data, memory shared, for a run that sees the labels of :meth:`visible` only."""
+        other = copy(self)
+        other._show(self.visible(seed, labels_per_class))
+        return other
+
+    def plan(self, seed: int, epoch: int) -> IntArray:
+        """Training rows in the order of one epoch, int64, shape (num_train,); pure."""
+        return self.splits.train[permutation(seed, "order", epoch, self.num_train)]
+
+    def fetch(self, ids: Ids | Tensor) -> Batch:
+        """Examples as the student may see them: no label outside the visible training rows."""
+        return self._batch(ids, self._shown)
+
+    def fetch_full(self, ids: Ids | Tensor) -> Batch:
+        """Examples with all labels: for the teacher and for measuring, never for the student."""
+        return self._batch(ids, self._labels)
+
+    def transform(self, batch: Batch, seed: int, epoch: int) -> Batch:
+        """The batch with its images varied as ``augment`` says; ids and labels stay."""
+        if self.augment == "none":
+            return batch
+        images = augment(batch.inputs, batch.ids, how=self.augment, seed=seed, epoch=epoch)
+        return replace(batch, inputs=images)
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of each channel over the training rows, of values in [0, 1]."""
+        return self._moments[0]
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of each channel over the training rows; 1.0 where it is constant."""
+        return self._moments[1]
+
+    def row_keys(self, ids: Ids) -> npt.NDArray[np.uint64]:
+        """A hash of each row's pixels and label, uint64, shape (B,).
+
+        Tells whether two runs share a row, whatever its number: a teacher trained with another
+        ``limit`` or ``split_seed`` may have seen this run's test rows.
+        """
+        digests = [
+            blake2b(
+                self.examples.images[row].tobytes() + self.examples.labels[row].tobytes(),
+                digest_size=8,
+            ).digest()
+            for row in ids
+        ]
+        return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+
+    def to(self, device: torch.device | str) -> ImageData:
+        """The same data on another device; ``self`` if it lies there already."""
+        if torch.device(device) == self.device:
+            return self
+        other = ImageData(self.examples, self.splits, augment=self.augment, device=device)
+        other._show(self.visible_ids)
+        return other
+
+    def _show(self, visible: IntArray) -> None:
+        shown = np.full(len(self.examples), UNLABELLED, dtype=np.int64)
+        shown[visible] = self.examples.labels[visible]
+        self.visible_ids = visible
+        self._shown = torch.from_numpy(shown).to(self.device)
+
+    def _batch(self, ids: Ids | Tensor, labels: Tensor) -> Batch:
+        if isinstance(ids, torch.Tensor):
+            rows = ids.to(self.device, torch.int64)
+        else:
+            rows = torch.tensor(ids, dtype=torch.int64, device=self.device)
+        images = self._images.index_select(0, rows)
+        if images.dtype == torch.uint8:
+            images = images.to(torch.float32).div_(255)
+        return Batch(rows, images, labels.index_select(0, rows))
+
+    @cached_property
+    def _moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel over the training rows.
+
+        In numpy and float64, and with whole numbers where images are bytes: the result goes into
+        every model's input, so it must not depend on device or number of threads.
+        """
+        images, train = self.examples.images, self.splits.train
+        scale = 255 if images.dtype == np.uint8 else 1
+        total = np.zeros((2, self.channels))
+        for start in range(0, len(train), CHUNK_ROWS):
+            chunk = images[train[start : start + CHUNK_ROWS]]
+            wide = chunk.astype(np.uint32 if scale == 255 else np.float64)
+            total[0] += wide.sum(axis=(0, 2, 3), dtype=np.float64)
+            total[1] += np.square(wide, out=wide).sum(axis=(0, 2, 3), dtype=np.float64)
+        mean, square = total / (len(train) * self.height * self.width)
+        variance = np.maximum(square - mean**2, 0.0)
+        std = np.where(variance > 1e-12 * scale**2, np.sqrt(variance) / scale, 1.0)
+        return tuple((mean / scale).tolist()), tuple(std.tolist())
+
+
+def build_data(
+    spec: DataSpec, *, base: Path, seed: int, device: torch.device | str = "cpu"
+) -> ImageData:
+    """Load a data set and put it on a device, ready to train.
+
+    Args:
+        spec: Which data set, with which options.
+        base: Folder that relative paths in the spec start from.
+        seed: Seed of the run: decides which rows keep their labels.
+        device: A device that exists, for example ``cpu`` or ``cuda:0``.
+
+    Raises:
+        BadFile: If a file is missing, of another kind or damaged.
+        BadData: If the data cannot be used as the spec asks.
+    """
+    examples = spec.load(base).limited(spec.limit, seed=spec.split_seed)
+    parts = split(examples.labels, split_seed=spec.split_seed, test_rows=examples.test_rows)
+    data = ImageData(examples, parts, augment=spec.augment, device=device)
+    return data.with_labels(seed, spec.labels_per_class)

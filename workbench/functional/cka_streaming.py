@@ -1,0 +1,159 @@
+"""CKA over more examples than fit in memory, batch by batch.
+
+Unusual here: two ways, both mergeable float64 sums. :class:`MinibatchCKA` adds HSIC of each batch
+(all pairs of layers; the estimate of Nguyen et al., a ratio of sums and not a mean of ratios).
+:class:`StreamingCKA` gives exactly the full-set value of one pair from column sums and one d × d'
+product, without any n × n matrix.
+Shapes: B = batch, n = all examples, d = width, L = layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from workbench.functional.cka import MIN_UNBIASED, centred_gram
+from workbench.functional.guards import same_rows
+from workbench.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
+
+
+class MinibatchCKA:
+    """All-pairs unbiased CKA as a ratio of HSIC_1 summed over batches.
+
+    Args:
+        num_teacher: Teacher layers, Lt.
+        num_student: Student layers, Ls.
+
+    Reference:
+        Nguyen, Raghu, Kornblith 2021, arXiv:2010.15327, eq. 3.
+    """
+
+    def __init__(self, num_teacher: int, num_student: int) -> None:
+        self._cross = torch.zeros(num_teacher, num_student, dtype=torch.float64)
+        self._teacher = torch.zeros(num_teacher, dtype=torch.float64)
+        self._student = torch.zeros(num_student, dtype=torch.float64)
+
+    def update(
+        self, teacher_features: Sequence[Tensor], student_features: Sequence[Tensor]
+    ) -> None:
+        """Add one batch of at least 4 examples.
+
+        Args:
+            teacher_features: Lt layers, shape (B, d_l) each.
+            student_features: Ls layers of the same examples.
+
+        Raises:
+            ValueError: If the batch is too small: merge a short last batch into the one before.
+        """
+        teacher = self._stack(teacher_features, len(self._teacher), "teacher")
+        student = self._stack(student_features, len(self._student), "student")
+        num = teacher_features[0].shape[0]
+        scale = num * (num - 3)
+        self._cross += (teacher @ student.T).cpu() / scale
+        self._teacher += teacher.square().sum(1).cpu() / scale
+        self._student += student.square().sum(1).cpu() / scale
+
+    def merge(self, other: MinibatchCKA) -> MinibatchCKA:
+        """Add another accumulator's batches to this one; returns this one."""
+        self._cross += other._cross
+        self._teacher += other._teacher
+        self._student += other._student
+        return self
+
+    def compute(self) -> Tensor:
+        """CKA, float64, shape (Lt, Ls), in [-1, 1]; NaN for a layer without variance."""
+        return self._cross / (self._teacher[:, None] * self._student[None, :]).sqrt()
+
+    def _stack(self, features: Sequence[Tensor], expected: int, whose: str) -> Tensor:
+        if len(features) != expected:
+            raise ValueError(f"expected {expected} {whose} layers, got {len(features)}.")
+        for layer in features:
+            same_rows("MinibatchCKA", layer, features[0])
+        grams = [centred_gram(layer, unbiased=True).double().flatten() for layer in features]
+        return torch.stack(grams)
+
+
+class StreamingCKA:
+    """Exact CKA of one pair of layers over a whole data set; memory O(d² + d'² + d d').
+
+    Args:
+        width_x: Features of the first layer, d.
+        width_y: Features of the second layer, d'.
+    """
+
+    def __init__(self, width_x: int, width_y: int) -> None:
+        self._xy = _PairSums(width_x, width_y)
+        self._xx = _PairSums(width_x, width_x)
+        self._yy = _PairSums(width_y, width_y)
+        self._shift: tuple[Tensor, Tensor] | None = None
+
+    def update(self, x: Tensor, y: Tensor) -> None:
+        """Add a batch of any size, shape (B, d) and (B, d')."""
+        same_rows("StreamingCKA", x, y)
+        x64, y64 = x.detach().double(), y.detach().double()
+        if self._shift is None:  # near the mean, so that large means cost no digits
+            self._shift = x64.mean(0), y64.mean(0)
+        x64, y64 = x64 - self._shift[0], y64 - self._shift[1]
+        self._xy.add(x64, y64)
+        self._xx.add(x64, x64)
+        self._yy.add(y64, y64)
+
+    def compute(self, *, unbiased: bool = True) -> float:
+        """CKA of all examples so far; NaN for a layer without variance.
+
+        Raises:
+            ValueError: If there are fewer than 4 examples (2 for the biased form).
+        """
+        minimum = MIN_UNBIASED if unbiased else 2
+        if self._xy.num < minimum:
+            raise ValueError(f"CKA needs at least {minimum} examples, got {self._xy.num}.")
+        cross, own_x, own_y = (
+            sums.hsic(unbiased=unbiased) for sums in (self._xy, self._xx, self._yy)
+        )
+        return float(cross / (own_x * own_y).sqrt())
+
+
+class _PairSums:
+    """Sums from which both HSIC estimators of one pair follow."""
+
+    def __init__(self, width_x: int, width_y: int) -> None:
+        self.num = 0
+        self.product = torch.zeros(width_x, width_y, dtype=torch.float64)
+        self.sum_x, self.weighted_x = (torch.zeros(width_x, dtype=torch.float64) for _ in "ab")
+        self.sum_y, self.weighted_y = (torch.zeros(width_y, dtype=torch.float64) for _ in "ab")
+        self.norm_x, self.norm_y, self.norms = (torch.zeros((), dtype=torch.float64) for _ in "abc")
+
+    def add(self, x: Tensor, y: Tensor) -> None:
+        square_x, square_y = x.square().sum(1), y.square().sum(1)
+        self.num += len(x)
+        self.product = self.product.to(x.device) + x.T @ y
+        self.sum_x = self.sum_x.to(x.device) + x.sum(0)
+        self.sum_y = self.sum_y.to(x.device) + y.sum(0)
+        self.weighted_x = self.weighted_x.to(x.device) + square_y @ x
+        self.weighted_y = self.weighted_y.to(x.device) + square_x @ y
+        self.norm_x = self.norm_x.to(x.device) + square_x.sum()
+        self.norm_y = self.norm_y.to(x.device) + square_y.sum()
+        self.norms = self.norms.to(x.device) + (square_x * square_y).sum()
+
+    def hsic(self, *, unbiased: bool) -> Tensor:
+        n = self.num
+        if not unbiased:
+            centred = self.product - torch.outer(self.sum_x, self.sum_y) / n
+            return centred.square().sum() / (n - 1) ** 2
+        trace = self.product.square().sum() - self.norms
+        total_x = self.sum_x.square().sum() - self.norm_x
+        total_y = self.sum_y.square().sum() - self.norm_y
+        mixed = (
+            self.sum_x @ self.product @ self.sum_y
+            - self.sum_x @ self.weighted_x
+            - self.sum_y @ self.weighted_y
+            + self.norms
+        )
+        value = trace + total_x * total_y / ((n - 1) * (n - 2)) - 2 * mixed / (n - 2)
+        return value / (n * (n - 3))

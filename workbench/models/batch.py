@@ -1,0 +1,33 @@
+"""One batch of examples, as every term, target and probe sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+UNLABELLED = -1
+"""Label of a row whose truth the student may not see."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples of one step.
+
+    Attributes:
+        ids: Sample ids, int64, shape (B,): row numbers in the whole data set, stable across splits.
+        inputs: What the model is given before its own normalisation: images float32 in [0, 1],
+            shape (B, C, H, W).
+        labels: Class numbers, int64, shape (B,); :data:`UNLABELLED` where the truth is withheld.
+    """
+
+    ids: Tensor
+    inputs: Tensor
+    labels: Tensor
+
+    @property
+    def labelled(self) -> Tensor:
+        """True where the label may be used, bool, shape (B,)."""
+        return self.labels != UNLABELLED

@@ -1,0 +1,97 @@
+"""Open registries: the names a user can pick, ours, a third party's and the notebook's own.
+
+A registry knows the module whose import registers our own names and the entry-point group
+of third parties; both are loaded at the first look-up, so importing workbench stays free.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from workbench.errors import BadInput, UnknownName
+
+T = TypeVar("T")
+FAMILY_MARKS = ("/", ":")
+
+
+class Registry(Generic[T]):
+    """Names of one kind of thing.
+
+    Args:
+        kind: What the things are, in the singular, for messages ("data set").
+        builtin: Module whose import registers our own.
+        group: Entry-point group of third parties, for example ``workbench.data``.
+    """
+
+    def __init__(self, kind: str, *, builtin: str, group: str) -> None:
+        self.kind = kind
+        self._builtin = builtin
+        self._group = group
+        self._entries: dict[str, T] = {}
+        self._loaded = False
+
+    def register(self, name: str, *, replace: bool = False) -> Callable[[T], T]:
+        """Decorator that adds a thing under ``name``.
+
+        Raises:
+            BadInput: If the name is taken and ``replace`` is false. Running a notebook cell
+                again registers the same qualified name again, which is allowed.
+        """
+
+        def add(entry: T) -> T:
+            old = self._entries.get(name)
+            if old is not None and not replace and _origin(old) != _origin(entry):
+                raise BadInput(
+                    f"A {self.kind} named {name!r} exists already ({_origin(old)}). "
+                    "Choose another name, or pass replace=True."
+                )
+            self._entries[name] = entry
+            return entry
+
+        return add
+
+    def get(self, name: str) -> T:
+        """The thing called ``name``; UnknownName with the nearest name otherwise.
+
+        A name that ends in ``/`` or ``:`` stands for a family: ``timm/`` answers ``timm/resnet18``.
+        """
+        self._load()
+        if name in self._entries and name[-1:] not in FAMILY_MARKS:
+            return self._entries[name]
+        for mark in FAMILY_MARKS:
+            family, found, rest = name.partition(mark)
+            if found and rest and family + mark in self._entries:
+                return self._entries[family + mark]
+        raise UnknownName(self.kind, name, self._entries)
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        self._load()
+        return sorted(self._entries)
+
+    def items(self) -> Iterator[tuple[str, T]]:
+        """Pairs of name and thing, sorted by name."""
+        self._load()
+        return iter(sorted(self._entries.items()))
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            self.get(str(name))
+        except UnknownName:
+            return False
+        return True
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True
+        importlib.import_module(self._builtin)
+        for point in entry_points(group=self._group):
+            point.load()
+
+
+def _origin(entry: object) -> str:
+    return f"{getattr(entry, '__module__', '?')}.{getattr(entry, '__qualname__', repr(entry))}"

@@ -1,0 +1,170 @@
+"""The experiment as plain, validated data: what a YAML file, a form and a run's folder hold."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+
+from workbench.errors import BadInput
+from workbench.registries import DATA, MODELS, PROBES, TASKS, TERMS
+from workbench.specs.base import Kind, Pick, Spec
+from workbench.specs.files import dump_yaml
+from workbench.specs.problems import invalid
+from workbench.specs.stage import StageSpec, check_keys
+
+DEVICE = re.compile(r"^(auto|cpu|mps|cuda(:\d{1,3})?)$")
+
+
+class RecipeSpec(Spec):
+    """What makes an experiment file a recipe: the paper's idea and what to look at."""
+
+    paper: str = Field(description="Author, year, where.")
+    summary: str = Field(description="Two plain sentences.")
+    watch: str = Field(description="What to watch on screen.")
+    claim: str = Field(description="One measurable sentence.")
+    scales: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Name of a scale (smoke, paper) to path: value."
+    )
+
+
+class ExperimentSpec(Spec):
+    """One experiment: data, teacher, student, stages, probes, seed."""
+
+    name: str = Field(min_length=1, max_length=200, description="Any text; a label, never a path.")
+    task: Annotated[Kind, Pick(TASKS)] = Field(
+        "classification",  # type: ignore[assignment]
+        description="What a prediction is.",
+    )
+    data: Annotated[Kind, Pick(DATA)] = Field(description="Data set and splits.")
+    teacher: Annotated[Kind, Pick(MODELS)] = Field(description="The large network, frozen.")
+    student: Annotated[Kind, Pick(MODELS)] = Field(description="The small network that learns.")
+    stages: dict[str, StageSpec] = Field(min_length=1, description="Stages in order, by name.")
+    probes: list[Annotated[Kind, Pick(PROBES)]] = Field(
+        default_factory=list, description="What to measure while it trains."
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Of everything drawn for the student.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
+    control: bool | dict[str, Any] = Field(
+        False, description="Also train the same student without target terms."
+    )
+    recipe: RecipeSpec | None = None
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _keys_are_addresses(cls, value: Any) -> Any:
+        return check_keys(value, "stage")
+
+    @field_validator("stages")
+    @classmethod
+    def _one_stage(cls, value: dict[str, StageSpec]) -> dict[str, StageSpec]:
+        if len(value) > 1:
+            raise PydanticCustomError(
+                "stages", "this version trains one stage; give one, not {count}", {"count": len(value)}
+            )
+        return value
+
+    @field_validator("student")
+    @classmethod
+    def _student_is_trained_here(cls, value: Kind) -> Kind:
+        if getattr(value, "train", None) is not None:
+            raise PydanticCustomError(
+                "student_train", "`train` belongs to the teacher; the student learns in `stages`", {}
+            )
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _device_is_known(cls, value: str) -> str:
+        if not DEVICE.match(value):
+            raise PydanticCustomError("device", "must be auto, cpu, cuda, cuda:N or mps", {})
+        return value
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], *, source: str = "the experiment") -> Self:
+        """An experiment from plain data.
+
+        Raises:
+            InvalidExperiment: Names every wrong field with its value and what is allowed.
+        """
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            raise invalid(error, source=source) from None
+
+    @property
+    def stage_name(self) -> str:
+        """Name of the stage that trains the student."""
+        return next(iter(self.stages))
+
+    @property
+    def stage(self) -> StageSpec:
+        """The stage that trains the student."""
+        return self.stages[self.stage_name]
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
+        """The same experiment with values at dotted paths changed, validated as a whole.
+
+        Changing ``....use`` keeps the options that the new kind knows and drops the others.
+        """
+        data = copy.deepcopy(self.given())
+        for path, value in changes.items():
+            set_path(data, path, value)
+        return type(self).parse(data, source=f"the changed experiment {self.name!r}")
+
+    def at_scale(self, scale: str) -> Self:
+        """The recipe at ``demo`` (as it is), or at a scale it declares."""
+        scales = self.recipe.scales if self.recipe else {}
+        if scale == "demo":
+            return self
+        if scale not in scales:
+            known = ", ".join(["demo", *scales])
+            raise invalid_choice("--scale", scale, known)
+        return self.replace(scales[scale])
+
+    def diff(self, other: ExperimentSpec) -> str:
+        """Readable difference of two experiments, line by line; empty when they are equal."""
+        mine, theirs = (dump_yaml(spec.given()).splitlines() for spec in (self, other))
+        lines = difflib.unified_diff(mine, theirs, self.name, other.name, lineterm="", n=1)
+        return "\n".join(lines)
+
+
+def invalid_choice(what: str, value: str, known: str) -> Exception:
+    """A BadInput for a value outside a short list."""
+    return BadInput(f"{what}: {value!r} is not known. Allowed: {known}.")
+
+
+def set_path(data: dict[str, Any], path: str, value: Any) -> None:
+    """Set ``value`` at a dotted path of plain data, making mappings on the way.
+
+    A short name on the way (``student: cnn-tiny``) becomes ``{use: cnn-tiny}``.
+    """
+    *parents, last = path.split(".")
+    place = data
+    for part in parents:
+        inner = place.get(part)
+        if isinstance(inner, str):
+            inner = {"use": inner}
+        elif not isinstance(inner, dict):
+            inner = {}
+        place[part] = inner
+        place = inner
+    if last == "use" and place.get("use") not in (None, value):
+        _keep_known(place, parents, value)
+    place[last] = value
+
+
+def _keep_known(place: dict[str, Any], parents: list[str], name: Any) -> None:
+    """Drop the options that the kind called ``name`` does not have."""
+    registry = TERMS if len(parents) > 1 and parents[-2] == "terms" else None
+    registry = {"data": DATA, "teacher": MODELS, "student": MODELS}.get(parents[-1], registry)
+    if registry is None or name not in registry:
+        return
+    fields = registry.get(name).model_fields
+    for key in [key for key in place if key not in fields]:
+        del place[key]

@@ -1,0 +1,100 @@
+"""A stage of training: which terms, which optimiser, how long. And how a teacher is trained."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from workbench.registries import OPTIMISERS, SCHEDULES, TERMS
+from workbench.specs.base import Kind, Pick, Spec
+from workbench.specs.values import Bounds, Value, Weight
+
+KEY = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")
+"""Keys of terms and stages: they are addresses, so plain words."""
+
+
+class TermSpec(Kind):
+    """A distillation term: a loss of tapped tensors with its weight."""
+
+    weight: Weight = 1.0
+
+
+class OptimiserSpec(Kind):
+    """What turns gradients into steps; ``lr`` is the peak of the schedule."""
+
+    lr: Annotated[Value, Bounds(0.0, 1e3)]
+
+
+class ScheduleSpec(Kind):
+    """How the learning rate moves: a factor of ``optimiser.lr``, a pure function of the step."""
+
+
+class TrainingSpec(Spec):
+    """What every training has: optimiser, schedule, batch size, length."""
+
+    optimiser: Annotated[OptimiserSpec, Pick(OPTIMISERS)] = Field(
+        {"use": "adamw", "lr": 5e-3},  # type: ignore[assignment]
+        description="Optimiser and its peak learning rate.",
+    )
+    schedule: Annotated[ScheduleSpec, Pick(SCHEDULES)] = Field(
+        {"use": "cosine"},  # type: ignore[assignment]
+        description="Course of the learning rate.",
+    )
+    batch_size: int = Field(64, ge=1, le=65536, description="Samples a step.")
+    epochs: int | None = Field(None, ge=1, le=100_000, description="Passes over the training rows.")
+    steps: int | None = Field(None, ge=1, le=10**9, description="Optimiser steps, instead of epochs.")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainingSpec:
+        if (self.epochs is None) == (self.steps is None):
+            raise PydanticCustomError("length", "give exactly one of `epochs` and `steps`", {})
+        return self
+
+    def num_steps(self, num_train: int) -> int:
+        """Steps of the whole training; an epoch is ceil(num_train / batch_size) steps."""
+        if self.steps is not None:
+            return self.steps
+        return (self.epochs or 0) * self.steps_per_epoch(num_train)
+
+    def steps_per_epoch(self, num_train: int) -> int:
+        """Batches of one pass; the last may be smaller."""
+        return -(-num_train // self.batch_size)
+
+
+class TrainSpec(TrainingSpec):
+    """How a teacher is trained from scratch: cross-entropy on all training labels."""
+
+    schedule: Annotated[ScheduleSpec, Pick(SCHEDULES)] = Field(
+        {"use": "one-cycle"},  # type: ignore[assignment]
+        description="Course of the learning rate.",
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Of initial weights and data order.")
+
+
+class StageSpec(TrainingSpec):
+    """One stage: the student's loss is the sum of weight x term."""
+
+    terms: dict[str, Annotated[TermSpec, Pick(TERMS)]] = Field(
+        min_length=1, description="Key to term; the key is the term's address."
+    )
+
+    @field_validator("terms", mode="before")
+    @classmethod
+    def _keys_are_addresses(cls, value: Any) -> Any:
+        return check_keys(value, "term")
+
+
+def check_keys(value: Any, what: str) -> Any:
+    """Refuse keys that could not be addresses such as ``stages.main.terms.kd.weight``."""
+    for key in value if isinstance(value, dict) else ():
+        if not KEY.match(str(key)):
+            raise PydanticCustomError(
+                "key",
+                "a {what}'s key is a word of letters, digits, '-' and '_' that starts with a letter, "
+                "not {key}",
+                {"what": what, "key": repr(key)},
+            )
+    return value

@@ -1,0 +1,178 @@
+"""The recorder that training writes to: one row of the store and its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from workbench.errors import BadFile
+from workbench.store.commands import Journal
+from workbench.store.database import Database, now_ns
+from workbench.store.files import sha256, write_arrays, write_atomically
+from workbench.store.metrics import Metrics, MetricWriter
+from workbench.store.runs import Runs
+from workbench.store.schema import CHECKPOINTS, SNAPSHOTS
+from workbench.training.checkpoint import write_state
+from workbench.training.journal import CheckpointRow, Command, Event
+
+KEEP_TIMED = 2
+"""Checkpoints made by the clock that are kept; those of a pause, a stop and the end stay."""
+
+
+class StoreRecorder:
+    """Implements :class:`workbench.training.journal.Recorder` on the store."""
+
+    def __init__(self, database: Database, run: str, *, inbox: str | None = None) -> None:
+        self.run = run
+        self._database = database
+        self._runs = Runs(database)
+        self._journal = Journal(database)
+        self._writer = MetricWriter(database, run)
+        self._metrics = Metrics(database)
+        self._inbox = inbox or run
+        self.folder = self._runs.folder(run)
+
+    def update(self, **fields: Any) -> None:
+        """Change fields of the row, with a heartbeat."""
+        self._runs.update(self.run, heartbeat_ns=now_ns(), **fields)
+
+    def metrics(
+        self,
+        series: str,
+        columns: Sequence[str],
+        steps: np.ndarray,
+        values: np.ndarray,
+        **row_fields: Any,
+    ) -> None:
+        """Append rows; fields of the run's row (step, rate) go with them in one transaction."""
+        self._writer.append(series, columns, steps, values, row_fields=row_fields)
+
+    def drop_metrics_after(self, step: int) -> None:
+        """Forget metrics and snapshots beyond a step."""
+        self._metrics.drop_after(self.run, step)
+        self._writer.forget()
+        with self._database.write() as connection:
+            connection.execute(
+                delete(SNAPSHOTS).where(SNAPSHOTS.c.run == self.run, SNAPSHOTS.c.step > step)
+            )
+
+    def last_step(self, series: str) -> int:
+        """Highest recorded step of a series; -1 if there is none."""
+        return self._metrics.last_step(self.run, series)
+
+    def commands(self) -> list[Command]:
+        """Waiting commands of this run."""
+        return self._journal.waiting(self._inbox)
+
+    def apply(self, command: Command, step: int, payload: Mapping[str, Any]) -> None:
+        """Journal a command, durably, before it acts."""
+        self._journal.apply(self._inbox, command, step, payload)
+
+    def refuse(self, command: Command, reason: str) -> None:
+        """Answer a command that cannot be followed."""
+        self._journal.refuse(command, reason)
+
+    def event(self, event: Event) -> None:
+        """Journal something nobody commanded."""
+        self._journal.write(self.run, event)
+
+    def events(self) -> list[Event]:
+        """The journal so far."""
+        return self._journal.events(self._inbox)
+
+    def snapshot(self, step: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        """Write the arrays, then the row that makes them visible."""
+        file = f"snapshots/{step:010d}.safetensors"
+        size = write_arrays(
+            self.folder / file, arrays, {"facts": json.dumps(dict(facts), allow_nan=False)}
+        )
+        values = {"file": file, "bytes": size, "created_ns": now_ns()}
+        with self._database.write(durable=False) as connection:
+            connection.execute(
+                insert(SNAPSHOTS)
+                .values(run=self.run, step=int(step), **values)
+                .on_conflict_do_update(index_elements=["run", "step"], set_=values)
+            )
+
+    def checkpoint(self, step: int, state: Any, *, reason: str, accuracy: float | None) -> None:
+        """Write the file durably, then its row; then thin the ones made by the clock."""
+        file = f"checkpoints/{step:010d}.safetensors"
+        path = self.folder / file
+        digest = write_atomically(path, lambda temporary: write_state(temporary, state))
+        values = {
+            "file": file,
+            "sha256": digest,
+            "bytes": path.stat().st_size,
+            "created_ns": now_ns(),
+            "reason": reason,
+            "accuracy": accuracy,
+        }
+        with self._database.write() as connection:
+            connection.execute(
+                insert(CHECKPOINTS)
+                .values(run=self.run, step=int(step), **values)
+                .on_conflict_do_update(index_elements=["run", "step"], set_=values)
+            )
+        self._thin()
+
+    def last_checkpoint(self) -> CheckpointRow | None:
+        """The newest checkpoint whose bytes are what was written.
+
+        Raises:
+            BadFile: If checkpoints were recorded and none of them can be read.
+        """
+        rows = checkpoints(self._database, self.run)
+        for row in rows:
+            path = self.folder / row.file
+            if path.is_file() and sha256(path) == row.sha256:
+                return CheckpointRow(int(row.step), path, str(row.reason))
+        if rows:
+            raise BadFile(
+                f"All {len(rows)} checkpoints of run {self.run} in {self.folder} are missing or damaged; "
+                "start the experiment anew."
+            )
+        return None
+
+    def _thin(self) -> None:
+        rows = checkpoints(self._database, self.run)
+        best = max((row for row in rows if row.accuracy is not None), default=None, key=_accuracy)
+        timed = [row for row in rows if row.reason == "time"]
+        for row in timed[KEEP_TIMED:]:
+            if best is not None and row.step == best.step:
+                continue
+            with self._database.write() as connection:
+                connection.execute(
+                    delete(CHECKPOINTS).where(
+                        CHECKPOINTS.c.run == self.run, CHECKPOINTS.c.step == row.step
+                    )
+                )
+            (self.folder / row.file).unlink(missing_ok=True)
+
+
+def checkpoints(database: Database, run: str) -> list[Any]:
+    """Rows of a run's checkpoints, newest first."""
+    query = select(CHECKPOINTS).where(CHECKPOINTS.c.run == run).order_by(CHECKPOINTS.c.step.desc())
+    with database.read() as connection:
+        return list(connection.execute(query).all())
+
+
+def snapshot_rows(database: Database, run: str, *, after: int = -1) -> list[tuple[int, Path]]:
+    """Steps and files of a run's snapshots with step > ``after``, in order."""
+    query = (
+        select(SNAPSHOTS)
+        .where(SNAPSHOTS.c.run == run, SNAPSHOTS.c.step > after)
+        .order_by(SNAPSHOTS.c.step)
+    )
+    folder = Runs(database).folder(run)
+    with database.read() as connection:
+        return [(int(row.step), folder / row.file) for row in connection.execute(query)]
+
+
+def _accuracy(row: Any) -> float:
+    return float(row.accuracy)

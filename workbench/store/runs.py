@@ -1,0 +1,205 @@
+"""Rows of runs: accepted, claimed by one process, followed, ended."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from workbench.errors import RefusedCommand, UnknownRun, nearest
+from workbench.store.database import Database, now_ns
+from workbench.store.processes import STALE_SECONDS, is_alive, is_here, this_process
+from workbench.store.schema import RUNS
+from workbench.training.journal import ACTIVE
+
+UNCLAIMED_SECONDS = 60.0
+"""After which an accepted run that no worker has taken counts as interrupted."""
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+_JSON = ("experiment", "options", "protocol", "result", "error")
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One row as read: ``status`` is what is true now, not what a dead worker last wrote."""
+
+    id: str
+    name: str
+    role: str
+    group: str
+    parent: str | None
+    recipe: str | None
+    status: str
+    step: int
+    steps: int
+    activity: str | None
+    progress: float | None
+    rate: float | None
+    probe_share: float | None
+    pace: float | None
+    host: str | None
+    pid: int | None
+    heartbeat_ns: int | None
+    created_ns: int
+    started_ns: int | None
+    ended_ns: int | None
+    experiment: dict[str, Any]
+    options: dict[str, Any]
+    teacher: str | None
+    protocol: dict[str, Any] | None
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+    @property
+    def active(self) -> bool:
+        """Whether a process works on it."""
+        return self.status in ACTIVE
+
+
+class Runs:
+    """The table of runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def folder(self, run: str) -> Path:
+        """Where a run keeps its files; the run id is ours, so it is a safe name."""
+        return self._database.folder / "runs" / run
+
+    def create(
+        self,
+        *,
+        name: str,
+        experiment: Mapping[str, Any],
+        options: Mapping[str, Any],
+        role: str = "student",
+        group: str | None = None,
+        recipe: str | None = None,
+        pace: float | None = None,
+        parent: str | None = None,
+    ) -> str:
+        """Accept a run: its row stands, with status ``queued``, when this returns."""
+        run = f"{group}-{role}" if group else f"{_slug(name)}-{_token(6)}"
+        with self._database.write() as connection:
+            connection.execute(
+                RUNS.insert().values(
+                    id=run,
+                    name=name,
+                    role=role,
+                    group=group or run,
+                    parent=parent,
+                    recipe=recipe,
+                    status="queued",
+                    step=0,
+                    steps=0,
+                    pace=pace,
+                    created_ns=now_ns(),
+                    experiment=_dump(experiment),
+                    options=_dump(options),
+                )
+            )
+        return run
+
+    def get(self, run: str) -> RunRow:
+        """One row.
+
+        Raises:
+            UnknownRun: With the nearest run id.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(select(RUNS).where(RUNS.c.id == run)).first()
+            if row is not None:
+                return _read(row)
+            known = [item.id for item in connection.execute(select(RUNS.c.id))]
+        near = nearest(run, known)
+        raise UnknownRun(
+            f"No run {run!r} in store {self._database.path}."
+            f"{f' Did you mean {near!r}?' if near else ''} `workbench runs --all` lists them."
+        )
+
+    def list(self, *, roles: tuple[str, ...] = ("student",), group: str | None = None) -> list[RunRow]:
+        """Rows of these roles, newest first."""
+        query = select(RUNS).where(RUNS.c.role.in_(roles))
+        if group is not None:
+            query = query.where(RUNS.c.group == group)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(RUNS.c.created_ns.desc())).all()
+        return [_read(row) for row in rows]
+
+    def update(self, run: str, *, durable: bool = True, **fields: Any) -> None:
+        """Change fields of a row; JSON fields take plain data."""
+        values = {key: _dump(value) if key in _JSON else value for key, value in fields.items()}
+        with self._database.write(durable=durable) as connection:
+            connection.execute(update(RUNS).where(RUNS.c.id == run).values(**values))
+
+    def claim(self, run: str) -> str:
+        """Make this process the only writer of a run; returns the owner token.
+
+        Raises:
+            RefusedCommand: If another living process has it; names its pid.
+        """
+        host, pid, started = this_process()
+        token = _token(16)
+        with self._database.write() as connection:
+            row = connection.execute(select(RUNS).where(RUNS.c.id == run)).one()
+            if row.owner is not None and row.pid != pid and _lives(row):
+                raise RefusedCommand(f"Run {run} is already running, pid {row.pid} on {row.host}.")
+            connection.execute(
+                update(RUNS)
+                .where(RUNS.c.id == run)
+                .values(
+                    owner=token,
+                    host=host,
+                    pid=pid,
+                    process_started=started,
+                    heartbeat_ns=now_ns(),
+                    started_ns=row.started_ns or now_ns(),
+                    status="preparing",
+                    ended_ns=None,
+                    error=None,
+                )
+            )
+        return token
+
+    def owns(self, run: str, token: str) -> bool:
+        """Whether the lease is still ours."""
+        with self._database.read() as connection:
+            row = connection.execute(select(RUNS.c.owner).where(RUNS.c.id == run)).first()
+        return row is not None and row.owner == token
+
+
+def _lives(row: Row[Any]) -> bool:
+    if is_here(row.host):
+        return is_alive(row.host, row.pid, row.process_started)
+    return row.heartbeat_ns is not None and (now_ns() - row.heartbeat_ns) / 1e9 < STALE_SECONDS
+
+
+def _read(row: Row[Any]) -> RunRow:
+    fields = {name: getattr(row, name) for name in RunRow.__dataclass_fields__}
+    for name in _JSON:
+        fields[name] = None if fields[name] is None else json.loads(fields[name])
+    status = row.status
+    if status == "queued" and row.pid is None:
+        if (now_ns() - row.created_ns) / 1e9 > UNCLAIMED_SECONDS:
+            status = "interrupted"
+    elif status in ACTIVE and not _lives(row):
+        status = "interrupted"
+    return RunRow(**{**fields, "status": status})
+
+
+def _slug(name: str) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32].strip("-")
+    return words or "run"
+
+
+def _token(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def _dump(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, allow_nan=False)

@@ -1,0 +1,106 @@
+"""What a run records and what it is told: the words between training and whoever keeps them.
+
+Training knows only the :class:`Recorder` protocol; the store implements it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Status = Literal[
+    "queued", "preparing", "training", "paused", "stopping",
+    "stopped", "finished", "failed", "interrupted",
+]  # fmt: skip
+ACTIVE = frozenset({"queued", "preparing", "training", "paused", "stopping"})
+"""Statuses of a run that a process works on (or will in a moment)."""
+CommandKind = Literal["pause", "resume", "stop", "pace"]
+"""What a run can be told. None of these enters the maths."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something a person asked a run to do; applied at a step boundary, after it is journalled."""
+
+    id: int
+    kind: str
+    who: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the journal: what took effect at which step.
+
+    ``step`` is the number of optimiser steps done before it applied.
+    """
+
+    step: int
+    kind: str
+    who: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    command: int | None = None
+    created_ns: int = 0
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """Where a checkpoint lies and which step it holds."""
+
+    step: int
+    path: Path
+    reason: str
+
+
+class Recorder(Protocol):
+    """Keeps what one row (student, teacher or control) of a run says; asks for its commands.
+
+    Everything raises DiskFull when there is no space left.
+    """
+
+    run: str
+    folder: Path
+
+    def update(self, **fields: Any) -> None:
+        """Change fields of the row: status, step, steps, activity, progress, rate, ..."""
+
+    def metrics(
+        self, series: str, columns: Sequence[str], steps: np.ndarray, values: np.ndarray
+    ) -> None:
+        """Append rows: ``steps`` int64 (N,), rising; ``values`` float64 (N, len(columns))."""
+
+    def drop_metrics_after(self, step: int) -> None:
+        """Forget metrics and snapshots beyond a step (resume re-makes them)."""
+
+    def last_step(self, series: str) -> int:
+        """Highest recorded step of a series; -1 if there is none."""
+
+    def commands(self) -> list[Command]:
+        """Commands that wait, oldest first."""
+
+    def apply(self, command: Command, step: int, payload: Mapping[str, Any]) -> None:
+        """Write the event of a command, durably, *before* it takes effect."""
+
+    def refuse(self, command: Command, reason: str) -> None:
+        """Answer a command that cannot be followed."""
+
+    def event(self, event: Event) -> None:
+        """Write an event that nobody commanded (start, pause by itself, end, failure)."""
+
+    def events(self) -> list[Event]:
+        """The journal so far, in order."""
+
+    def snapshot(self, step: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        """Keep the probes' arrays of one step; ``facts`` is JSON-able."""
+
+    def checkpoint(self, step: int, state: Any, *, reason: str, accuracy: float | None) -> None:
+        """Keep a state tree from which training goes on at ``step``, atomically."""
+
+    def last_checkpoint(self) -> CheckpointRow | None:
+        """The newest checkpoint that can be read, or None."""
