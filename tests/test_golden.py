@@ -23,14 +23,24 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from workbench.functional import (
+    attention,
     attribution,
+    binary,
     calibration,
     cka,
     cka_streaming,
+    contrast,
+    features,
     knowledge,
+    logits,
     loyalty,
     regression,
+    relations,
+    selection,
+    self_distillation,
     similarity,
+    soft_targets,
+    token_graph,
     trilateral,
 )
 
@@ -240,7 +250,323 @@ def _knn(given: dict[str, Tensor], kwargs: dict[str, Any]) -> float:
     return similarity.mutual_knn(given["x"], given["y"], k=kwargs["topk"])
 
 
+# Losses: callable(inputs, kwargs) -> the scalar loss, or a mapping with every expected output.
+def _kd(given: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    return given["student_logits"], given["teacher_logits"]
+
+
+def _kd_labels(given: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    return given["student_logits"], given["teacher_logits"], given["target"]
+
+
+def _pair_of(function: Callable[..., Tensor], name: str = "feat") -> Callable[..., Tensor]:
+    return lambda g, _: function(g[f"student_{name}"], g[f"teacher_{name}"]).mean()
+
+
+def _stages(
+    function: Callable[..., Tensor], given: dict[str, Tensor], **options: Any
+) -> dict[str, Tensor]:
+    parts: dict[str, Tensor] = {}
+    while (key := f"student_feat_{len(parts)}") in given:
+        pair = given[key], given[key.replace("student", "teacher")]
+        parts[f"stage{len(parts)}"] = function(*pair, **options).mean()
+    return {**parts, "loss": sum(parts.values(), torch.zeros(()))}
+
+
+def _kd_total(given: dict[str, Tensor], kwargs: dict[str, Any]) -> dict[str, Tensor]:
+    kd = logits.kd(*_kd(given), temperature=kwargs["temperature"]).mean() * kwargs["kd_weight"]
+    ce = logits.ce(given["student_logits"], given["target"]).mean() * kwargs["ce_weight"]
+    return {"loss": kd + ce, "loss_ce": ce, "loss_kd": kd}
+
+
+def _dkd(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def value(given: dict[str, Tensor], kwargs: dict[str, Any]) -> Tensor:
+        options = {key: kwargs[key] for key in ("alpha", "beta", "temperature")}
+        return function(*_kd_labels(given), **options).mean()
+
+    return value
+
+
+def _dist(given: dict[str, Tensor], kwargs: dict[str, Any]) -> Tensor:
+    temperature = kwargs.get("tau", 1.0)
+    weights = {key: kwargs[key] for key in ("beta", "gamma")}
+    return logits.dist(*_kd(given), temperature=temperature, **weights)
+
+
+def _rkd(given: dict[str, Tensor], kwargs: dict[str, Any]) -> Tensor:
+    weights = {key: kwargs[key] for key in ("distance_weight", "angle_weight")}
+    return relations.rkd(given["student_feat"], given["teacher_feat"], **weights)
+
+
+def _vid(given: dict[str, Tensor], kwargs: dict[str, Any]) -> Tensor:
+    hidden, teacher = attention.same_size("vid", given["student_feat"], given["teacher_feat"])
+    for layer in (0, 2, 4):
+        hidden = torch.nn.functional.conv2d(hidden, given[f"regressor.{layer}.weight"])
+        hidden = hidden.relu() if layer < 4 else hidden
+    return features.vid(hidden, teacher, given["log_scale"], eps=kwargs["eps"]).mean()
+
+
+def _meal(given: dict[str, Tensor], _: Any) -> dict[str, Tensor]:
+    teachers = given["teacher_logits"]
+    target = soft_targets.mean_teacher_probs(teachers)
+    loss = soft_targets.soft_ce(given["student_logits"], target).mean()
+    return {"loss": loss, "soft_labels": target, "mean_teacher_logits": teachers.mean(0)}
+
+
+def _squared_mixture(given: dict[str, Tensor], kwargs: dict[str, Any]) -> Tensor:
+    student, teacher, target = _kd_labels(given)
+    truth = torch.nn.functional.one_hot(target, student.shape[1]).to(student.dtype)
+    to_truth = soft_targets.squared_probs(student, truth).mean()
+    to_teacher = soft_targets.squared_probs(student, teacher.softmax(1)).mean()
+    return kwargs["alpha"] * to_truth + (1 - kwargs["alpha"]) * to_teacher
+
+
+def _promptkd(given: dict[str, Tensor], kwargs: dict[str, Any]) -> dict[str, Tensor]:
+    image = given["student_image_features"].requires_grad_()
+    unit = torch.nn.functional.normalize(image, dim=-1)
+    student = given["logit_scale"].exp() * unit @ given["teacher_text_features"].T
+    value = logits.kd(student, given["teacher_logits"], temperature=kwargs["temperature"]).mean()
+    loss = kwargs["kd_weight"] * value / student.shape[1]  # their mean is over classes too
+    gradient = torch.autograd.grad(loss, image)[0]
+    return {"loss": loss, "grad_student_image_features": gradient}
+
+
+def _makd(given: dict[str, Tensor], kwargs: dict[str, Any]) -> dict[str, Tensor]:
+    classes, aspects = given["student_outputs"].split(
+        [kwargs["num_classes"], kwargs["aspect_num"]], dim=1
+    )
+    ce = kwargs["ce_weight"] * logits.ce(classes, given["target"]).mean()
+    asked = torch.nn.functional.binary_cross_entropy_with_logits(aspects, given["aspect_probs"])
+    return {
+        "loss": ce + kwargs["alpha"] * asked,
+        "loss_ce": ce,
+        "loss_makd": kwargs["alpha"] * asked,
+    }
+
+
+def _trusted(given: dict[str, Tensor], labels: Tensor | None) -> dict[str, Tensor]:
+    student = given["student_logits"].requires_grad_()
+    networks = torch.stack([given["initial_student_logits"], given["teacher_logits"]])
+    chosen = soft_targets.most_trusted(networks, labels)
+    target = networks[chosen, torch.arange(len(chosen))]
+    value = logits.kd(student, target, temperature=1.0).mean()
+    return {
+        "loss": value,
+        "kl": value,
+        "teacher_share_percent": 100 * chosen.double().mean(),
+        "grad_student": torch.autograd.grad(value, student, retain_graph=True)[0],
+    }
+
+
+def _trusted_of_many(given: dict[str, Tensor], _: Any) -> dict[str, Tensor]:
+    """Their code needs 1000 classes: the note pads the five given ones."""
+
+    def padded(five: Tensor) -> Tensor:
+        return torch.nn.functional.pad(five, (0, 995), value=-8.0)
+
+    student = given["student_logits5"].requires_grad_()
+    networks = padded(torch.cat([given["initial_student_logits5"][None], given["teacher_logits5"]]))
+    chosen = soft_targets.most_trusted(networks, given["labels"])
+    target = networks[chosen, torch.arange(len(chosen))]
+    value = logits.kd(padded(student), target, temperature=1.0).mean()
+    return {
+        "loss": value,
+        "kl": value,
+        "teacher_share_percent": 100 * (chosen > 0).double().mean(),
+        "grad_student5": torch.autograd.grad(value, student, retain_graph=True)[0],
+    }
+
+
+def _prediction_flips(given: dict[str, Tensor], _: Any) -> dict[str, Any]:
+    student, teacher, labels = (given[k] for k in ("student_logits", "teacher_logits", "labels"))
+    table = knowledge.correctness_table(student, teacher, labels)
+    right_s, right_t = student.argmax(1) == labels, teacher.argmax(1) == labels
+    positive, negative = int(table[1, 0]), int(table[0, 1])
+    return {
+        "pos_abs": positive,
+        "neg_abs": negative,
+        "pos_rel": torch.tensor(100 * positive / len(labels), dtype=student.dtype),
+        "neg_rel": torch.tensor(100 * negative / len(labels), dtype=student.dtype),
+        "mask_pos": ~right_s & right_t,
+        "mask_neg": right_s & ~right_t,
+        "mask_neut": right_s == right_t,
+    }
+
+
+def _token_graph(given: dict[str, Tensor], kwargs: dict[str, Any]) -> dict[str, Tensor]:
+    student, teacher = given["student_tokens"], given["teacher_tokens"]
+    options = {key: kwargs[key] for key in ("k", "sigma")}
+    return {
+        "loss": token_graph.local_structure(student, teacher, **options).sum(),
+        "kl_s_t": token_graph.local_structure(teacher, student, **options).sum(),
+        "A_student": token_graph.neighbour_affinity(student, **options),
+    }
+
+
+def _token_contrast(given: dict[str, Tensor], kwargs: dict[str, Any]) -> dict[str, Tensor]:
+    projected = given["student_tokens"] @ given["proj.weight"].T
+    mean = contrast.info_nce(projected, given["teacher_tokens"], temperature=kwargs["tau"])
+    return {"loss": mean * len(projected), "mean": mean}
+
+
+def _tgeo(given: dict[str, Tensor], kwargs: dict[str, Any]) -> dict[str, Tensor]:
+    student, teacher, target = _kd_labels(given)
+    probs = student.detach().softmax(1)
+    state = trilateral.tgeokd_state(probs, teacher.softmax(1), target)
+    layers = [
+        (given[f"controller.{n}.weight"], given[f"controller.{n}.bias"])
+        for n in ("fc1", "fc2", "fc3")
+    ]
+    alpha = trilateral.tgeokd_fusion_ratio(state, layers)
+    imitate = alpha * logits.kd(student, teacher, temperature=kwargs["temperature"])
+    twice = logits.ce(student.softmax(1), target)  # the released code's double softmax
+    return {
+        "loss": (imitate + (1 - alpha) * twice).mean(),
+        "loss_ce_on_logits": (imitate + (1 - alpha) * logits.ce(student, target)).mean(),
+        "alpha": alpha,
+    }
+
+
+def _robust(given: dict[str, Tensor], kwargs: dict[str, Any]) -> dict[str, Any]:
+    odds, value = selection.robust_odds(given["gains"], num_wrong=kwargs["m"], cost=kwargs["c"])
+    value = torch.tensor(value, dtype=torch.float64)
+    return {"q": odds, "value": value, "k_star": int((odds > 0).sum())}
+
+
+def _rbf(a: Tensor, b: Tensor, gamma: float) -> Tensor:
+    return (
+        -gamma * (a.reshape(len(a), -1)[:, None] - b.reshape(len(b), -1)).square().sum(-1)
+    ).exp()
+
+
+def _column(values: Tensor) -> Tensor:
+    return values.reshape(len(values), -1)
+
+
+def _kernel_steps(given: dict[str, Tensor], kwargs: dict[str, Any]) -> dict[str, Tensor]:
+    train, grid, targets = given["X"], given["grid"], _column(given["Y"])
+    kernel = _rbf(train, train, kwargs["rbf_gamma"])
+    cross = _rbf(grid, train, kwargs["rbf_gamma"])
+    options = {"ridge": kwargs["lambd"], "weight": kwargs["alpha"]}
+    run = self_distillation.kernel_self_distillation(
+        kernel, cross, targets, steps=kwargs["steps"], **options
+    )
+    limit = self_distillation.kernel_limit(kernel, cross, targets, **options)
+    truth = (2 * math.pi * grid.reshape(-1, 1)).sin()
+    values = torch.linalg.eigvalsh(kernel).flip(0)
+    weight, ridge = kwargs["alpha"], kwargs["lambd"]
+    return {
+        "train_targets": torch.cat([targets[None], run.fitted]),
+        "grid_predictions": run.predicted,
+        "limit_grid": limit,
+        "grid_losses": (run.predicted - truth).square().mean((1, 2)),
+        "limit_loss": (limit - truth).square().mean(),
+        "B_diag": run.shrinkage,
+        "B_limit_diag": weight * values / (weight * values + ridge),
+    }
+
+
+def _kernel_weights(given: dict[str, Tensor], kwargs: dict[str, Any]) -> dict[str, Tensor]:
+    train, targets = given["X"], _column(given["Y"])
+    kernel = _rbf(train, train, kwargs["rbf_gamma"])
+    cross = _rbf(given["X_val"], train, kwargs["rbf_gamma"])
+    truth = _column(given["Y_val"])
+
+    def fit(to: Tensor) -> tuple[Tensor, Tensor]:
+        step = self_distillation.kernel_self_distillation(
+            kernel, cross, to, ridge=kwargs["lambd"], weight=1.0, steps=1
+        )
+        return step.fitted[0], step.predicted[0]
+
+    fitted, plain = fit(targets)
+    weights, errors = [], []
+    for _ in range(kwargs["steps"] - 1):
+        _, distilled = fit(fitted)
+        weights.append(self_distillation.best_weight(truth, plain, distilled))
+        fitted, predicted = fit(weights[-1] * targets + (1 - weights[-1]) * fitted)
+        errors.append((predicted - truth).square().mean())
+    return {
+        "alpha_star": torch.tensor(weights, dtype=torch.float64),
+        "val_mse": torch.stack(errors),
+    }
+
+
 OURS: dict[str, Callable[..., Any]] = {
+    "kd_kl_loss": lambda g, k: logits.kd(*_kd(g), temperature=k["temperature"]).mean(),
+    "kd_total_loss": _kd_total,
+    "dkd_loss": _dkd(logits.dkd),
+    "lskd_dkd_loss": _dkd(logits.lskd_dkd),
+    "lskd_kd_loss": lambda g, k: logits.lskd(*_kd(g), temperature=k["temperature"]).mean(),
+    "lskd_normalize": lambda g, _: {"normalized": logits.standardised(g["logits"])},
+    "dist_loss": _dist,
+    "dist_loss_dense": _dist,
+    "fitnet_hint_loss": _pair_of(features.hint),
+    "attention_transfer_loss": lambda g, k: _stages(attention.at, g, power=k["p"]),
+    "similarity_preserving_loss": _pair_of(relations.sp),
+    "rkd_loss": _rkd,
+    "rkd_distance_loss": _rkd,
+    "rkd_angle_loss": _rkd,
+    "pkt_loss": _pair_of(relations.pkt),
+    "nst_loss": _pair_of(relations.nst),
+    "correlation_congruence_loss": _pair_of(relations.cc, "emb"),
+    "vid_loss": _vid,
+    "vid_log_scale_init": lambda g, k: {
+        "log_scale": features.vid_initial_log_scale(
+            int(g["channels"]), variance=k["init_pred_var"], eps=k["eps"]
+        )
+    },
+    "reviewkd_hcl_loss": lambda g, _: _stages(features.hcl, g),
+    "ofa_loss": lambda g, k: logits.ofa(
+        *_kd_labels(g), exponent=k["eps"], temperature=k["temperature"]
+    ).mean(),
+    "cwd_loss": lambda g, k: attention.cwd(*_kd(g), temperature=k["temperature"]).mean(),
+    "paddle_kd_kl_loss": lambda g, k: logits.kd(*_kd(g), temperature=k["temperature"]).mean(),
+    "nd_loss": lambda g, k: (
+        k["nd_loss_factor"]
+        * features.nd(g["student_emb"], g["teacher_emb"], g["class_means"], g["labels"]).mean()
+    ),
+    "binary_kl_loss": lambda g, k: binary.binary_kl(*_kd(g), temperature=k["temperature"]).mean(),
+    "binary_kl_norm_loss": lambda g, k: binary.binary_kl_norm(
+        *_kd(g), temperature=k["temperature"]
+    ).mean(),
+    "pskd_soft_target_ce": lambda g, _: soft_targets.soft_ce(
+        g["student_logits"], g["soft_targets"]
+    ).mean(),
+    "meal_v2_generator_loss": _meal,
+    "ssld_js_loss": lambda g, k: soft_targets.jeffreys(*_kd(g), floor=k["eps"]).mean(),
+    "ssld_js_loss_sum_classes": lambda g, k: (
+        g["student_logits"].shape[1] * soft_targets.jeffreys(*_kd(g), floor=k["eps"]).mean()
+    ),
+    "self_distill_nn_loss": _squared_mixture,
+    "promptkd_loss": _promptkd,
+    "makd_total_loss": _makd,
+    "makd_yes_probability": lambda g, _: {"p_yes": (g["yes_logit"] - g["no_logit"]).sigmoid()},
+    "gkt_kl_dp_supervised": lambda g, _: _trusted(g, g["labels"]),
+    "gkt_kl_dp_unsupervised": lambda g, _: _trusted(g, None),
+    "gkt_kl_dp_multi_teacher": _trusted_of_many,
+    "gkt_prediction_flips": _prediction_flips,
+    "trg_local_preserving_loss": _token_graph,
+    "trg_global_relationship_loss": _token_contrast,
+    "trg_contextual_loss": lambda g, _: token_graph.token_context(
+        g["student_tokens"], g["teacher_tokens"]
+    ).mean(),
+    "tgeo_state": lambda g, _: {
+        "state": trilateral.tgeokd_state(g["student_probs"], g["teacher_probs"], g["target"])
+    },
+    "tgeo_student_loss": _tgeo,
+    "diswot_relation_score": lambda g, _: {
+        "score": -relations.sp(g["student_feat"], g["teacher_feat"])
+    },
+    "kd3_contrastive_loss": lambda g, k: contrast.nt_xent(g["x1"], g["x2"], temperature=k["t"]),
+    "kd3_instance_selection": lambda g, k: {
+        "selected_mask": selection.sure_enough(
+            *_kd(g), teacher_share=float(g["alpha"]), cutoff=k["p_cutoff"]
+        )
+    },
+    "rad_sampling_distribution": _robust,
+    "rad_margin_gain": lambda g, _: {"gain": selection.margin_gain(g["student_logits"])},
+    "krr_self_distill": _kernel_steps,
+    "krr_optimal_alpha": _kernel_weights,
     "cka_linear_biased": lambda g, _: _cka(g, unbiased=False),
     "cka_linear_unbiased": lambda g, _: _cka(g, unbiased=True),
     "cka_linear_biased(flatten)": _cka_of(cka.flattened),

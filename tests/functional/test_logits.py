@@ -9,7 +9,17 @@ import pytest
 import torch
 
 from workbench.errors import ShapeMismatch
-from workbench.functional.logits import ce, dkd, kd
+from workbench.functional.binary import binary_kl, binary_kl_norm
+from workbench.functional.logits import (
+    ce,
+    dist,
+    dkd,
+    kd,
+    lskd,
+    lskd_dkd,
+    ofa,
+    standardised,
+)
 from workbench.functional.metadata import LOSSES
 
 
@@ -118,7 +128,9 @@ def test_dkd_of_two_classes_has_no_second_part(pair, labels):
 
 
 @pytest.mark.parametrize("gap", [30.0, 240.0])
-@pytest.mark.parametrize("name", ["ce", "kd", "dkd"])
+@pytest.mark.parametrize(
+    "name", ["ce", "kd", "dkd", "ofa", "binary-kl", "binary-kl-norm", "lskd", "dist"]
+)
 def test_float32_is_finite_in_value_and_gradient_at_wide_gaps(name, gap):
     student = torch.tensor([[gap, 0.0, -gap], [-gap, gap, 0.0]], requires_grad=True)
     teacher = torch.tensor([[-gap, gap, 0.0], [-gap, gap, 0.0]])
@@ -128,7 +140,8 @@ def test_float32_is_finite_in_value_and_gradient_at_wide_gaps(name, gap):
     value = loss.function(*(given[need] for need in loss.needs))
     value.sum().backward()
     assert torch.isfinite(value).all() and torch.isfinite(student.grad).all()
-    assert float(value.detach()[0]) > 0.9 * gap
+    if name in ("ce", "kd", "dkd", "ofa", "binary-kl"):  # grow with the gap; the rest are bounded
+        assert float(value.detach()[0]) > 0.9 * gap
 
 
 @pytest.mark.parametrize("function", [kd, lambda s, t: dkd(s, t, torch.tensor([0, 6, 3, 2, 2]))])
@@ -185,3 +198,75 @@ def test_one_hot_labels_are_refused(pair):
 def test_dkd_refuses_a_single_class(pair, labels):
     with pytest.raises(ValueError, match="at least 2 classes"):
         dkd(pair[0][:, :1], pair[1][:, :1], labels * 0)
+
+
+def test_lskd_is_kd_of_z_scores_and_blind_to_scale_and_shift(pair):
+    student, teacher = (x.double() for x in pair)
+    z_s, z_t = ((x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True) for x in (student, teacher))
+    expected = kd(z_s, z_t, temperature=2.0)
+    torch.testing.assert_close(lskd(student, teacher), expected, rtol=1e-5, atol=1e-8)
+    moved = lskd(7 * student + 3, 0.5 * teacher - 1)
+    torch.testing.assert_close(moved, expected, rtol=1e-5, atol=1e-6)
+    assert torch.allclose(
+        lskd(2 * teacher, teacher), torch.zeros(5, dtype=torch.float64), atol=1e-9
+    )
+
+
+def test_lskd_dkd_is_dkd_of_z_scores(pair, labels):
+    expected = dkd(standardised(pair[0]), standardised(pair[1]), labels, temperature=2.0)
+    torch.testing.assert_close(lskd_dkd(*pair, labels), expected)
+
+
+def test_constant_row_standardises_to_zero_with_a_finite_gradient():
+    row = torch.full((1, 4), 0.3, requires_grad=True)
+    value = standardised(row)
+    value[0, 0].backward()
+    assert torch.equal(value.detach(), torch.zeros(1, 4))
+    assert torch.isfinite(row.grad).all()
+
+
+def test_dist_is_one_minus_numpys_correlations(pair):
+    student, teacher = (x.double() for x in pair)
+    p_s, p_t = (numpy_softmax(x.numpy() / 4) for x in (student, teacher))
+    rows = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(p_s, p_t, strict=True)])
+    columns = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(p_s.T, p_t.T, strict=True)])
+    expected = 16 * (2 * (1 - rows) + 3 * (1 - columns))
+    actual = dist(student, teacher, beta=2, gamma=3, temperature=4.0)
+    # the paper's code adds 1e-8 to the product of norms
+    assert float(actual) == pytest.approx(expected, rel=1e-4)
+    assert float(dist(teacher, teacher)) == pytest.approx(0, abs=1e-5)
+
+
+def test_dense_dist_counts_each_pixel(pair):
+    maps = torch.randn(2, 2, 7, 3, 4, generator=torch.Generator().manual_seed(0))
+    pixels = maps.movedim(2, -1).reshape(2, -1, 7)
+    torch.testing.assert_close(dist(*maps), dist(*pixels))
+
+
+def test_ofa_with_exponent_one_is_soft_cross_entropy(pair, labels):
+    student, teacher = pair
+    expected = -(teacher.softmax(1) * student.log_softmax(1)).sum(1)
+    torch.testing.assert_close(ofa(student, teacher, labels), expected)
+
+
+def test_ofa_adds_weight_to_the_label_only(pair, labels):
+    student, teacher = (x.double() for x in pair)
+    p_t, log_p_s = teacher.softmax(1).numpy(), student.log_softmax(1).numpy()
+    expected = np.zeros(5)
+    for i, label in enumerate(labels.tolist()):
+        for c in range(7):
+            weight = (1 + p_t[i, c]) ** 1.5 - 1 if c == label else p_t[i, c] ** 1.5
+            expected[i] -= weight * log_p_s[i, c]
+    actual = ofa(student, teacher, labels, exponent=1.5)
+    np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-10)
+
+
+def test_binary_kl_sums_bernoulli_divergences(pair):
+    student, teacher = (x.double() for x in pair)
+    p, q = (1 / (1 + np.exp(-x.numpy() / 2)) for x in (teacher, student))
+    expected = 4 * (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).sum(1)
+    np.testing.assert_allclose(binary_kl(student, teacher).numpy(), expected, rtol=1e-9)
+    gap = 1 / (1 + np.exp(-(student - teacher).numpy() / 2))
+    expected = 4 * (0.5 * np.log(0.5 / gap) + 0.5 * np.log(0.5 / (1 - gap))).sum(1)
+    np.testing.assert_allclose(binary_kl_norm(student, teacher).numpy(), expected, rtol=1e-9)
+    assert torch.equal(binary_kl_norm(student, student), torch.zeros(5, dtype=torch.float64))

@@ -25,7 +25,7 @@ from workbench_widgets.skeleton import (
     layout,
     mark_lines,
     mark_numbers,
-    paint,
+    painted,
     step_ticks,
 )
 from workbench_widgets.words import count, shorten, signed, unit_cell
@@ -41,8 +41,12 @@ ANNOTATED: Final = 12
 """Cells carry their number up to this many layers a side."""
 
 NAME_LENGTH: Final = 16
-HISTORY_PX: Final = 112
-"""Height taken by a cell's history and the labels between it and the map."""
+HISTORY_PX: Final = 46
+"""Height of the plot of a cell over training; its heading takes another ``HEADING_PX``."""
+
+HEADING_PX: Final = 24
+TALL: Final = {"h>=": 330}
+"""The history gives way first."""
 
 
 def frame(arrays: Arrays, facts: Facts) -> Frame:
@@ -161,9 +165,11 @@ class _Picture:
         self.total = max(float(facts.get("steps_total", last)), last, 1.0)
         self.floor = -0.2 if self._lowest() < 0 else 0.0
         self.rows, self.columns = max(len(teacher), 1), max(len(student), 1)
-        # Slanted names need room below; rows of names stay flat while they fit.
-        self.name_px = CHAR_PX * max([len(name) for name in self.student] or [4])
-        self.flat = {"W>=": (self.name_px + 6) * min(self.columns, 16)}
+        # Names stay flat while they fit; slanted ones need more room below the map.
+        longest = CHAR_PX * max([len(name) for name in self.student] or [4])
+        self.flat = {"W>=": (longest + 6) * min(self.columns, 16)}
+        self.names_px = 34 if self.flat["W>="] < 270 else round(longest * 0.72 + 32)
+        self.bottom = HISTORY_PX + HEADING_PX + self.names_px if history else 0
 
     def _lowest(self) -> float:
         shown = [self.data[name] for name in ("unbiased", "history") if name in self.data]
@@ -199,23 +205,16 @@ class _Picture:
         return [_cell(float(v), float(c)) for v, c in zip(values, chance, strict=True)]
 
     def skeleton(self) -> dict[str, Node]:
-        bottom = HISTORY_PX if self.history else 0
-        tall = {"h>=": 330}
-        map_bottom: Node = (
-            {"$if": tall, "then": {"$px": [0, bottom, "y"]}, "else": 0} if self.history else 0
-        )
-        map_height: Node = (
-            {"$if": tall, "then": {"$px": [1, -bottom, "y"]}, "else": 1} if self.history else 1
-        )
-        slant = round(min(self.name_px, 110) * 0.72 + 22)
-        below: Node = {"$if": {"w>=": 0}, "then": 20 if self.history else 36}
+        floor: Node = {"$px": [0, self.bottom, "y"]}
+        height: Node = {"$px": [1, -self.bottom, "y"]}
+        margin: Node = self.names_px
         if self.history:
-            below = {"$if": tall, "then": 20, "else": 36}
-        elif self.name_px * self.columns > 250:
-            below = {"$if": {"w>=": self.flat["W>="] + 120}, "then": 36, "else": slant}
+            floor = {"$if": TALL, "then": floor, "else": 0}
+            height = {"$if": TALL, "then": height, "else": 1}
+            margin = {"$if": TALL, "then": 20, "else": self.names_px}
         left = round(min(CHAR_PX * max([len(t) for t in self.teacher] or [6]), 110) + 24)
         shape = layout(
-            {"l": left, "r": 36, "t": 4, "b": below},
+            {"l": left, "r": 36, "t": 4, "b": margin},
             xaxis=axis(
                 [-0.5, self.columns - 0.5],
                 title="student layer → output",
@@ -232,18 +231,18 @@ class _Picture:
                 **fitting_ticks(self.teacher, 16),
                 colour="$teacher",
                 grid=False,
-                domain=[map_bottom, 1],
+                domain=[floor, 1],
             ),
             shapes=[],
             annotations=[],
         )
         traces: list[Node] = []
         if self.data:
-            traces = [*self._maps(map_height), *self._numbers(bottom), *self._undefined()]
+            traces = [*self._maps(height), *self._numbers(), *self._undefined()]
         if self.history:
             shape["shapes"] += self._outline()
             history = self._history(shape)
-            traces += [{"$if": tall, "then": trace} for trace in history]
+            traces += [{"$if": TALL, "then": trace} for trace in history]
         return {"data": traces, "layout": shape}
 
     def _maps(self, height: Node) -> list[Node]:
@@ -302,12 +301,12 @@ class _Picture:
         }
         return [{"$if": {"mode": "now"}, "then": now, "else": change}]
 
-    def _numbers(self, bottom: int) -> list[Node]:
+    def _numbers(self) -> list[Node]:
         if max(self.rows, self.columns) > ANNOTATED:
             return []
         where = np.indices((self.rows, self.columns)).reshape(2, -1)
 
-        def written(cells: str, name: str, floor: float) -> dict[str, Node]:
+        def written(cells: str, name: str) -> dict[str, Node]:
             return {
                 "type": "scatter",
                 "mode": "text",
@@ -322,11 +321,11 @@ class _Picture:
                 },
             }
 
-        node: Node = written("cells", "unbiased", self.floor)
+        node: Node = written("cells", "unbiased")
         if self.history:
-            change = written("cells_change", "change_size", 0.0)
+            change = written("cells_change", "change_size")
             node = {"$if": {"mode": "now"}, "then": node, "else": change}
-        fits = {"W>=": 28 * self.columns, "H>=": 13 * self.rows + bottom}
+        fits = {"W>=": 28 * self.columns, "H>=": 13 * self.rows + self.bottom}
         return [{"$if": fits, "then": node}]
 
     def _undefined(self) -> list[Node]:
@@ -377,7 +376,6 @@ class _Picture:
 
     def _history(self, shape: dict[str, Node]) -> list[Node]:
         """The chosen cell over training with its null band; adds its axes and labels to the layout."""
-        top = HISTORY_PX - 34 - 22  # room for the map's labels, then for the heading
         shape["xaxis2"] = axis(
             [0, self.total], **step_ticks(self.total), anchor="y2", domain=[0, 1], grid=False
         )
@@ -386,29 +384,26 @@ class _Picture:
             ticks=[0, 0.5, 1],
             labels=["0", ".5", "1"],
             anchor="x2",
-            domain=[0, {"$px": [0, top, "y"]}],
+            domain=[0, {"$px": [0, HISTORY_PX, "y"]}],
         )
         hidden = bare_axis([0, 1], overlaying="x2")
-        tall = {"h>=": 330}
         for name in ("xaxis2", "yaxis2"):
             shape[name] = {
                 "$if": tall,
                 "then": shape[name],
                 "else": {**hidden, "overlaying": name[0]},
             }
-        heading: Node = {
+        heading = {
             "$join": [
                 "<b>",
-                paint("§", "$teacher").replace("§</span>", ""),
-                {"$fact": ["teacher", "$i"]},
-                "</span> × ",
-                paint("§", "$student").replace("§</span>", ""),
-                {"$fact": ["student", "$j"]},
-                "</span></b> over training",
+                *painted({"$fact": ["teacher", "$i"]}, "$teacher"),
+                " × ",
+                *painted({"$fact": ["student", "$j"]}, "$student"),
+                "</b> over training",
             ]
         }
         notes = [
-            label(heading, 0, {"$px": [0, top, "y"]}, yshift=5, font={"size": 12, "color": "$ink"}),
+            label(heading, 0, {"$px": [0, HISTORY_PX, "y"]}, yshift=5, font={"size": 12, "color": "$ink"}),
             label("null", 1, 0, xref="x2 domain", yref="y2 domain", xanchor="right", yshift=2),
             *mark_numbers(self.marks, "x2", "y2 domain"),
         ]
@@ -425,8 +420,8 @@ class _Picture:
             "layer": "below",
         }
         lines = [band, *mark_lines(self.marks, "x2", ["y2 domain"])]
-        shape["annotations"] += [{"$if": tall, "then": note} for note in notes]
-        shape["shapes"] += [{"$if": tall, "then": line} for line in lines]
+        shape["annotations"] += [{"$if": TALL, "then": note} for note in notes]
+        shape["shapes"] += [{"$if": TALL, "then": line} for line in lines]
         line = {
             "type": "scatter",
             "mode": "lines",
@@ -441,7 +436,7 @@ class _Picture:
             **line,
             "mode": "markers",
             "x": [self.last],
-            "y": {"$data": "history", "at": [[-1], "$i", "$j"]},
+            "y": [{"$data": "history", "at": [len(self.data["steps"]) - 1, "$i", "$j"]}],
             "marker": {"color": "$measure3", "size": 7},
             "hoverinfo": "skip",
         }

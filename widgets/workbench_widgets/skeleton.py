@@ -178,7 +178,11 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def paint(text: Node, colour: str, *, strong: bool = False) -> str:
+def paint(text: str, colour: str) -> str:
     """A coloured piece of a Plotly text."""
-    inner = f"<b>{text}</b>" if strong else f"{text}"
-    return f'<span style="color:{colour}">{inner}</span>'
+    return f'<span style="color:{colour}">{text}</span>'
+
+
+def painted(node: Node, colour: str) -> list[Node]:
+    """The same around a node, as parts of a ``$join``."""
+    return [f'<span style="color:{colour}">', node, "</span>"]

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from workbench.functional import attention, cka, features, logits, loyalty, relations, trilateral
+from workbench.functional import (
+    attention,
+    binary,
+    calibration,
+    cka,
+    contrast,
+    features,
+    logits,
+    loyalty,
+    relations,
+    soft_targets,
+    token_graph,
+    trilateral,
+)
 from workbench.functional.metadata import LOSSES, Loss, Parameter, loss
 
 __all__ = [
@@ -10,11 +23,16 @@ __all__ = [
     "Loss",
     "Parameter",
     "attention",
+    "binary",
+    "calibration",
     "cka",
+    "contrast",
     "features",
     "logits",
     "loss",
     "loyalty",
     "relations",
+    "soft_targets",
+    "token_graph",
     "trilateral",
 ]

@@ -15,9 +15,11 @@ from workbench.functional.metadata import Parameter, loss
 from workbench.lazy import LazyModule
 
 if TYPE_CHECKING:
+    import torch
     import torch.nn.functional as F
     from torch import Tensor
 else:
+    torch = LazyModule("torch")
     F = LazyModule("torch.nn.functional")
 
 
@@ -91,10 +93,29 @@ def same_size(what: str, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tens
         raise ShapeMismatch(what, student, teacher, fix="Needs maps of shape (B, C, H, W).")
     student, teacher = at_least_float32(student), at_least_float32(teacher.detach())
     if student.shape[2] > teacher.shape[2]:
-        student = F.adaptive_avg_pool2d(student, list(teacher.shape[2:]))
+        student = averaged_to(student, teacher.shape[2], teacher.shape[3])
     elif teacher.shape[2] > student.shape[2]:
-        teacher = F.adaptive_avg_pool2d(teacher, list(student.shape[2:]))
+        teacher = averaged_to(teacher, student.shape[2], student.shape[3])
     return student, teacher
+
+
+def averaged_to(maps: Tensor, height: int, width: int) -> Tensor:
+    """Adaptive average pooling as two matrix products, (B, C, H, W) to (B, C, height, width).
+
+    Torch's own has no deterministic gradient on CUDA; this one has, so a run replays bit for bit.
+    """
+    rows = _averaging(maps.shape[2], height, maps)
+    columns = _averaging(maps.shape[3], width, maps)
+    return rows @ maps @ columns.T
+
+
+def _averaging(size: int, parts: int, like: Tensor) -> Tensor:
+    """Matrix whose row i averages entries floor(i n / m) to ceil((i + 1) n / m); shape (m, n)."""
+    start = torch.arange(parts, device=like.device) * size // parts
+    stop = (torch.arange(1, parts + 1, device=like.device) * size + parts - 1) // parts
+    place = torch.arange(size, device=like.device)
+    inside = (place >= start[:, None]) & (place < stop[:, None])
+    return inside.to(like.dtype) / (stop - start)[:, None]
 
 
 def _attention(maps: Tensor, power: float) -> Tensor:

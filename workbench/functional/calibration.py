@@ -9,13 +9,18 @@ Shapes: n = samples, C = classes, M = bins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from workbench.functional.calibration_null import calibration_band, ece_null, wilson_interval
-from workbench.functional.guards import at_least_float32, labels_match
+from workbench.functional.confidence import (
+    check_probs,
+    confidence_and_correct,
+    confidence_and_correct_from_logits,
+    in_chunks,
+)
+from workbench.functional.guards import exactly
 from workbench.functional.scoring import brier_score, fit_temperature, mean_entropy, nll
 from workbench.lazy import LazyModule
 
@@ -52,8 +57,6 @@ __all__ = [
 
 Closed = Literal["right", "left"]
 NUM_BINS = 15
-CHUNK_ENTRIES = 1 << 20
-"""Entries of one chunk of rows: small enough to stay in cache, large enough to keep torch busy."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class ReliabilityTable:
             edges = torch.arange(num_bins + 1, dtype=torch.float64) / num_bins
         if closed not in ("right", "left"):
             raise ValueError(f"`closed` must be 'right' or 'left', got {closed!r}.")
-        self.edges = edges.double().cpu()
+        self.edges = exactly(edges)
         self.closed: Closed = closed
         num = len(self.edges) - 1
         self.count = torch.zeros(num, dtype=torch.int64)
@@ -121,7 +124,7 @@ class ReliabilityTable:
                 f"confidence has shape {tuple(confidence.shape)}, correct {tuple(correct.shape)}; "
                 "both must be (n,)."
             )
-        value = confidence.detach().cpu().double()
+        value = exactly(confidence)
         if value.numel() and not (float(value.min()) >= 0 and float(value.max()) <= 1 + 1e-6):
             raise ValueError(
                 f"confidences must lie in [0, 1], got {float(value.min()):.4g} to "
@@ -281,7 +284,7 @@ def classwise_ece_per_class(
     A row has fewer than ``num_bins`` entries above the first edge, so only those are binned and
     the first bin is the column total minus the rest: exact, and tens of times faster.
     """
-    _check_probs(probs, labels)
+    check_probs(probs, labels)
     num_classes = probs.shape[1]
     edges = ReliabilityTable(num_bins, closed=closed).edges
     floor = float(edges[1]) * (1 - 1e-6)  # a little low: the exact test is the bin index
@@ -289,7 +292,8 @@ def classwise_ece_per_class(
     confidence = torch.zeros(size, dtype=torch.float64)
     hits = torch.zeros(size, dtype=torch.float64)
     total = torch.zeros(num_classes, dtype=torch.float64)
-    for chunk, chunk_labels in _chunks(probs, labels):
+    for chunk, chunk_labels in in_chunks(probs, labels):
+        chunk, chunk_labels = chunk.cpu(), chunk_labels.cpu()
         total += chunk.sum(0, dtype=torch.float64)
         high = (chunk > floor).flatten().nonzero().squeeze(1)
         value = chunk.flatten()[high].double()
@@ -340,41 +344,12 @@ def equal_mass_edges(confidence: Tensor, num_bins: int = NUM_BINS) -> Tensor:
         confidence: In [0, 1], shape (n,), n >= 1.
         num_bins: Chunks; fewer bins come out where confidences are tied.
     """
-    ordered = confidence.detach().cpu().double().sort().values
+    ordered = exactly(confidence).sort().values
     chunks = torch.tensor_split(ordered, min(num_bins, len(ordered)))
     middles = [(low[-1] + high[0]) / 2 for low, high in pairwise(chunks)]
     inner = torch.unique(torch.stack(middles)) if middles else ordered[:0]
     inner = inner[(inner > 0) & (inner < 1)]
     return torch.cat([ordered.new_zeros(1), inner, ordered.new_ones(1)])
-
-
-def confidence_and_correct(probs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest probability of each row, and whether its (first) class is the label.
-
-    Args:
-        probs: Rows sum to 1, shape (n, C).
-        labels: Shape (n,), none withheld.
-
-    Returns:
-        Confidence in the dtype of ``probs`` and correctness as bool, shape (n,) each.
-
-    Raises:
-        ValueError: If the values cannot be probabilities or a label is withheld.
-    """
-    _check_probs(probs, labels)
-    parts = [_top(chunk, chunk_labels) for chunk, chunk_labels in _chunks(probs, labels)]
-    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
-
-
-def confidence_and_correct_from_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """As :func:`confidence_and_correct`, of raw scores, shape (n, C)."""
-    _check_labels(logits, labels)
-    parts = []
-    for chunk, chunk_labels in _chunks(logits, labels):
-        score = at_least_float32(chunk)
-        top, correct = _first_top(score, chunk_labels)
-        parts.append(((top - score.logsumexp(1)).exp().clamp_max(1.0), correct))
-    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
 
 def _table(probs: Tensor, labels: Tensor, num_bins: int, closed: Closed) -> ReliabilityTable:
@@ -390,49 +365,7 @@ def _equal_mass_table(probs: Tensor, labels: Tensor, num_bins: int) -> Reliabili
     return table
 
 
-def _top(probs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest probability and correctness; argmax (6 × slower) only where a tie is possible."""
-    top = probs.amax(1)
-    correct = probs.gather(1, labels[:, None]).squeeze(1) == top
-    unsure = (correct & (top <= 0.5)).nonzero().squeeze(1)
-    correct[unsure] = probs[unsure].argmax(1) == labels[unsure]
-    return top, correct
-
-
-def _first_top(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    top, index = scores.max(1)
-    return top, index == labels
-
-
 def _bin_index(value: Tensor, edges: Tensor, closed: Closed) -> Tensor:
     # inner edges only: 0 falls in the first bin and 1 in the last by construction
     index: Tensor = torch.bucketize(value, edges[1:-1], right=closed == "left")
     return index
-
-
-def _chunks(scores: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    rows = max(1, CHUNK_ENTRIES // scores.shape[1])
-    return zip(torch.split(scores.detach(), rows), torch.split(labels, rows), strict=True)
-
-
-def _check_probs(probs: Tensor, labels: Tensor) -> None:
-    _check_labels(probs, labels)
-    probe = probs[: max(1, CHUNK_ENTRIES // probs.shape[1])]  # a first look is enough to tell
-    total = probe.sum(1, dtype=torch.float64)
-    if not (bool((probe >= 0).all()) and bool((total - 1).abs().max() < 0.02)):
-        raise ValueError(
-            f"rows of probabilities must be >= 0 and sum to 1; here sums reach {total.min():.4g} "
-            f"to {total.max():.4g}. For raw scores use the `_from_logits` function or softmax."
-        )
-
-
-def _check_labels(scores: Tensor, labels: Tensor) -> None:
-    if scores.dim() != 2 or scores.shape[0] == 0:
-        raise ValueError(f"expected scores of shape (n, C), n >= 1, got {tuple(scores.shape)}.")
-    labels_match("calibration", scores, labels)
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= scores.shape[1]:
-        raise ValueError(
-            f"labels must lie in 0..{scores.shape[1] - 1}, got {low} to {high}. "
-            "Leave out rows whose label is withheld (-1)."
-        )

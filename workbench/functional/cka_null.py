@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from workbench.functional.guards import exactly
 from workbench.functional.quantiles import pearson3_quantile
 from workbench.lazy import LazyModule
 
@@ -48,13 +49,13 @@ def cka_null_moments(grams: Tensor, n: int) -> Tensor:
         n: Number of examples.
 
     Returns:
-        Sum of cubed entries and trace of the cube, float64, shape (L, 2). One matrix product of
-        size n a layer.
+        Sum of cubed entries and trace of the cube, float64 on the CPU, shape (L, 2). One matrix
+        product of size n a layer.
     """
     square = grams.view(-1, n, n)
-    cubes = (square * square * square).sum((-2, -1), dtype=torch.float64)
-    triangles = [((layer @ layer) * layer).sum(dtype=torch.float64) for layer in square]
-    return torch.stack([cubes, torch.stack(triangles)], dim=-1)
+    cubes = [(layer * layer * layer).sum() for layer in square]
+    triangles = [((layer @ layer) * layer).sum() for layer in square]
+    return exactly(torch.stack([torch.stack(cubes), torch.stack(triangles)], dim=-1))
 
 
 def cka_null_skewness(teacher_moments: Tensor, student_moments: Tensor, n: int) -> Tensor:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workbench.functional.cka import MIN_UNBIASED, centred_gram
-from workbench.functional.guards import same_rows
+from workbench.functional.guards import exactly, same_rows
 from workbench.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class MinibatchCKA:
         student = self._stack(student_features, len(self._student), "student")
         num = teacher_features[0].shape[0]
         scale = num * (num - 3)
-        self._cross += (teacher @ student.T).cpu() / scale
-        self._teacher += teacher.square().sum(1).cpu() / scale
-        self._student += student.square().sum(1).cpu() / scale
+        self._cross += teacher @ student.T / scale
+        self._teacher += teacher.square().sum(1) / scale
+        self._student += student.square().sum(1) / scale
 
     def merge(self, other: MinibatchCKA) -> MinibatchCKA:
         """Add another accumulator's batches to this one; returns this one."""
@@ -75,7 +75,7 @@ class MinibatchCKA:
             raise ValueError(f"expected {expected} {whose} layers, got {len(features)}.")
         for layer in features:
             same_rows("MinibatchCKA", layer, features[0])
-        grams = [centred_gram(layer, unbiased=True).double().flatten() for layer in features]
+        grams = [exactly(centred_gram(layer, unbiased=True)).flatten() for layer in features]
         return torch.stack(grams)
 
 
@@ -96,7 +96,7 @@ class StreamingCKA:
     def update(self, x: Tensor, y: Tensor) -> None:
         """Add a batch of any size, shape (B, d) and (B, d')."""
         same_rows("StreamingCKA", x, y)
-        x64, y64 = x.detach().double(), y.detach().double()
+        x64, y64 = exactly(x), exactly(y)
         if self._shift is None:  # near the mean, so that large means cost no digits
             self._shift = x64.mean(0), y64.mean(0)
         x64, y64 = x64 - self._shift[0], y64 - self._shift[1]
@@ -132,14 +132,14 @@ class _PairSums:
     def add(self, x: Tensor, y: Tensor) -> None:
         square_x, square_y = x.square().sum(1), y.square().sum(1)
         self.num += len(x)
-        self.product = self.product.to(x.device) + x.T @ y
-        self.sum_x = self.sum_x.to(x.device) + x.sum(0)
-        self.sum_y = self.sum_y.to(x.device) + y.sum(0)
-        self.weighted_x = self.weighted_x.to(x.device) + square_y @ x
-        self.weighted_y = self.weighted_y.to(x.device) + square_x @ y
-        self.norm_x = self.norm_x.to(x.device) + square_x.sum()
-        self.norm_y = self.norm_y.to(x.device) + square_y.sum()
-        self.norms = self.norms.to(x.device) + (square_x * square_y).sum()
+        self.product += x.T @ y
+        self.sum_x += x.sum(0)
+        self.sum_y += y.sum(0)
+        self.weighted_x += square_y @ x
+        self.weighted_y += square_x @ y
+        self.norm_x += square_x.sum()
+        self.norm_y += square_y.sum()
+        self.norms += (square_x * square_y).sum()
 
     def hsic(self, *, unbiased: bool) -> Tensor:
         n = self.num

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.functional.attention import averaged_to
 from workbench.functional.guards import at_least_float32, positive, same_shape
 from workbench.functional.metadata import loss
 from workbench.lazy import LazyModule
@@ -114,7 +115,7 @@ def hcl(student_features: Tensor, teacher_features: Tensor) -> Tensor:
         if side >= student.shape[2]:
             continue
         weight /= 2
-        gap = F.adaptive_avg_pool2d(student, side) - F.adaptive_avg_pool2d(teacher, side)
+        gap = averaged_to(student - teacher, side, side)
         value = value + weight * gap.square().flatten(1).mean(-1)
         total += weight
     return value / total

@@ -23,6 +23,11 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
+def exactly(tensor: Tensor) -> Tensor:
+    """A detached float64 copy on the CPU, where sums are exact enough and every device has it."""
+    return tensor.detach().cpu().double()
+
+
 def same_shape(what: str, student: Tensor, teacher: Tensor, *, fix: str) -> None:
     """Refuse two tensors whose shapes differ.
 

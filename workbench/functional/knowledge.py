@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workbench.functional.guards import exactly
 from workbench.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def prediction_kappa(student_scores: Tensor, teacher_scores: Tensor) -> float:
 
 def cohen_kappa(table: Tensor) -> float:
     """Cohen's kappa of a square table of counts; NaN where chance agreement is certain."""
-    counts = table.double()
+    counts = exactly(table)
     total = counts.sum()
     seen = counts.diagonal().sum() / total
     chance = (counts.sum(0) * counts.sum(1)).sum() / total.square()

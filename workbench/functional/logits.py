@@ -8,7 +8,6 @@ Shapes: B = samples (or any leading axes of units), C = classes.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from workbench.functional.guards import at_least_float32, labels_match, positive, same_shape
@@ -307,80 +306,18 @@ def ofa(
     return -(((p_t + truth).pow(exponent) - truth) * log_p_s).sum(-1)
 
 
-@loss(
-    "binary-kl",
-    paper="Yang et al. 2024 (DHKD), arXiv:2411.08937",
-    needs=("student.logits", "teacher.logits"),
-    parameters={"temperature": TEMPERATURE},
-)
-def binary_kl(
-    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 2.0
-) -> Tensor:
-    """KL of one Bernoulli a class, teacher to student, summed over classes, times T².
-
-    Args:
-        student_logits: Raw scores, shape (B, C).
-        teacher_logits: Raw scores, shape (B, C); never receives gradient.
-        temperature: Softening T > 0.
-
-    Returns:
-        Loss in nats, shape (B,), float32.
-
-    Reference:
-        Yang et al. 2024, arXiv:2411.08937 (named BinaryKL in its code).
-    """
-    same_shape("binary-kl", student_logits, teacher_logits, fix=OTHER_LABELS)
-    positive("temperature", temperature, usual="2")
-    z_s = at_least_float32(student_logits) / temperature
-    z_t = at_least_float32(teacher_logits.detach()) / temperature
-    gap = z_t.sigmoid() * (F.logsigmoid(z_t) - F.logsigmoid(z_s))
-    gap = gap + (-z_t).sigmoid() * (F.logsigmoid(-z_t) - F.logsigmoid(-z_s))
-    return temperature**2 * gap.sum(-1)
-
-
-@loss(
-    "binary-kl-norm",
-    paper="Yang et al. 2024 (DHKD), arXiv:2411.08937",
-    needs=("student.logits", "teacher.logits"),
-    parameters={"temperature": TEMPERATURE},
-)
-def binary_kl_norm(
-    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 2.0
-) -> Tensor:
-    """KL from a fair coin to a coin of the score gap, summed over classes, times T².
-
-    Zero where both networks give the same score; pulls every score gap to 0.
-
-    Args:
-        student_logits: Raw scores, shape (B, C), of the auxiliary head.
-        teacher_logits: Raw scores, shape (B, C); never receives gradient.
-        temperature: Softening T > 0.
-
-    Returns:
-        Loss in nats, shape (B,), float32.
-
-    Reference:
-        Yang et al. 2024, arXiv:2411.08937 (BinaryKLNorm, the one its scripts train with).
-    """
-    same_shape("binary-kl-norm", student_logits, teacher_logits, fix=OTHER_LABELS)
-    positive("temperature", temperature, usual="2")
-    gap = at_least_float32(student_logits) - at_least_float32(teacher_logits.detach())
-    half = gap / temperature
-    kl = -math.log(2) - (F.logsigmoid(half) + F.logsigmoid(-half)) / 2
-    return temperature**2 * kl.sum(-1)
-
-
 def standardised(logits: Tensor) -> Tensor:
     """Scores minus their mean, over their (n - 1) standard deviation, along the last axis.
 
-    A constant row comes out 0, with zero gradient.
+    A constant row comes out 0, with a finite (large) gradient.
     """
     full = at_least_float32(logits)
     centred = full - full.mean(-1, keepdim=True)
     square = centred.square().sum(-1, keepdim=True) / (full.shape[-1] - 1)
     flat = square == 0
-    deviation = torch.where(flat, 1.0, square).sqrt()
-    return torch.where(flat, 0.0, centred / (deviation + STANDARD_EPS))
+    # the root of 0 has no gradient: keep it out of the graph
+    deviation = torch.where(flat, 0.0, torch.where(flat, 1.0, square).sqrt())
+    return centred / (deviation + STANDARD_EPS)
 
 
 def _units_last(logits: Tensor) -> Tensor:
@@ -392,7 +329,8 @@ def _correlation(a: Tensor, b: Tensor) -> Tensor:
     """Pearson correlation of matching rows; 0 for a constant row."""
     a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
     norms = torch.linalg.vector_norm(a, dim=-1) * torch.linalg.vector_norm(b, dim=-1)
-    return (a * b).sum(-1) / (norms + CORRELATION_EPS)
+    correlation: Tensor = (a * b).sum(-1) / (norms + CORRELATION_EPS)
+    return correlation
 
 
 def _at_label(values_BC: Tensor, labels_B: Tensor) -> Tensor:

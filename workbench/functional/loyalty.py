@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from workbench.functional.guards import same_shape
+from workbench.functional.guards import exactly, same_shape
 from workbench.functional.knowledge import (
     Flips,
     accuracy_per_class,
@@ -73,7 +73,7 @@ def label_loyalty(student_scores: Tensor, teacher_scores: Tensor) -> float:
     """
     same_shape("label_loyalty", student_scores, teacher_scores, fix=SAME_CLASSES)
     agree = student_scores.argmax(-1) == teacher_scores.argmax(-1)
-    return float(agree.double().mean())
+    return float(exactly(agree).mean())
 
 
 def probability_loyalty(
@@ -90,7 +90,7 @@ def probability_loyalty(
         Xu et al. 2021, EMNLP (Beyond Preserved Accuracy).
     """
     distance = sqrt_js(student_probs.detach(), teacher_probs.detach(), log_base=log_base)
-    return float((1 - distance.double()).mean())
+    return float((1 - exactly(distance)).mean())
 
 
 def sqrt_js(student_probs: Tensor, teacher_probs: Tensor, *, log_base: float = 2.0) -> Tensor:
@@ -136,8 +136,8 @@ def fidelity_kl(student_logits: Tensor, teacher_logits: Tensor) -> float:
         Stanton et al. 2021, arXiv:2106.05945 (there averaged over batch means; here over samples).
     """
     same_shape("fidelity_kl", student_logits, teacher_logits, fix=SAME_CLASSES)
-    log_p_s = F.log_softmax(student_logits.detach().double(), dim=-1)
-    log_p_t = F.log_softmax(teacher_logits.detach().double(), dim=-1)
+    log_p_s = F.log_softmax(exactly(student_logits), dim=-1)
+    log_p_t = F.log_softmax(exactly(teacher_logits), dim=-1)
     kl = F.kl_div(log_p_s, log_p_t, reduction="none", log_target=True).sum(-1)
     return float(kl.mean())
 
@@ -186,4 +186,4 @@ def topk_overlap(student_scores: Tensor, teacher_scores: Tensor, k: int) -> floa
     best_s = student_scores.argsort(dim=-1, descending=True, stable=True)[:, :k]
     best_t = teacher_scores.argsort(dim=-1, descending=True, stable=True)[:, :k]
     shared = (best_s[:, :, None] == best_t[:, None, :]).any(-1)
-    return float(shared.double().mean())
+    return float(exactly(shared).mean())

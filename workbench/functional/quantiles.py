@@ -46,7 +46,7 @@ def pearson3_quantile(probability: float, skewness: Tensor) -> Tensor:
         Float64, shape of ``skewness``.
     """
     normal = normal_quantile(probability)
-    skewness = skewness.double()
+    skewness = skewness.detach().cpu().double()
     flat = skewness.abs() < NEARLY_NORMAL
     magnitude = torch.where(flat | skewness.isnan(), 1.0, skewness.abs())
     shape = 4 / magnitude.square()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.functional.guards import same_shape
+from workbench.functional.guards import exactly, same_shape
 from workbench.functional.similarity import pearson, spearman
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def regression_fidelity(student: Tensor, teacher: Tensor) -> dict[str, float]:
         formula is not public.
     """
     same_shape("regression_fidelity", student, teacher, fix=SAME_SAMPLES)
-    s, t = student.detach().double(), teacher.detach().double()
+    s, t = exactly(student), exactly(teacher)
     gap = s - t
     mean_s, mean_t = s.mean(), t.mean()
     var_s, var_t = s.var(correction=0), t.var(correction=0)

@@ -193,5 +193,5 @@ def _cosines(gaps: Tensor) -> Tensor:
 def _neighbourhood(features: Tensor) -> Tensor:
     norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
     unit = features / (norm + PKT_EPS)
-    nearness = (unit @ unit.T + 1) / 2
+    nearness: Tensor = (unit @ unit.T + 1) / 2
     return nearness / nearness.sum(1, keepdim=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.functional.guards import labels_match
+from workbench.functional.guards import exactly, labels_match
 from workbench.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def nll(logits: Tensor, labels: Tensor) -> float:
         Nats a sample, >= 0.
     """
     labels_match("nll", logits, labels)
-    return float(F.cross_entropy(logits.detach().double(), labels))
+    return float(F.cross_entropy(exactly(logits), labels.cpu()))
 
 
 def brier_score(probs: Tensor, labels: Tensor) -> float:
@@ -50,14 +50,15 @@ def brier_score(probs: Tensor, labels: Tensor) -> float:
         In [0, 2]; other texts halve it, or divide it by C.
     """
     labels_match("brier_score", probs, labels)
-    at_label = probs.detach().gather(1, labels[:, None]).squeeze(1).double()
-    squares = torch.linalg.vector_norm(probs.detach(), dim=1, dtype=torch.float64).square()
+    probs, labels = probs.detach().cpu(), labels.cpu()
+    at_label = probs.gather(1, labels[:, None]).squeeze(1).double()
+    squares = torch.linalg.vector_norm(probs, dim=1, dtype=torch.float64).square()
     return float((squares - 2 * at_label + 1).clamp_min(0).mean())
 
 
 def mean_entropy(probs: Tensor) -> float:
     """Mean Shannon entropy of the rows, nats, in [0, ln C]."""
-    return float(torch.special.entr(probs.detach().double()).sum(-1).mean())
+    return float(torch.special.entr(exactly(probs)).sum(-1).mean())
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -81,7 +82,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     labels_match("fit_temperature", logits, labels)
     if len(labels) == 0:
         raise ValueError("fit_temperature: got no row. Give a labelled validation split.")
-    scores = logits.detach().double()
+    scores, labels = exactly(logits), labels.cpu()
     scores = scores - scores.amax(1, keepdim=True)
     at_label = scores.gather(1, labels[:, None]).squeeze(1).mean()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from workbench.functional.guards import at_least_float32, same_rows
+from workbench.functional.guards import at_least_float32, exactly, same_rows
 from workbench.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -88,12 +88,12 @@ def mutual_knn(x: Tensor, y: Tensor, *, k: int = 10) -> float:
         Huh et al. 2024, arXiv:2405.07987.
     """
     shared = _shared_neighbours(x, y, k)
-    return float(shared.double().mean()) / k
+    return float(exactly(shared).mean()) / k
 
 
 def knn_jaccard(x: Tensor, y: Tensor, *, k: int = 10) -> float:
     """As :func:`mutual_knn`, shared over all neighbours either layer names; in [0, 1]."""
-    shared = _shared_neighbours(x, y, k).double()
+    shared = exactly(_shared_neighbours(x, y, k))
     return float((shared / (2 * k - shared)).mean())
 
 
@@ -192,11 +192,13 @@ def row_norms(values: Tensor) -> Tensor:
 
 
 def mean_ranks(values: Tensor) -> Tensor:
-    """Rank of each entry within its row, from 1; tied entries share their mean. Float64."""
+    """Rank of each entry within its row, from 1; tied entries share their mean."""
     ordered = values.sort(dim=1).values.contiguous()
     first = torch.searchsorted(ordered, values.contiguous(), side="left")
     last = torch.searchsorted(ordered, values.contiguous(), side="right")
-    return (first + last + 1).double() / 2
+    return (first + last + 1).to(
+        torch.float64 if values.dtype == torch.float64 else torch.float32
+    ) / 2
 
 
 def _centred(features: Tensor) -> Tensor:

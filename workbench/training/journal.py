@@ -71,9 +71,17 @@ class Recorder(Protocol):
         """Change fields of the row: status, step, steps, activity, progress, rate, ..."""
 
     def metrics(
-        self, series: str, columns: Sequence[str], steps: np.ndarray, values: np.ndarray
+        self,
+        series: str,
+        columns: Sequence[str],
+        steps: np.ndarray,
+        values: np.ndarray,
+        **row_fields: Any,
     ) -> None:
-        """Append rows: ``steps`` int64 (N,), rising; ``values`` float64 (N, len(columns))."""
+        """Append rows: ``steps`` int64 (N,), rising; ``values`` float64 (N, len(columns)).
+
+        ``row_fields`` (step, rate) of the run's row change in the same transaction.
+        """
 
     def drop_metrics_after(self, step: int) -> None:
         """Forget metrics and snapshots beyond a step (resume re-makes them)."""
@@ -104,3 +112,34 @@ class Recorder(Protocol):
 
     def last_checkpoint(self) -> CheckpointRow | None:
         """The newest checkpoint that can be read, or None."""
+
+
+@dataclass(frozen=True)
+class KeptTeacher:
+    """A teacher that was trained before: its weights and what was measured of it."""
+
+    path: Path
+    weights: str
+    facts: Mapping[str, Any]
+
+
+class Keeper(Protocol):
+    """Where a whole run keeps its parts: rows for teacher and control, and cached teachers."""
+
+    def recorder(self, role: str) -> Recorder:
+        """The recorder of the run's ``student``, ``teacher`` or ``control`` row."""
+
+    def teacher(self, key: str) -> KeptTeacher | None:
+        """A cached teacher by content hash."""
+
+    def teacher_path(self, key: str) -> Path:
+        """Where its weights belong."""
+
+    def keep_teacher(self, key: str, *, weights: str, facts: Mapping[str, Any]) -> None:
+        """Record a teacher whose file is written."""
+
+    def open_run(self, name: str) -> Any:
+        """The stored student behind ``RUN@last|best|STEP``, for ``run:`` models."""
+
+    def experiment_of(self, run: str) -> Mapping[str, Any]:
+        """The experiment of another run, as plain data."""

@@ -1,0 +1,72 @@
+"""Contrastive losses against loops, chance levels and invariances."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.errors import ShapeMismatch
+from workbench.functional.contrast import info_nce, nt_xent
+
+
+def pair(n: int = 5, width: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn(2, n, width, generator=generator, dtype=torch.float64)
+    return first, second
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def test_info_nce_matches_a_loop():
+    student, teacher = pair()
+    s, t = unit(student.numpy()), unit(teacher.numpy())
+    expected = np.mean(
+        [-s[i] @ t[i] / 0.2 + math.log(sum(math.exp(s[i] @ v / 0.2) for v in t)) for i in range(5)]
+    )
+    assert float(info_nce(student, teacher, temperature=0.2)) == pytest.approx(expected)
+
+
+def test_nt_xent_matches_a_loop():
+    first, second = pair()
+    rows = unit(torch.cat([first, second]).numpy())
+    total = 0.0
+    for i in range(10):
+        others = sum(math.exp(rows[i] @ rows[j] / 0.3) for j in range(10) if j != i)
+        total += math.log(others) - rows[i] @ rows[(i + 5) % 10] / 0.3
+    assert float(nt_xent(first, second)) == pytest.approx(total / 10)
+    assert float(nt_xent(second, first)) == pytest.approx(total / 10)
+
+
+def test_chance_is_the_logarithm_of_the_candidates():
+    same = torch.ones(6, 3)
+    assert float(info_nce(same, same)) == pytest.approx(math.log(6))
+    assert float(nt_xent(same, same)) == pytest.approx(math.log(11))
+
+
+def test_scale_changes_nothing_and_the_right_partner_costs_nothing():
+    student, teacher = pair()
+    torch.testing.assert_close(info_nce(9 * student, 0.1 * teacher), info_nce(student, teacher))
+    apart = 10 * torch.eye(4)
+    assert float(info_nce(apart, apart, temperature=0.02)) == pytest.approx(0, abs=1e-6)
+
+
+def test_only_info_nce_keeps_the_gradient_from_its_second_argument():
+    student, teacher = (x.requires_grad_() for x in pair())
+    assert torch.autograd.gradcheck(lambda s: info_nce(s, teacher.detach()), student)
+    info_nce(student, teacher).backward()
+    assert teacher.grad is None
+    nt_xent(student, teacher).backward()
+    assert teacher.grad is not None
+
+
+def test_bad_input_is_refused():
+    student, teacher = pair()
+    with pytest.raises(ShapeMismatch, match="one width"):
+        info_nce(student, teacher[:, :3])
+    with pytest.raises(ValueError, match=r"`temperature` must be > 0, got 0.*0\.1 to 1"):
+        nt_xent(student, teacher, temperature=0)

@@ -1,0 +1,276 @@
+"""Calibration: reliability of student and teacher side by side, with what chance alone explains.
+
+Unusual here: ECE never appears without the 95th percentile of its null, and bins with fewer than 10 samples are
+hollow. Papers: Guo et al. 2017, arXiv:1706.04599 (ECE, temperature scaling); Wilson 1927 (intervals).
+Shapes: every array is (bins,), NaN where a bin is empty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench_widgets.frame import Arrays, Facts, Frame, fact, need
+from workbench_widgets.skeleton import Node, axis, label, layout, paint
+from workbench_widgets.words import NONE, count, number, percent
+
+TITLE: Final = "Calibration"
+READ: Final = ("On the dotted line confidence = accuracy; band = chance.",)
+DEFINITION: Final = (
+    "Images are binned by the confidence of the answer; each point is a bin's accuracy at its mean confidence, with "
+    "its Wilson 95 % interval. The band is where 90 % of bins of a perfectly calibrated model of the same "
+    "confidences would fall. ECE: mean gap, weighted by bin counts (Guo et al. 2017); read it against its null."
+)
+BIN_ARRAYS: Final = (
+    "count",
+    "confidence",
+    "accuracy",
+    "wilson_low",
+    "wilson_high",
+    "band_low",
+    "band_high",
+)
+FEW: Final = 10
+"""Bins with fewer samples are hollow."""
+
+SIDES: Final = (("student", "Student", "circle", "●"), ("teacher", "Teacher", "square", "■"))
+DOMAINS: Final[tuple[list[Node], ...]] = ([0, 0.43], [0.57, 1])
+
+
+def frame(arrays: Arrays, facts: Facts) -> Frame:
+    """The frame of one snapshot.
+
+    Args:
+        arrays: For each model (``student_...``, ``teacher_...``): ``count``, ``confidence``, ``accuracy``,
+            ``wilson_low``, ``wilson_high``, ``band_low``, ``band_high``; the same with the suffix ``_scaled`` after
+            temperature scaling, for both models or none. Empty while waiting.
+        facts: ``student`` and ``teacher``, each with ``ece``, ``ece_null_p95``, ``nll``, ``brier`` and, for scaled
+            arrays, ``temperature``, ``ece_scaled`` and optionally ``ece_scaled_null_p95``; ``n``, ``split``,
+            ``step``, ``bins`` (such as ``15 equal-width (a, b]``); optionally ``fit_split`` (``val``).
+
+    Raises:
+        FrameError: If arrays or facts are missing or disagree.
+    """
+    if not arrays:
+        return Frame(
+            view="calibration",
+            step=-1,
+            title=TITLE,
+            read=READ,
+            footer=(str(facts.get("bins", "15 equal-width (a, b]")),),
+            summary="No snapshot yet.",
+            definition=DEFINITION,
+            state={"scaling": "raw"},
+            parts=({"kind": "plot"},),
+            skeleton=_skeleton({}, facts, [""]),
+            waiting="Waits for the first snapshot: both networks' confidences on the probe images.",
+        )
+    scaled = "student_count_scaled" in arrays
+    suffixes = ["", "_scaled"] if scaled else [""]
+    names = [f"{side}_{name}{suffix}" for side, *_ in SIDES for name in BIN_ARRAYS for suffix in suffixes]
+    need(arrays, "calibration", {name: ("bins",) for name in names})
+    data = {name: np.asarray(arrays[name], dtype=np.float32) for name in names}
+    for side, *_ in SIDES:
+        for suffix in suffixes:
+            _derive(data, side, suffix)
+    n = int(fact(facts, "calibration", "n"))
+    footer = f"n = {count(n)} {facts.get('split', '')} · {facts.get('bins', '15 equal-width (a, b]')}"
+    options = [{"value": "raw", "label": "raw"}, {"value": "scaled", "label": "T-scaled"}]
+    return Frame(
+        view="calibration",
+        step=int(fact(facts, "calibration", "step")),
+        title=TITLE,
+        read=READ,
+        footer=(f"{footer} · Wilson 95 % · bars: n",),
+        summary=" ".join(_spoken(side, fact(facts, "calibration", side)) for side, *_ in SIDES),
+        definition=DEFINITION,
+        arrays=data,
+        controls=({"name": "scaling", "options": options},) if scaled else (),
+        state={"scaling": "raw"},
+        parts=({"kind": "plot"},),
+        skeleton=_skeleton(data, facts, suffixes),
+    )
+
+
+def _derive(data: dict[str, NDArray[Any]], side: str, suffix: str) -> None:
+    """Bar lengths around a point, and the band as a closed polygon over non-empty bins."""
+    accuracy = data[f"{side}_accuracy{suffix}"]
+    data[f"{side}_up{suffix}"] = np.maximum(data[f"{side}_wilson_high{suffix}"] - accuracy, 0)
+    data[f"{side}_down{suffix}"] = np.maximum(accuracy - data[f"{side}_wilson_low{suffix}"], 0)
+    x = data[f"{side}_confidence{suffix}"]
+    low, high = data[f"{side}_band_low{suffix}"], data[f"{side}_band_high{suffix}"]
+    there = np.isfinite(x) & np.isfinite(low) & np.isfinite(high)
+    data[f"{side}_band_x{suffix}"] = np.concatenate([x[there], x[there][::-1]])
+    data[f"{side}_band_y{suffix}"] = np.concatenate([low[there], high[there][::-1]])
+
+
+def _spoken(side: str, facts: Mapping[str, Any]) -> str:
+    return (
+        f"{side.capitalize()}: ECE {percent(facts.get('ece'))}, null p95 "
+        f"{percent(facts.get('ece_null_p95'))}, NLL {number(facts.get('nll'))}, Brier {number(facts.get('brier'))}."
+    )
+
+
+def _skeleton(
+    data: dict[str, NDArray[Any]], facts: Facts, suffixes: list[str]
+) -> dict[str, Node]:
+    n = max(int(facts.get("n", 1000)), 10)
+    decades = math.ceil(math.log10(n))
+    counts_top: Node = {"$px": [0, 50, "y"]}
+    plot_floor: Node = {"$px": [0, 64, "y"]}
+    small = {"h<": 300}
+    counts_top = {"$if": small, "then": {"$px": [0, 30, "y"]}, "else": counts_top}
+    plot_floor = {"$if": small, "then": {"$px": [0, 40, "y"]}, "else": plot_floor}
+    shape = layout({"l": 42, "r": 8, "t": 34, "b": 34}, shapes=[], annotations=[], bargap=0.12)
+    traces: list[Node] = []
+    for k, (side, name, symbol, sign) in enumerate(SIDES):
+        main, bars = str(2 * k + 1), str(2 * k + 2)
+        main = "" if main == "1" else main
+        first = k == 0
+        half: list[float] = [0, 0.5, 1]
+        shape[f"xaxis{main}"] = axis(
+            [-0.012, 1.012],
+            ticks=half,
+            labels=["", "", ""],
+            domain=DOMAINS[k],
+            anchor=f"y{main}",
+        )
+        shape[f"yaxis{main}"] = axis(
+            [-0.012, 1.012],
+            ticks=half,
+            labels=["0", ".5", "1"],
+            domain=[plot_floor, 1],
+            anchor=f"x{main}",
+            title="accuracy" if first else None,
+        )
+        shape[f"xaxis{bars}"] = axis(
+            [-0.012, 1.012],
+            ticks=half,
+            labels=["0", ".5", "1"],
+            domain=DOMAINS[k],
+            anchor=f"y{bars}",
+            title="confidence",
+            standoff=2,
+            grid=False,
+        )
+        shape[f"yaxis{bars}"] = axis(
+            [math.log10(0.7), decades],
+            type="log",
+            ticks=[1, 10 ** max(decades - 1, 1)],
+            labels=["1", count(10 ** max(decades - 1, 1))],
+            domain=[0, counts_top],
+            anchor=f"x{bars}",
+            title="n" if first else None,
+        )
+        diagonal = {"type": "line", "x0": 0, "y0": 0, "x1": 1, "y1": 1}
+        shape["shapes"].append(
+            {
+                **diagonal,
+                "xref": f"x{main}",
+                "yref": f"y{main}",
+                "line": {"color": "$ink3", "width": 1, "dash": "3px,2px"},
+            }
+        )
+        shape["annotations"] += _headings(side, name, sign, facts, DOMAINS[k][0], data, suffixes)
+        for suffix in suffixes if data else []:
+            test = {"scaling": "scaled" if suffix else "raw"}
+            shown = _side(data, side, suffix, symbol, main, bars)
+            traces += [{"$if": test, "then": trace} for trace in shown]
+    return {"data": traces, "layout": shape}
+
+
+def _headings(
+    side: str,
+    name: str,
+    sign: str,
+    facts: Facts,
+    x: Node,
+    data: dict[str, NDArray[Any]],
+    suffixes: list[str],
+) -> list[Node]:
+    title = f"<b>{paint(f'{sign} {name}', f'${side}')}</b>"
+    place = {"xshift": -4, "yshift": 18, "font": {"size": 12, "color": "$ink"}}
+    under = {"xshift": -4, "yshift": 3, "font": {"size": 11, "color": "$ink3"}}
+    if not data:
+        return [label(title, x, 1, **place)]
+    own: Mapping[str, Any] = fact(facts, "calibration", side)
+    made: list[Node] = []
+    for suffix in suffixes:
+        test = {"scaling": "scaled" if suffix else "raw"}
+        key = f"ece{suffix}"
+        chance = own.get(f"{key}_null_p95", None if suffix else own.get("ece_null_p95"))
+        line = f"null p95 {percent(chance)}"
+        if suffix:
+            fit = facts.get("fit_split", "val")
+            line = f"T = {number(own.get('temperature'))} from {fit}"
+            line += f", null {percent(chance)}" if chance is not None else ""
+        value = percent(own.get(key)) if chance is not None or suffix else NONE
+        text = f"{title}  ECE <b>{value}</b>"
+        made.append({"$if": test, "then": label(text, x, 1, **place)})
+        made.append({"$if": test, "then": label(line, x, 1, **under)})
+    return made
+
+
+def _side(
+    data: dict[str, NDArray[Any]], side: str, suffix: str, symbol: str, main: str, bars: str
+) -> list[Node]:
+    colour = f"${side}"
+    few = data[f"{side}_count{suffix}"] < FEW
+    counts = [int(c) for c in data[f"{side}_count{suffix}"]]
+    on = {"xaxis": f"x{main}", "yaxis": f"y{main}"}
+    x = {"$data": f"{side}_confidence{suffix}"}
+    bins = len(counts)
+    band = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": {"$data": f"{side}_band_x{suffix}"},
+        "y": {"$data": f"{side}_band_y{suffix}"},
+        "fill": "toself",
+        "fillcolor": "$null_band",
+        "line": {"width": 0, "color": "$null_band"},
+        "hoverinfo": "skip",
+        **on,
+    }
+    points = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": x,
+        "y": {"$data": f"{side}_accuracy{suffix}"},
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": {"$data": f"{side}_up{suffix}"},
+            "arrayminus": {"$data": f"{side}_down{suffix}"},
+            "color": colour,
+            "thickness": 1.4,
+            "width": 0,
+        },
+        "marker": {
+            "symbol": symbol,
+            "size": 7.5,
+            "opacity": 1,
+            "color": ["$surface" if f else colour for f in few],
+            "line": {"color": colour, "width": 1.4},
+        },
+        "customdata": counts,
+        "cliponaxis": False,
+        "hovertemplate": "confidence %{x:.3f}<br>accuracy %{y:.3f}<br>n = %{customdata}<extra></extra>",
+        "meta": {"event": {"kind": "bin", "model": side}},
+        **on,
+    }
+    heights = {
+        "type": "bar",
+        "x": [(b + 0.5) / bins for b in range(bins)],
+        "y": counts,
+        "width": 0.88 / bins,
+        "marker": {"color": "$line_strong", "line": {"width": 0}},
+        "hovertemplate": "n = %{y}<extra></extra>",
+        "xaxis": f"x{bars}",
+        "yaxis": f"y{bars}",
+        "meta": {"event": {"kind": "bin", "model": side}},
+    }
+    return [band, points, heights]

@@ -1,0 +1,103 @@
+"""Losses on the graph of patch tokens: who is near whom inside one image.
+
+Unusual here: no official code exists; direction and sums follow the printed equations, the KL runs
+from the teacher to the student as everywhere in this package.
+Shapes: L = tokens, D = width, B = images.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from workbench.functional.guards import at_least_float32, positive, same_rows
+from workbench.functional.metadata import loss
+from workbench.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
+    F = LazyModule("torch.nn.functional")
+
+
+def neighbour_affinity(tokens: Tensor, *, k: int = 3, sigma: float = 1.0) -> Tensor:
+    """exp(-d² / (2 sigma)) from each token's k nearest others, 0 elsewhere; shape (L, L).
+
+    Args:
+        tokens: Shape (L, D).
+        k: Neighbours, 1 <= k < L. Entry (i, j) is kept if i is among the nearest of j.
+        sigma: Scale of the squared distance, > 0 (not squared, as printed).
+    """
+    if not 1 <= k < len(tokens):
+        raise ValueError(f"`k` must lie in 1..{len(tokens) - 1} for {len(tokens)} tokens, got {k}.")
+    positive("sigma", sigma, usual="1")
+    full = at_least_float32(tokens)
+    squares = (full[:, None] - full[None, :]).square().sum(-1)
+    itself = torch.eye(len(full), dtype=torch.bool, device=full.device)
+    near = squares.detach().masked_fill(itself, torch.inf).topk(k, largest=False).indices
+    kept = torch.zeros_like(itself).scatter_(1, near, True).T
+    return torch.where(kept, (-squares / (2 * sigma)).exp(), 0.0)
+
+
+def local_structure(
+    student_tokens: Tensor, teacher_tokens: Tensor, *, k: int = 3, sigma: float = 1.0
+) -> Tensor:
+    """KL between the tokens' affinity rows, teacher to student, of each token.
+
+    Args:
+        student_tokens: Shape (L, D).
+        teacher_tokens: Shape (L, D'); never receives gradient.
+        k: Neighbours of :func:`neighbour_affinity`, each network its own.
+        sigma: Scale.
+
+    Returns:
+        Nats, shape (L,).
+
+    Reference:
+        Zhang et al. 2023 (TRG), arXiv:2306.12442, eq. 4.
+    """
+    same_rows("local_structure", student_tokens, teacher_tokens)
+    log_s = F.log_softmax(neighbour_affinity(student_tokens, k=k, sigma=sigma), dim=-1)
+    teacher = neighbour_affinity(teacher_tokens.detach(), k=k, sigma=sigma)
+    kl: Tensor = F.kl_div(log_s, F.log_softmax(teacher, -1), reduction="none", log_target=True)
+    return kl.sum(-1)
+
+
+@loss(
+    "token-context",
+    paper="Zhang et al. 2023 (TRG), arXiv:2306.12442",
+    needs=("student.features", "teacher.features"),
+    unit="1",
+    upper_bound=1.0,
+)
+def token_context(student_features: Tensor, teacher_features: Tensor) -> Tensor:
+    """Mean squared gap of how each token attends to the others of its image.
+
+    Needs no projector: each network's products are scaled by its own width.
+
+    Args:
+        student_features: Tokens, shape (B, L, D).
+        teacher_features: Tokens, shape (B, L, D'); never receives gradient.
+
+    Returns:
+        Shape (B,), float32, in [0, 1].
+
+    Reference:
+        Zhang et al. 2023, arXiv:2306.12442, eq. 7.
+    """
+    if student_features.dim() != 3 or student_features.shape[:2] != teacher_features.shape[:2]:
+        raise ValueError(
+            f"token-context: needs tokens (B, L, D) of equal B and L, got student "
+            f"{tuple(student_features.shape)} and teacher {tuple(teacher_features.shape)}. "
+            "Pick layers with the same number of tokens."
+        )
+    gap = _context(student_features) - _context(teacher_features.detach())
+    return gap.square().mean((1, 2))
+
+
+def _context(tokens: Tensor) -> Tensor:
+    full = at_least_float32(tokens)
+    return (full @ full.mT / math.sqrt(full.shape[-1])).softmax(-1)

@@ -1,0 +1,66 @@
+"""The four headline probes by name; nothing here loads torch."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from workbench.probes.probe import Pair, Probe, ProbeKind
+from workbench.registries import PROBES
+
+
+@PROBES.register("cka")
+class Cka(ProbeKind):
+    """Layer similarity: unbiased linear CKA of every teacher layer with every student layer."""
+
+    summary: ClassVar[str] = "Layer similarity, teacher layers x student layers, with its null level."
+    paper: ClassVar[str] = "Kornblith et al. 2019, arXiv:1905.00414; Song et al. 2012"
+    needs_layers: ClassVar[bool] = True
+
+    def build(self, pair: Pair) -> Probe:
+        """Caches the teacher's Gram matrices."""
+        from workbench.probes.similarity import SimilarityProbe
+
+        return SimilarityProbe(pair)
+
+
+@PROBES.register("trilateral")
+class TrilateralProbeKind(ProbeKind):
+    """Student, teacher and truth as an exact planar triangle for each sample."""
+
+    summary: ClassVar[str] = "Student, teacher and truth: the exact triangle of each sample."
+    paper: ClassVar[str] = "After Hu et al. 2024 (TGeo-KD), arXiv:2312.15112"
+
+    def build(self, pair: Pair) -> Probe:
+        """Keeps the teacher's probabilities."""
+        from workbench.probes.predictions import TrilateralProbe
+
+        return TrilateralProbe(pair)
+
+
+@PROBES.register("calibration")
+class Calibration(ProbeKind):
+    """Reliability of student and teacher, raw and after temperature scaling on val."""
+
+    summary: ClassVar[str] = "Reliability of both, raw and temperature-scaled, with the null band."
+    paper: ClassVar[str] = "Guo et al. 2017, arXiv:1706.04599"
+    needs_val: ClassVar[bool] = True
+
+    def build(self, pair: Pair) -> Probe:
+        """Measures the teacher once."""
+        from workbench.probes.predictions import CalibrationProbe
+
+        return CalibrationProbe(pair)
+
+
+@PROBES.register("loyalty")
+class Loyalty(ProbeKind):
+    """Where the student follows the teacher, and where it should not have."""
+
+    summary: ClassVar[str] = "Agreement with the teacher, who is right, copied errors, by class."
+    paper: ClassVar[str] = "Xu et al. 2021, EMNLP; Stanton et al. 2021, arXiv:2106.05945"
+
+    def build(self, pair: Pair) -> Probe:
+        """Keeps the teacher's predictions."""
+        from workbench.probes.predictions import LoyaltyProbe
+
+        return LoyaltyProbe(pair)

@@ -1,0 +1,166 @@
+"""Probes that read predictions only: the wedge, calibration, loyalty.
+
+Shapes: n = probe rows, K = classes, M = bins.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.functional.calibration import ReliabilityTable, confidence_and_correct
+from workbench.functional.calibration_null import calibration_band, ece_null, wilson_interval
+from workbench.functional.knowledge import copied_errors, correctness_table
+from workbench.functional.loyalty import fidelity_kl, label_loyalty, probability_loyalty
+from workbench.functional.scoring import brier_score, fit_temperature, nll
+from workbench.functional.trilateral import embed
+from workbench.probes.probe import Measured, Pair, Probe
+from workbench.probes.view import Look
+
+
+class TrilateralProbe(Probe):
+    """Planar triangle of truth, teacher and student for each sample, in L2 at temperature 1."""
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(pair)
+        self._teacher = pair.teacher.logits.double().softmax(-1)
+
+    def measure(self, student: Look) -> Measured:
+        """Coordinates of each probe sample."""
+        labels = self.pair.rows.labels
+        found = embed(student.logits.double().softmax(-1), self._teacher, labels)
+        arrays = {
+            "ids": self.pair.rows.ids.cpu().numpy(),
+            "x": _floats(found.x),
+            "y": _floats(found.y),
+            "teacher_x": _floats(found.teacher_radius),
+            "alpha": _floats(found.alpha),
+            "angle": _floats(found.angle),
+            "axis_defined": found.axis_defined.numpy().astype(np.uint8),
+            "labels": labels.numpy().astype(np.int32),
+            "student_right": _right(student.logits, labels),
+            "teacher_right": _right(self.pair.teacher.logits, labels),
+        }
+        return Measured(
+            arrays,
+            {
+                "n": len(labels),
+                "metric": "L2",
+                "temperature": 1.0,
+                "num_classes": student.logits.shape[-1],
+                "no_axis": int((~found.axis_defined).sum()),
+            },
+        )
+
+
+class CalibrationProbe(Probe):
+    """Reliability tables of both models, raw and temperature-scaled."""
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(pair)
+        self._teacher = self._model("teacher", pair.teacher)
+
+    def measure(self, student: Look) -> Measured:
+        """Bins of student and teacher; each ECE with the level that chance alone explains."""
+        arrays, facts = self._model("student", student)
+        return Measured(
+            {**arrays, **self._teacher[0]},
+            {
+                "n": len(self.pair.rows.labels),
+                "bins": "15 equal-width (a, b]",
+                "fitted_on": f"val, n = {len(self.pair.rows.val_labels)}",
+                "student": facts,
+                "teacher": self._teacher[1],
+            },
+        )
+
+    def _model(self, who: str, seen: Look) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        labels = self.pair.rows.labels
+        temperature = fit_temperature(seen.val_logits.double(), self.pair.rows.val_labels)
+        logits = seen.logits.double()
+        raw, raw_arrays = _reliability(logits, labels)
+        # an infinite or vanishing fit (all val rows right, say) leaves nothing to scale by
+        usable = math.isfinite(temperature) and temperature > 0
+        scaled, scaled_arrays = _reliability(logits / (temperature if usable else 1.0), labels)
+        arrays = {f"{who}_{name}": values for name, values in raw_arrays.items()}
+        arrays |= {f"{who}_{name}_scaled": values for name, values in scaled_arrays.items()}
+        return arrays, {
+            "ece": raw.ece(),
+            "ece_null_p95": _number(ece_null(raw)[1]),
+            "ece_scaled": scaled.ece() if usable else None,
+            "ece_scaled_null_p95": _number(ece_null(scaled)[1]) if usable else None,
+            "nll": _number(nll(logits, labels)),
+            "brier": brier_score(logits.softmax(-1), labels),
+            "temperature": temperature if usable else None,
+        }
+
+
+class LoyaltyProbe(Probe):
+    """Agreement with the teacher and who is right."""
+
+    def measure(self, student: Look) -> Measured:
+        """The 2x2 table, loyalties, copied errors, and counts by class."""
+        labels, teacher = self.pair.rows.labels, self.pair.teacher.logits
+        mine, theirs = student.logits.argmax(-1), teacher.argmax(-1)
+        classes = student.logits.shape[-1]
+        to_learn = (mine != labels) & (theirs == labels)
+        copied = (theirs != labels) & (mine == theirs)
+        num_copied, num_wrong = copied_errors(student.logits, teacher, labels)
+        by_class = torch.stack(
+            [
+                torch.bincount(labels[mask], minlength=classes)
+                for mask in (to_learn, copied, torch.ones_like(copied))
+            ]
+        )
+        return Measured(
+            {
+                "table": correctness_table(student.logits, teacher, labels).numpy(),
+                "by_class": by_class.numpy(),
+                "student_right": _right(student.logits, labels),
+            },
+            {
+                "n": len(labels),
+                "label_loyalty": label_loyalty(student.logits, teacher),
+                "probability_loyalty": probability_loyalty(
+                    student.logits.double().softmax(-1), teacher.double().softmax(-1)
+                ),
+                "copied": num_copied,
+                "teacher_wrong": num_wrong,
+                "kl_nats": _number(fidelity_kl(student.logits, teacher)),
+                "class_names": list(self.pair.class_names),
+            },
+        )
+
+
+def _reliability(logits: Tensor, labels: Tensor) -> tuple[ReliabilityTable, dict[str, np.ndarray]]:
+    table = ReliabilityTable()
+    table.update(*confidence_and_correct(logits.softmax(-1), labels))
+    rows = table.compute()
+    hits = (rows.accuracy * rows.count).nan_to_num().round()
+    wilson, band = wilson_interval(hits, rows.count), calibration_band(table)
+    return table, {
+        "count": rows.count.numpy(),
+        "confidence": _floats(rows.mean_confidence),
+        "accuracy": _floats(rows.accuracy),
+        "wilson_low": _floats(wilson[0]),
+        "wilson_high": _floats(wilson[1]),
+        "band_low": _floats(band[0]),
+        "band_high": _floats(band[1]),
+    }
+
+
+def _right(logits: Tensor, labels: Tensor) -> np.ndarray:
+    return (logits.argmax(-1) == labels).numpy().astype(np.uint8)
+
+
+def _floats(values: Tensor) -> np.ndarray:
+    return values.to(torch.float32).numpy()
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return value if math.isfinite(value) else None

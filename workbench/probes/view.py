@@ -1,0 +1,96 @@
+"""One look at student and teacher that all probes of a refresh share.
+
+Shapes: n = probe rows, m = rows of the similarity map, K = classes, d = pooled feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from workbench.functional.cka import pooled
+from workbench.models.adapter import ModelAdapter
+
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one model says about fixed rows, on the CPU.
+
+    Attributes:
+        logits: float32, shape (n, K), on the probe split.
+        val_logits: float32, shape (v, K), on the validation split.
+        features: Pooled layers of the first m probe rows, (m, d) each, in the order asked for.
+    """
+
+    logits: Tensor
+    val_logits: Tensor
+    features: Sequence[Tensor] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The fixed rows that a run is probed on.
+
+    Attributes:
+        ids: Sample ids of the probe split, int64, shape (n,).
+        inputs: Their images, on the training device.
+        labels: Their true classes, int64, shape (n,), on the CPU.
+        val_inputs: Images of the validation split.
+        val_labels: Their true classes, on the CPU.
+        num_similar: How many of the first probe rows the similarity map uses.
+    """
+
+    ids: Tensor
+    inputs: Tensor
+    labels: Tensor
+    val_inputs: Tensor
+    val_labels: Tensor
+    num_similar: int
+
+
+def look(model: ModelAdapter, rows: Rows, layers: Collection[str], *, val: bool) -> Look:
+    """Forward the fixed rows in evaluation mode, leaving modes, buffers and RNG as they were.
+
+    Args:
+        model: Student or teacher.
+        rows: The fixed rows.
+        layers: Taps of the similarity map; empty if it is not drawn.
+        val: Whether the validation split is needed.
+    """
+    with evaluating(model), torch.no_grad():
+        logits, features = [], []
+        for start in range(0, len(rows.inputs), CHUNK):
+            chunk = rows.inputs[start : start + CHUNK]
+            if layers and start < rows.num_similar:
+                taps = model.taps(chunk, layers)
+                features.append([pooled(taps[name]).float().cpu() for name in layers])
+                logits.append(taps["logits"])
+            else:
+                logits.append(model(chunk))
+        val_logits = [
+            model(rows.val_inputs[start : start + CHUNK])
+            for start in range(0, len(rows.val_inputs) if val else 0, CHUNK)
+        ]
+    return Look(
+        torch.cat(logits).float().cpu(),
+        torch.cat(val_logits).float().cpu() if val_logits else torch.zeros(0),
+        [torch.cat(column)[: rows.num_similar] for column in zip(*features, strict=True)],
+    )
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; each module's own mode again afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,46 @@
+"""Finding recipes by name and experiments by path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.errors import BadFile, UnknownName
+from workbench.specs.experiment import ExperimentSpec
+from workbench.specs.files import read_yaml
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """All recipes, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def path_of(name: str) -> Path:
+    """The file of a recipe; UnknownName with the nearest name otherwise."""
+    if name not in names():
+        raise UnknownName("recipe", name, names())
+    return FOLDER / f"{name}.yaml"
+
+
+def open_experiment(name_or_path: str) -> tuple[ExperimentSpec, str | None, Path]:
+    """An experiment by recipe name or file path.
+
+    Returns:
+        The experiment, the recipe's name (None for a file), and the folder its paths start from.
+
+    Raises:
+        BadFile: If the file cannot be read as an experiment.
+        UnknownName: If it looks like a recipe's name and is none.
+        InvalidExperiment: If fields are wrong.
+    """
+    if name_or_path in names():
+        path = path_of(name_or_path)
+        return ExperimentSpec.parse(read_yaml(path), source=name_or_path), name_or_path, Path.cwd()
+    if not name_or_path.strip():
+        raise BadFile("The experiment is empty text; give a recipe's name or the path of a YAML file.")
+    path = Path(name_or_path).expanduser()
+    looks_like_name = path.suffix == "" and len(path.parts) == 1 and not path.exists()
+    if looks_like_name:
+        raise UnknownName("recipe", name_or_path, names(), hint="A file needs its path.")
+    return ExperimentSpec.parse(read_yaml(path), source=str(path)), None, path.resolve().parent

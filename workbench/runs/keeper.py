@@ -1,0 +1,104 @@
+"""Where a run keeps its parts: the store behind training's Keeper protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import BadModel
+from workbench.models.facts import StoredModel
+from workbench.store.recorder import StoreRecorder
+from workbench.store.store import Store
+from workbench.training.journal import KeptTeacher
+
+
+class StoreKeeper:
+    """Implements :class:`workbench.training.journal.Keeper` for one run of a store."""
+
+    def __init__(self, store: Store, run: str) -> None:
+        self._store = store
+        self._run = run
+        self._recorders: dict[str, StoreRecorder] = {}
+
+    def recorder(self, role: str) -> StoreRecorder:
+        """The recorder of a part; its row is made at the first call and found again on resume."""
+        if role not in self._recorders:
+            row = self._run if role == "student" else self._part(role)
+            self._recorders[role] = self._store.recorder(row, inbox=self._run)
+        return self._recorders[role]
+
+    def teacher(self, key: str) -> KeptTeacher | None:
+        """A cached teacher by content hash."""
+        found = self._store.teacher(key)
+        return KeptTeacher(found.path, found.weights, found.facts) if found else None
+
+    def teacher_path(self, key: str) -> Path:
+        """Where its weights belong."""
+        return self._store.teacher_path(key)
+
+    def keep_teacher(self, key: str, *, weights: str, facts: Mapping[str, Any]) -> None:
+        """Record a teacher whose file is written."""
+        self._store.keep_teacher(key, weights=weights, facts=dict(facts))
+
+    def open_run(self, name: str) -> StoredModel:
+        """The stored student behind ``RUN@last|best|STEP``."""
+        return open_run(self._store, name)
+
+    def experiment_of(self, run: str) -> Mapping[str, Any]:
+        """The experiment of another run, as plain data."""
+        return self._store.runs.get(run).experiment
+
+    def _part(self, role: str) -> str:
+        row = self._store.runs.get(self._run)
+        name = f"{self._run}-{role}"
+        known = {item.id for item in self._store.runs.list(roles=(role,), group=self._run)}
+        if name not in known:
+            self._store.runs.create(
+                name=f"{row.name} ({role})",
+                experiment=row.experiment,
+                options=row.options,
+                role=role,
+                group=self._run,
+                recipe=row.recipe,
+            )
+        self._store.runs.claim(name)
+        return name
+
+
+def open_run(store: Store, name: str) -> StoredModel:
+    """The stored student behind ``RUN@last``, ``RUN@best`` or ``RUN@STEP``.
+
+    Raises:
+        UnknownRun: If the store has no such run.
+        BadModel: If the run has no weights for that.
+    """
+    from workbench.models.weights import save_weights
+    from workbench.training.checkpoint import read_state
+
+    run, _, which = name.partition("@")
+    which = which or "last"
+    row = store.runs.get(run)
+    folder = store.runs.folder(run)
+    final = folder / "student.safetensors"
+    if which == "last" and final.is_file():
+        return StoredModel(row.experiment["student"], final)
+    checkpoints = store.checkpoints(run)
+    steps = ", ".join(str(item.step) for item in checkpoints) or "none"
+    if which == "best":
+        scored = [item for item in checkpoints if item.accuracy is not None]
+        chosen = max(scored, key=lambda item: item.accuracy, default=None)
+    elif which == "last":
+        chosen = checkpoints[0] if checkpoints else None
+    else:
+        chosen = next((item for item in checkpoints if str(item.step) == which), None)
+    if chosen is None:
+        raise BadModel(
+            f"run:{name}: run {run} has no weights for {which!r}. "
+            f"Allowed: last, best, or a step with a checkpoint ({steps})."
+        )
+    path = folder / "weights" / f"{chosen.step:010d}.safetensors"
+    if not path.is_file():
+        state = read_state(folder / chosen.file)
+        save_weights(path, state["network"], row.experiment["student"])
+    return StoredModel(row.experiment["student"], path)

@@ -1,0 +1,115 @@
+"""The worker: one process that trains one run and talks to others only through the store.
+
+It lives in a session of its own, survives whoever started it, and leaves its words in ``log.txt``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import DiskFull, OutOfMemory, RefusedCommand, RunFailed, WorkbenchError
+from workbench.store.files import drop_ballast, make_ballast
+from workbench.store.store import Store
+
+NICENESS = 5
+"""Below the page, so that looking stays quick while it trains."""
+
+
+def work(store_url: str, run: str) -> int:
+    """Train a run in this process; returns the exit code (0 fine, 1 failed, 2 bad input)."""
+    store = Store(store_url)
+    try:
+        store.runs.claim(run)
+    except RefusedCommand as error:
+        print(error, flush=True)
+        store.close()
+        return error.exit_code
+    try:
+        return _train(store, run)
+    finally:
+        store.journal.refuse_waiting(run, "The run has ended.")
+        store.close()
+
+
+def _train(store: Store, run: str) -> int:
+    from workbench.runs.keeper import StoreKeeper
+    from workbench.specs.experiment import ExperimentSpec
+    from workbench.training.control import Options
+    from workbench.training.device import configure, default_threads
+    from workbench.training.session import run_session
+
+    row = store.runs.get(run)
+    folder = store.runs.folder(run)
+    try:
+        make_ballast(folder)
+        configure(row.options.get("threads") or default_threads())
+        spec = ExperimentSpec.parse(row.experiment, source=f"the experiment of run {run}")
+        options = Options(
+            base=Path(row.options.get("base") or "."),
+            pace=row.pace,
+            pause_at=row.options.get("pause_at"),
+        )
+        run_session(spec, StoreKeeper(store, run), options)
+    except WorkbenchError as error:
+        _fail(store, run, error)
+        return error.exit_code
+    except MemoryError:
+        _fail(store, run, OutOfMemory("The machine ran out of memory; take a smaller batch or model."))
+        return 1
+    except Exception as error:  # the boundary of the process: what is left is our own bug
+        traceback.print_exc()
+        _fail(store, run, _in_words(error, folder))
+        return 1
+    finally:
+        drop_ballast(folder)
+    return 0
+
+
+def _in_words(error: Exception, folder: Path) -> WorkbenchError:
+    text = str(error)
+    if "out of memory" in text.lower():
+        return OutOfMemory(f"The device ran out of memory; take a smaller batch or model. ({text[:200]})")
+    if "No space left" in text or "disk is full" in text:
+        return DiskFull(f"No space left in {folder}; free some. The last good checkpoint is kept.")
+    return RunFailed(
+        f"{type(error).__name__}: {text[:500]} This is a fault of the workbench or of a model; "
+        f"the full report is in {folder / 'log.txt'}."
+    )
+
+
+def _fail(store: Store, run: str, error: WorkbenchError) -> None:
+    """Write the failure down; the ballast makes room for it on a full disk."""
+    print(error, flush=True)
+    drop_ballast(store.runs.folder(run))
+    checkpoints = store.checkpoints(run)
+    fields: dict[str, Any] = {
+        "status": "failed",
+        "activity": None,
+        "progress": None,
+        "ended_ns": time.time_ns(),
+        "error": {
+            "code": error.code,
+            "message": error.message,
+            "exit_code": error.exit_code,
+            "last_good_step": int(checkpoints[0].step) if checkpoints else None,
+        },
+    }
+    for part in store.runs.list(roles=("student", "teacher", "control"), group=run):
+        if part.active or part.id == run:
+            store.runs.update(part.id, **fields)
+
+
+def main(arguments: list[str]) -> int:
+    """``python -m workbench.runs.worker STORE RUN``."""
+    store_url, run = arguments
+    os.nice(NICENESS)
+    return work(store_url, run)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

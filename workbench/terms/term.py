@@ -1,0 +1,96 @@
+"""What a term is: spec on one side, module on the other.
+
+A term answers: how far is the student from the target, for each unit of the batch?
+Shapes: B = sample, U = unit (a sample, or 1 for a set statistic).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from workbench.functional.metadata import Pull
+from workbench.specs.stage import TermSpec
+from workbench.specs.values import Bounds, Value
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from workbench.models.batch import Batch
+    from workbench.models.taps import Taps
+
+Shapes = Callable[[Collection[str]], Mapping[str, tuple[int, ...]]]
+"""Tap names to shapes without the batch."""
+
+
+@dataclass(frozen=True)
+class TermContext:
+    """What a term may know when it is built.
+
+    Attributes:
+        student_shapes: Shapes of the student's taps.
+        teacher_shapes: Shapes of the target's taps.
+        seed: Of the term's own initial weights.
+    """
+
+    student_shapes: Shapes
+    teacher_shapes: Shapes
+    seed: int
+
+
+@dataclass(frozen=True)
+class TermValue:
+    """Result of a term on a batch.
+
+    Attributes:
+        value: One entry a unit, shape (U,), or a scalar for a set statistic.
+        weight: Validity of each unit, shape (U,), 0 or 1 (or between); None counts all.
+        log: Further numbers worth a curve, by name.
+    """
+
+    value: Tensor
+    weight: Tensor | None = None
+    log: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def reduced(self) -> Tensor:
+        """Sum of value x weight over sum of weight; 0 where no unit is valid. Scalar."""
+        if self.weight is None:
+            return self.value.mean()
+        total = self.weight.sum()
+        # `where` keeps a masked unit's NaN out; clamp keeps 0/0 out: no valid unit gives exactly 0
+        masked = (self.value * self.weight).where(self.weight > 0, 0.0)
+        return masked.sum() / total.clamp_min(1e-12)
+
+
+class Term(Protocol):
+    """A built term. If it learns, :attr:`module` holds the learned part."""
+
+    student_taps: Collection[str]
+    target_taps: Collection[str]
+    module: nn.Module | None
+
+    def __call__(
+        self, student: Taps, target: Taps, batch: Batch, values: Mapping[str, float]
+    ) -> TermValue:
+        """Value a unit; ``values`` holds the term's live parameters at this step."""
+
+
+class TermKind(TermSpec):
+    """Base of all kinds of terms; subclasses add parameters as fields and say what they are."""
+
+    summary: ClassVar[str]
+    paper: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]]
+    pull: ClassVar[Pull]
+    unit: ClassVar[str] = "nats"
+    live: ClassVar[Mapping[str, Bounds]] = {}
+
+    @abstractmethod
+    def build(self, context: TermContext) -> Term:
+        """The term for this pair of models."""
+
+    def knobs(self) -> dict[str, Value]:
+        """Live parameters and their values, weight excluded."""
+        return {name: getattr(self, name) for name in self.live}

@@ -1,0 +1,71 @@
+"""Numbers of each step, kept on the device and written a few times a second."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.training.journal import Recorder
+
+FLUSH_SECONDS = 0.05
+FLUSH_ROWS = 256
+TRAIN = "train"
+
+
+class Meter:
+    """Collects the weighted terms of each step.
+
+    No host sync a step: on an accelerator the rows stay there until they are written.
+
+    Args:
+        recorder: Where rows go.
+        columns: Names of the numbers of a step.
+    """
+
+    def __init__(self, recorder: Recorder, columns: list[str]) -> None:
+        self._recorder = recorder
+        self._columns = columns
+        self._steps: list[int] = []
+        self._rows: list[Tensor] = []
+        self._rates: list[float] = []
+        self._last_flush = time.perf_counter()
+        self._last_step_at = self._last_flush
+        self.step_seconds = 0.0
+
+    def add(self, step: int, row: Tensor, rate: float) -> None:
+        """Keep the numbers of a finished step (steps count from 1) and its learning rate."""
+        now = time.perf_counter()
+        spent, self._last_step_at = now - self._last_step_at, now
+        self.step_seconds = spent if self.step_seconds == 0 else 0.9 * self.step_seconds + 0.1 * spent
+        self._steps.append(step)
+        self._rows.append(row)
+        self._rates.append(rate)
+        if now - self._last_flush >= FLUSH_SECONDS or len(self._steps) >= FLUSH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is kept, with step and speed of the run's row."""
+        if not self._steps:
+            return
+        values = torch.stack(self._rows).double().cpu().numpy()
+        table = np.column_stack([values, np.asarray(self._rates)])
+        speed = 1 / self.step_seconds if self.step_seconds > 0 else None
+        self._recorder.metrics(
+            TRAIN,
+            [*self._columns, "lr"],
+            np.asarray(self._steps, np.int64),
+            table,
+            step=self._steps[-1],
+            rate=speed,
+        )
+        self._steps.clear()
+        self._rows.clear()
+        self._rates.clear()
+        self._last_flush = time.perf_counter()
+
+    def skip_time(self) -> None:
+        """Leave the time since the last step (a pause) out of the speed."""
+        self._last_step_at = time.perf_counter()

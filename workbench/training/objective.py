@@ -1,0 +1,112 @@
+"""The student's loss: the weighted sum of terms, each reduced over its valid units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from workbench.errors import NonFiniteLoss
+from workbench.models.batch import Batch
+from workbench.models.taps import Taps
+from workbench.terms.term import Term, TermValue
+from workbench.training.knobs import Knobs
+
+
+@dataclass(frozen=True)
+class WiredTerm:
+    """A built term with its addresses among the knobs."""
+
+    name: str
+    term: Term
+    weight: str
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The loss of one batch.
+
+    Attributes:
+        total: Scalar that is differentiated.
+        weighted: Weight x term for each term, in order, shape (terms,), no gradient.
+        values: Unreduced values by term name, for a report on NaN.
+    """
+
+    total: Tensor
+    weighted: Tensor
+    values: Mapping[str, TermValue]
+
+
+class Objective:
+    """Sums the terms of a stage.
+
+    Args:
+        terms: In the order of the experiment file.
+        knobs: Weights and parameters by address.
+    """
+
+    def __init__(self, terms: list[WiredTerm], knobs: Knobs) -> None:
+        self.terms = terms
+        self.knobs = knobs
+        self.student_taps = sorted({tap for wired in terms for tap in wired.term.student_taps})
+        self.target_taps = sorted({tap for wired in terms for tap in wired.term.target_taps})
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the terms, in order."""
+        return [wired.name for wired in self.terms]
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Learned parts by term name."""
+        return {wired.name: wired.term.module for wired in self.terms if wired.term.module}
+
+    def __call__(self, student: Taps, target: Taps, batch: Batch, step: int) -> Evaluated:
+        """The loss at a step."""
+        values, weighted = {}, []
+        for wired in self.terms:
+            parameters = {
+                name: self.knobs.at(path, step) for name, path in wired.parameters.items()
+            }
+            value = wired.term(student, target, batch, parameters)
+            values[wired.name] = value
+            weighted.append(self.knobs.at(wired.weight, step) * value.reduced())
+        parts = torch.stack(weighted)
+        return Evaluated(parts.sum(), parts.detach(), values)
+
+
+def refuse_non_finite(found: Evaluated, batch: Batch, names: list[str], step: int) -> None:
+    """Raise if the loss of a batch is NaN or infinite.
+
+    Raises:
+        NonFiniteLoss: Names the first bad term, the step, and up to five sample ids.
+    """
+    if math.isfinite(float(found.total.detach())):
+        return
+    for name, weighted in zip(names, found.weighted.tolist(), strict=True):
+        if not math.isfinite(weighted):
+            raise non_finite(name, step, weighted, _bad_samples(found.values[name], batch))
+    raise non_finite("the sum of terms", step, float(found.total.detach()), [])
+
+
+def non_finite(term: str, step: int, value: float, samples: list[int]) -> NonFiniteLoss:
+    """The error for a loss that is no number any more."""
+    ids = f" Sample ids: {', '.join(map(str, samples[:5]))}." if samples else ""
+    more = f" ({len(samples)} in all)" if len(samples) > 5 else ""
+    return NonFiniteLoss(
+        f"The loss became {value} at step {step}, first in the term {term!r}.{ids}{more} "
+        "The last good checkpoint is kept. A smaller learning rate, a higher temperature or a "
+        "smaller weight of that term usually cures it."
+    )
+
+
+def _bad_samples(value: TermValue, batch: Batch) -> list[int]:
+    if value.value.dim() != 1 or len(value.value) != len(batch.ids):
+        return []
+    bad = ~torch.isfinite(value.value.detach())
+    if value.weight is not None:
+        bad &= value.weight > 0
+    return [int(sample) for sample in batch.ids[bad].tolist()]

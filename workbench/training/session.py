@@ -1,0 +1,250 @@
+"""One run from beginning to end: data, teacher, student, control, final numbers.
+
+Everything it says goes to a recorder, everything it is told comes from one; where they keep it
+is not known here. Killed at any moment, the same call goes on from the last checkpoints.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from workbench.data.images import ImageData, build_data
+from workbench.errors import BadModel
+from workbench.models.adapter import ModelAdapter
+from workbench.models.kinds import ModelSpec
+from workbench.models.weights import save_weights, weights_hash
+from workbench.probes.probe import ProbeKind
+from workbench.probes.view import look
+from workbench.specs.experiment import ExperimentSpec
+from workbench.targets.teacher import FrozenTeacher
+from workbench.tasks.task import Task
+from workbench.training.boundary import Boundary
+from workbench.training.build import build_model, restore, state_of, student_part
+from workbench.training.checkpoint import read_state
+from workbench.training.control import Options, control_spec
+from workbench.training.device import choose_device, fingerprint
+from workbench.training.journal import Event, Keeper, Recorder
+from workbench.training.loop import Keep, Outcome, Part, train
+from workbench.training.probing import HeadlineProber, StudentProber, probe_rows
+from workbench.training.protocol import protocol
+from workbench.training.teacher import Teacher, prepare_teacher
+
+EVALUATION_CHUNK = 256
+
+
+def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
+    """Train everything the experiment asks for and record the result.
+
+    Raises:
+        WorkbenchError: What went wrong, in words; the last good checkpoints stay.
+    """
+    began = time.perf_counter()
+    run = keeper.recorder("student")
+    run.update(status="preparing", activity="Loading data", progress=None)
+    device = choose_device(spec.device)
+    machine = fingerprint(device)
+    plain = control_spec(spec) if spec.control else None
+    data = build_data(cast(Any, spec.data), base=options.base, seed=spec.seed, device=device)
+    run.update(activity="Preparing the teacher", progress=None)
+    teacher = prepare_teacher(spec, data, keeper, device, machine)
+    if teacher is None:
+        return _stopped(run, 0)
+    _refuse_leak(spec, data, keeper, options.base)
+    session = _Session(spec, data, teacher, device, keeper)
+    student, outcome, prober = session.student(options)
+    if outcome.stopped:
+        return _stopped(run, outcome.step)
+    metrics: dict[str, Any] = {
+        "teacher": session.final(teacher.model),
+        "student": session.final(student),
+        "control": None,
+    }
+    save_weights(run.folder / "student.safetensors", student, cast(ModelSpec, spec.student).given())
+    facts = {
+        "run": run.run,
+        "steps": outcome.step,
+        "weights": weights_hash(student),
+        "metrics": metrics,
+    }
+    run.update(result=facts)
+    if plain is not None:
+        control = session.control(plain)
+        if control is None:
+            return _stopped(run, outcome.step)
+        metrics["control"] = session.final(control)
+    seconds = time.perf_counter() - began
+    run.update(
+        result={**facts, "seconds": seconds},
+        protocol=protocol(
+            spec,
+            data,
+            teacher,
+            machine,
+            metrics=metrics,
+            seconds=seconds,
+            probe_steps=prober.steps,
+            probe_share=prober.cadence.share,
+            interventions=_interventions(run),
+        ),
+    )
+    run.event(Event(outcome.step, "finished", "worker"))
+    run.update(status="finished", activity=None, progress=None, ended_ns=time.time_ns())
+
+
+class _Session:
+    """What student and control share: data, the frozen teacher, the device."""
+
+    def __init__(
+        self,
+        spec: ExperimentSpec,
+        data: ImageData,
+        teacher: Teacher,
+        device: torch.device,
+        keeper: Keeper,
+    ) -> None:
+        self.spec, self.data, self.teacher = spec, data, teacher
+        self.device, self.keeper = device, keeper
+        self.rows = probe_rows(data)
+        self.task = cast(Task, spec.task)
+
+    def student(self, options: Options) -> tuple[ModelAdapter, Outcome, StudentProber]:
+        """Train the student under the teacher, live."""
+        run, teacher = self.keeper.recorder("student"), self.teacher.model
+        student = self._fresh(self.spec)
+        part = student_part(self.spec, self.data, student, teacher, self.device)
+        target = FrozenTeacher(teacher, part.objective.target_taps)
+        if self.data.augment == "none":
+            run.update(activity="Asking the teacher about every image", progress=0.0)
+            target.prepare(
+                len(self.data.examples),
+                torch.from_numpy(self.data.split_ids("train")).to(self.device),
+                lambda ids: self.data.fetch(ids).inputs,
+                lambda share: run.update(progress=share),
+            )
+        part.target = target
+        kinds = cast(list[ProbeKind], self.spec.probes)
+        layers = teacher.facts.layers if any(kind.needs_layers for kind in kinds) else ()
+        prober = StudentProber(
+            student,
+            look(teacher, self.rows, layers, val=any(kind.needs_val for kind in kinds)),
+            self.rows,
+            kinds,
+            teacher_layers=teacher.facts.layers,
+            class_names=self.data.class_names,
+            steps=part.steps,
+            recorder=run,
+        )
+        _write_teacher_headline(run, teacher, self)
+        keep = Keep(part, run, lambda step: state_of(part, step), lambda: prober.accuracy)
+        boundary = Boundary(
+            run, run=run, pace=options.pace, pause_at=options.pause_at, save=keep.now
+        )
+        return student, self._train(part, run, boundary, prober, keep), prober
+
+    def control(self, plain: ExperimentSpec) -> ModelAdapter | None:
+        """Train the control at full speed; None if somebody stopped it."""
+        run, recorder = self.keeper.recorder("student"), self.keeper.recorder("control")
+        run.update(activity="Training the control: the same student without the teacher")
+        model = self._fresh(plain)
+        teacher = self.teacher.model if isinstance(self.spec.control, dict) else None
+        part = student_part(plain, self.data, model, teacher, self.device)
+        if teacher is not None:
+            part.target = FrozenTeacher(teacher, part.objective.target_taps)
+        prober = HeadlineProber(model, self.rows, part.steps, recorder)
+        keep = Keep(part, recorder, lambda step: state_of(part, step), lambda: prober.accuracy)
+        boundary = Boundary(recorder, run=run, save=keep.now)
+        outcome = self._train(part, recorder, boundary, prober, keep)
+        recorder.update(status="stopped" if outcome.stopped else "finished", step=outcome.step)
+        return None if outcome.stopped else model
+
+    def final(self, model: ModelAdapter) -> dict[str, float]:
+        """The task's numbers on the test split, which is read here and nowhere else."""
+        ids = self.data.split_ids("test")
+        model.eval()
+        logits, labels = [], []
+        with torch.no_grad():
+            for start in range(0, len(ids), EVALUATION_CHUNK):
+                batch = self.data.fetch_full(ids[start : start + EVALUATION_CHUNK])
+                logits.append(model(batch.inputs).float().cpu())
+                labels.append(batch.labels.cpu())
+        return self.task.evaluate(torch.cat(logits), torch.cat(labels))
+
+    def _fresh(self, spec: ExperimentSpec) -> ModelAdapter:
+        return build_model(
+            cast(ModelSpec, spec.student),
+            self.data,
+            seed=spec.seed,
+            role="student",  # the control starts from the student's initial weights
+            keeper=self.keeper,
+            device=self.device,
+        )
+
+    @staticmethod
+    def _train(
+        part: Part, recorder: Recorder, boundary: Boundary, prober: Any, keep: Keep
+    ) -> Outcome:
+        checkpoint = recorder.last_checkpoint()
+        start = restore(part, read_state(checkpoint.path)) if checkpoint else 0
+        recorder.drop_metrics_after(start)
+        recorder.event(
+            Event(start, "resumed" if start else "started", "worker", {"steps": part.steps})
+        )
+        recorder.update(
+            status="training", steps=part.steps, step=start, activity=None, progress=None
+        )
+        return train(part, recorder, boundary, prober, keep, start=start)
+
+
+def _write_teacher_headline(run: Recorder, teacher: ModelAdapter, session: _Session) -> None:
+    """What the page shows of the teacher while the student trains: on probe, never on test."""
+    seen = look(teacher, session.rows, (), val=False)
+    found = session.task.evaluate(seen.logits, session.rows.labels)
+    run.update(
+        protocol={
+            "teacher": {
+                "hash": session.teacher.weights,
+                "source": session.teacher.source,
+                "probe": found,
+                "parameters": teacher.facts.num_parameters,
+            }
+        }
+    )
+
+
+def _refuse_leak(spec: ExperimentSpec, data: ImageData, keeper: Keeper, base: Path) -> None:
+    """A stored student must not teach if its training rows meet this run's test rows."""
+    use = cast(ModelSpec, spec.teacher).use
+    if not use.startswith("run:"):
+        return
+    run = use.removeprefix("run:").partition("@")[0]
+    other = ExperimentSpec.parse(keeper.experiment_of(run), source=f"the experiment of run {run}")
+    theirs = build_data(cast(Any, other.data), base=base, seed=other.seed)
+    if theirs.split_hashes == data.split_hashes:
+        return
+    seen = set(theirs.row_keys(theirs.split_ids("train")).tolist())
+    meet = sum(key in seen for key in data.row_keys(data.split_ids("test")).tolist())
+    if meet:
+        raise BadModel(
+            f"teacher: run {run} was trained on {meet} of this run's {len(data.split_ids('test'))} "
+            f"test rows (its data.split_seed is {other.data.given().get('split_seed', 0)!r}). "
+            "Use the same data and split_seed, or another teacher."
+        )
+
+
+def _interventions(run: Recorder) -> list[Mapping[str, Any]]:
+    """Journalled commands of people, oldest first."""
+    return [
+        {"step": event.step, "kind": event.kind, "who": event.who, **event.payload}
+        for event in run.events()
+        if event.command is not None
+    ]
+
+
+def _stopped(run: Recorder, step: int) -> None:
+    run.event(Event(step, "stopped", "worker"))
+    run.update(status="stopped", activity=None, progress=None, ended_ns=time.time_ns())
