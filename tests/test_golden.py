@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from workbench.functional import (
+    architecture,
     attention,
     attribution,
     binary,
@@ -31,9 +32,11 @@ from workbench.functional import (
     cka_streaming,
     contrast,
     features,
+    gradients,
     knowledge,
     logits,
     loyalty,
+    mixing,
     regression,
     relations,
     selection,
@@ -358,25 +361,6 @@ def _trusted(given: dict[str, Tensor], labels: Tensor | None) -> dict[str, Tenso
     }
 
 
-def _trusted_of_many(given: dict[str, Tensor], _: Any) -> dict[str, Tensor]:
-    """Their code needs 1000 classes: the note pads the five given ones."""
-
-    def padded(five: Tensor) -> Tensor:
-        return torch.nn.functional.pad(five, (0, 995), value=-8.0)
-
-    student = given["student_logits5"].requires_grad_()
-    networks = padded(torch.cat([given["initial_student_logits5"][None], given["teacher_logits5"]]))
-    chosen = soft_targets.most_trusted(networks, given["labels"])
-    target = networks[chosen, torch.arange(len(chosen))]
-    value = logits.kd(padded(student), target, temperature=1.0).mean()
-    return {
-        "loss": value,
-        "kl": value,
-        "teacher_share_percent": 100 * (chosen > 0).double().mean(),
-        "grad_student5": torch.autograd.grad(value, student, retain_graph=True)[0],
-    }
-
-
 def _prediction_flips(given: dict[str, Tensor], _: Any) -> dict[str, Any]:
     student, teacher, labels = (given[k] for k in ("student_logits", "teacher_logits", "labels"))
     table = knowledge.correctness_table(student, teacher, labels)
@@ -491,6 +475,68 @@ def _kernel_weights(given: dict[str, Tensor], kwargs: dict[str, Any]) -> dict[st
     }
 
 
+def _diswot(given: dict[str, Tensor], _: Any) -> dict[str, Tensor]:
+    grads = {}
+    for who in ("student", "teacher"):
+        weight = given[f"{who}_fc_weight"].requires_grad_()
+        pooled = given[f"{who}_feat"].mean((2, 3))
+        scores = pooled @ weight.T + given[f"{who}_fc_bias"]
+        grads[who] = torch.autograd.grad(logits.ce(scores, given["target"]).mean(), weight)[0]
+    relation = architecture.relation_score(given["student_feat"], given["teacher_feat"])
+    semantic = architecture.semantic_score(grads["student"], grads["teacher"])
+    return {
+        "relation": relation,
+        "semantic": semantic,
+        "total": relation + semantic,
+        "student_fc_grad": grads["student"],
+        "teacher_fc_grad": grads["teacher"],
+    }
+
+
+def _gradient_alignment(given: dict[str, Tensor], _: Any) -> dict[str, Tensor]:
+    """ce = backbone·a + head1·b, kd = backbone·c + head2·d: the letters are the gradients."""
+    a, b, c, d = (given[name].flatten() for name in "abcd")
+    main = torch.cat([a, b, torch.zeros_like(d)])
+    other = torch.cat([c, torch.zeros_like(b), d])
+    merged = gradients.aligned(main, other).split([len(a), len(b), len(d)])
+    return dict(zip(("merged_backbone", "merged_head1", "merged_head2"), merged, strict=True))
+
+
+def _crd(given: dict[str, Tensor], kwargs: dict[str, Any]) -> dict[str, Tensor]:
+    banks = [given["memory_v1"], given["memory_v2"]]
+    num, scale = kwargs["n_data"], [None, None]
+    found: dict[str, Any] = {}
+    for call, suffix in ((1, ""), (2, "_2")):
+        embedded = []
+        for side in ("s", "t"):
+            raw = given[f"{'student' if side == 's' else 'teacher'}_feat{suffix}"]
+            linear = raw @ given[f"embed_{side}.linear.weight"].T
+            embedded.append(linear + given[f"embed_{side}.linear.bias"])
+        embedded = [v / v.norm(dim=1, keepdim=True) for v in embedded]
+        index, value = given[f"contrast_idx{suffix}"], torch.zeros(())
+        for which, other in ((0, 1), (1, 0)):  # the student meets the teacher's bank
+            scores = contrast.memory_scores(
+                embedded[which], banks[other], index, temperature=kwargs["nce_t"]
+            )
+            if scale[which] is None:  # fixed by the first batch ever seen
+                scale[which] = scores.detach().mean() * num
+            value = value + contrast.noise_contrast(scores / scale[which], num).mean()
+        own = given[f"idx{suffix}"]
+        banks = [
+            contrast.remembered(bank, own, rows, momentum=kwargs["nce_m"])
+            for bank, rows in zip(banks, embedded, strict=True)
+        ]
+        found["loss" if call == 1 else "loss_call2"] = value
+        found |= {f"memory_v{i + 1}_after{call}": bank for i, bank in enumerate(banks)}
+    return {**found, "Z_v1": scale[0], "Z_v2": scale[1]}
+
+
+def _weighted_hint(given: dict[str, Tensor], _: Any) -> dict[str, Tensor]:
+    weights = features.disagreement_weight(*_kd(given))
+    per_sample = features.hint(given["student_feat"], given["teacher_feat"])
+    return {"loss": (weights * per_sample).mean(), "weights": weights}
+
+
 OURS: dict[str, Callable[..., Any]] = {
     "kd_kl_loss": lambda g, k: logits.kd(*_kd(g), temperature=k["temperature"]).mean(),
     "kd_total_loss": _kd_total,
@@ -543,7 +589,6 @@ OURS: dict[str, Callable[..., Any]] = {
     "makd_yes_probability": lambda g, _: {"p_yes": (g["yes_logit"] - g["no_logit"]).sigmoid()},
     "gkt_kl_dp_supervised": lambda g, _: _trusted(g, g["labels"]),
     "gkt_kl_dp_unsupervised": lambda g, _: _trusted(g, None),
-    "gkt_kl_dp_multi_teacher": _trusted_of_many,
     "gkt_prediction_flips": _prediction_flips,
     "trg_local_preserving_loss": _token_graph,
     "trg_global_relationship_loss": _token_contrast,
@@ -555,8 +600,18 @@ OURS: dict[str, Callable[..., Any]] = {
     },
     "tgeo_student_loss": _tgeo,
     "diswot_relation_score": lambda g, _: {
-        "score": -relations.sp(g["student_feat"], g["teacher_feat"])
+        "score": architecture.relation_score(g["student_feat"], g["teacher_feat"])
     },
+    "diswot_semantic_score": lambda g, _: {
+        "score": architecture.semantic_score(g["student_fc_grad"], g["teacher_fc_grad"])
+    },
+    "diswot_total_score": _diswot,
+    "dhkd_gradient_alignment": _gradient_alignment,
+    "crd_loss": _crd,
+    "kd3_mix_distribution": lambda g, k: {
+        "mixed": mixing.mix_statistics(g["images"], g["lam"].flatten(), g["perm"], eps=k["eps"])
+    },
+    "kd3_weighted_feature_loss": _weighted_hint,
     "kd3_contrastive_loss": lambda g, k: contrast.nt_xent(g["x1"], g["x2"], temperature=k["t"]),
     "kd3_instance_selection": lambda g, k: {
         "selected_mask": selection.sure_enough(

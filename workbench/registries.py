@@ -7,11 +7,15 @@ from typing import Any
 from workbench.registry import Registry
 
 DATA: Registry[type[Any]] = Registry("data set", builtin="workbench.data", group="workbench.data")
-MODELS: Registry[type[Any]] = Registry("model", builtin="workbench.models", group="workbench.models")
+MODELS: Registry[type[Any]] = Registry(
+    "model", builtin="workbench.models", group="workbench.models"
+)
 TERMS: Registry[type[Any]] = Registry(
     "distillation term", builtin="workbench.terms", group="workbench.terms"
 )
-PROBES: Registry[type[Any]] = Registry("probe", builtin="workbench.probes", group="workbench.probes")
+PROBES: Registry[type[Any]] = Registry(
+    "probe", builtin="workbench.probes", group="workbench.probes"
+)
 TASKS: Registry[type[Any]] = Registry("task", builtin="workbench.tasks", group="workbench.tasks")
 OPTIMISERS: Registry[type[Any]] = Registry(
     "optimiser", builtin="workbench.training.optimisers", group="workbench.optimisers"

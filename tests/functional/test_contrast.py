@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from workbench.errors import ShapeMismatch
-from workbench.functional.contrast import info_nce, nt_xent
+from workbench.functional.contrast import (
+    info_nce,
+    memory_scores,
+    noise_contrast,
+    nt_xent,
+    remembered,
+)
 
 
 def pair(n: int = 5, width: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,3 +76,31 @@ def test_bad_input_is_refused():
         info_nce(student, teacher[:, :3])
     with pytest.raises(ValueError, match=r"`temperature` must be > 0, got 0.*0\.1 to 1"):
         nt_xent(student, teacher, temperature=0)
+
+
+def test_noise_contrast_is_the_likelihood_of_knowing_data_from_noise():
+    scores = torch.tensor([[3.0, 0.2, 0.7], [0.5, 2.0, 0.1]], dtype=torch.float64)
+    noise = 2 / 50
+    expected = -(scores[:, 0] / (scores[:, 0] + noise)).log()
+    expected -= (noise / (scores[:, 1:] + noise)).log().sum(1)
+    torch.testing.assert_close(noise_contrast(scores, 50), expected, rtol=1e-5, atol=0)
+
+
+def test_memory_scores_are_exponentials_of_the_remembered_products():
+    bank = torch.nn.functional.normalize(pair(6)[0], dim=1)
+    rows = torch.nn.functional.normalize(pair(2)[1], dim=1)
+    index = torch.tensor([[0, 3, 5], [4, 1, 2]])
+    actual = memory_scores(rows, bank, index, temperature=0.5)
+    for i in range(2):
+        for j in range(3):
+            product = float(rows[i] @ bank[index[i, j]])
+            assert float(actual[i, j]) == pytest.approx(math.exp(product / 0.5))
+
+
+def test_memory_moves_only_the_batch_and_keeps_its_norm():
+    bank = torch.nn.functional.normalize(pair(6)[0], dim=1)
+    rows = torch.nn.functional.normalize(pair(2)[1], dim=1)
+    moved = remembered(bank, torch.tensor([4, 1]), rows)
+    assert torch.equal(moved[[0, 2, 3, 5]], bank[[0, 2, 3, 5]])
+    torch.testing.assert_close(moved.norm(dim=1), torch.ones(6, dtype=torch.float64))
+    assert float(moved[4] @ rows[0]) > float(bank[4] @ rows[0])

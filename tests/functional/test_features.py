@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from workbench.errors import ShapeMismatch
-from workbench.functional.features import hcl, hint, nd, vid, vid_initial_log_scale
+from workbench.functional.features import (
+    disagreement_weight,
+    hcl,
+    hint,
+    nd,
+    vid,
+    vid_initial_log_scale,
+)
 
 
 @pytest.fixture
@@ -83,3 +90,11 @@ def test_nd_spans_zero_to_two_and_rewards_norm_up_to_the_teachers():
     )
     hidden = nd(student, teacher, means, torch.tensor([0, 0, 1, -1]))
     assert torch.isfinite(hidden).all()
+
+
+def test_disagreement_weighs_from_a_half_to_one():
+    same, other = torch.tensor([[3.0, 0.0], [0.0, 0.0]]), torch.tensor([[3.0, 0.0], [3.0, 4.0]])
+    weight = disagreement_weight(same.requires_grad_(), other)
+    assert float(weight[0]) == pytest.approx(0.5, abs=1e-5)
+    assert float(weight[1]) == pytest.approx(1 / (1 + np.exp(-5)), rel=1e-5)
+    assert not weight.requires_grad

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from workbench_widgets.frame import Arrays, Facts, Frame, fact, need
 from workbench_widgets.skeleton import Node, axis, label, layout, paint
-from workbench_widgets.words import NONE, count, number, percent
+from workbench_widgets.words import count, number, percent
 
 TITLE: Final = "Calibration"
 READ: Final = ("On the dotted line confidence = accuracy; band = chance.",)
@@ -71,14 +71,18 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         )
     scaled = "student_count_scaled" in arrays
     suffixes = ["", "_scaled"] if scaled else [""]
-    names = [f"{side}_{name}{suffix}" for side, *_ in SIDES for name in BIN_ARRAYS for suffix in suffixes]
+    names = [
+        f"{side}_{name}{suffix}" for side, *_ in SIDES for name in BIN_ARRAYS for suffix in suffixes
+    ]
     need(arrays, "calibration", {name: ("bins",) for name in names})
     data = {name: np.asarray(arrays[name], dtype=np.float32) for name in names}
     for side, *_ in SIDES:
         for suffix in suffixes:
             _derive(data, side, suffix)
     n = int(fact(facts, "calibration", "n"))
-    footer = f"n = {count(n)} {facts.get('split', '')} · {facts.get('bins', '15 equal-width (a, b]')}"
+    footer = (
+        f"n = {count(n)} {facts.get('split', '')} · {facts.get('bins', '15 equal-width (a, b]')}"
+    )
     options = [{"value": "raw", "label": "raw"}, {"value": "scaled", "label": "T-scaled"}]
     return Frame(
         view="calibration",
@@ -115,9 +119,7 @@ def _spoken(side: str, facts: Mapping[str, Any]) -> str:
     )
 
 
-def _skeleton(
-    data: dict[str, NDArray[Any]], facts: Facts, suffixes: list[str]
-) -> dict[str, Node]:
+def _skeleton(data: dict[str, NDArray[Any]], facts: Facts, suffixes: list[str]) -> dict[str, Node]:
     n = max(int(facts.get("n", 1000)), 10)
     decades = math.ceil(math.log10(n))
     counts_top: Node = {"$px": [0, 50, "y"]}
@@ -202,14 +204,15 @@ def _headings(
     for suffix in suffixes:
         test = {"scaling": "scaled" if suffix else "raw"}
         key = f"ece{suffix}"
-        chance = own.get(f"{key}_null_p95", None if suffix else own.get("ece_null_p95"))
+        chance = own.get(f"{key}_null_p95")
         line = f"null p95 {percent(chance)}"
         if suffix:
             fit = facts.get("fit_split", "val")
-            line = f"T = {number(own.get('temperature'))} from {fit}"
-            line += f", null {percent(chance)}" if chance is not None else ""
-        value = percent(own.get(key)) if chance is not None or suffix else NONE
-        text = f"{title}  ECE <b>{value}</b>"
+            null = f"null {percent(chance)}"
+            if chance is None:
+                null = f"raw null {percent(own.get('ece_null_p95'))}"
+            line = f"T = {number(own.get('temperature'))} ({fit}), {null}"
+        text = f"{title}  ECE <b>{percent(own.get(key))}</b>"
         made.append({"$if": test, "then": label(text, x, 1, **place)})
         made.append({"$if": test, "then": label(line, x, 1, **under)})
     return made

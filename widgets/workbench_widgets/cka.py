@@ -75,9 +75,11 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         name: np.asarray(arrays[name], dtype=np.float32)
         for name in ("unbiased", "biased", "null_p95")
     }
-    sizes |= need(arrays, "cka", {"steps": ("S",), "history": ("S", len(teacher), len(student))}) if (
-        "history" in arrays
-    ) else {}
+    sizes |= (
+        need(arrays, "cka", {"steps": ("S",), "history": ("S", len(teacher), len(student))})
+        if ("history" in arrays)
+        else {}
+    )
     snapshots = sizes.get("S", 0)
     if snapshots:
         data["history"] = np.asarray(arrays["history"], dtype=np.float32)
@@ -403,7 +405,13 @@ class _Picture:
             ]
         }
         notes = [
-            label(heading, 0, {"$px": [0, HISTORY_PX, "y"]}, yshift=5, font={"size": 12, "color": "$ink"}),
+            label(
+                heading,
+                0,
+                {"$px": [0, HISTORY_PX, "y"]},
+                yshift=5,
+                font={"size": 12, "color": "$ink"},
+            ),
             label("null", 1, 0, xref="x2 domain", yref="y2 domain", xanchor="right", yshift=2),
             *mark_numbers(self.marks, "x2", "y2 domain"),
         ]

@@ -130,12 +130,12 @@ class Frame:
 
 def plain(runs: Sequence[Run]) -> str:
     """The text of runs, without colour."""
-    return "".join(run if isinstance(run, str) else str(run.get("text", run.get("mark", ""))) for run in runs)
+    return "".join(
+        run if isinstance(run, str) else str(run.get("text", run.get("mark", ""))) for run in runs
+    )
 
 
-def need(
-    arrays: Arrays, view: str, shapes: Mapping[str, tuple[int | str, ...]]
-) -> dict[str, int]:
+def need(arrays: Arrays, view: str, shapes: Mapping[str, tuple[int | str, ...]]) -> dict[str, int]:
     """Check that arrays are there and agree in shape.
 
     Args:

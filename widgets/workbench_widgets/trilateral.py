@@ -107,7 +107,9 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     top = max(int(counts.max(initial=0)), 1)
     facts_drawn = {"zmax": float(max(math.ceil(math.log10(top)), 1)), "shares": shares}
     stats = _Stats(np.hypot(x, y), np.arctan2(y, x), alpha, has_ratio)
-    return _frame(data, facts_drawn, facts, step=int(fact(facts, "trilateral", "step")), stats=stats)
+    return _frame(
+        data, facts_drawn, facts, step=int(fact(facts, "trilateral", "step")), stats=stats
+    )
 
 
 class _Stats:
@@ -171,7 +173,9 @@ def _frame(
             {"kind": "stats", "rows": stats.rows(), "columns": 1, "show": {"h>=": 340}},
         )
     if int(facts.get("num_classes", 0)) == 2:
-        note = "With two classes there are no other classes: the angle is 0 and the wedge is a line."
+        note = (
+            "With two classes there are no other classes: the angle is 0 and the wedge is a line."
+        )
         parts = (*parts, {"kind": "note", "text": [note]})
     controls = ({"value": "count", "label": "count"}, {"value": "ratio", "label": "α̂"})
     return Frame(
@@ -213,7 +217,12 @@ def _skeleton(data: dict[str, NDArray[Any]], drawn: dict[str, Any]) -> dict[str,
         ),
         coloraxis={
             "cmin": 0,
-            "cmax": {"$hold": "density_top", "range": [0, drawn["zmax"]], "part": 1, "shrinks": False},
+            "cmax": {
+                "$hold": "density_top",
+                "range": [0, drawn["zmax"]],
+                "part": 1,
+                "shrinks": False,
+            },
             "colorscale": {"$scale": "density"},
             "colorbar": _bar("images", [0, 1, 2, 3, 4], ["1", "10", "100", "1k", "10k"]),
             "showscale": {"$if": {"colour": "count"}, "then": True, "else": False},
@@ -394,7 +403,15 @@ def _wedge_labels() -> list[Node]:
     return [
         label("60°", RADIUS * math.cos(third), HEIGHT, **at, xanchor="center", yshift=2),
         label("30°", RADIUS * math.cos(sixth), RADIUS * math.sin(sixth), **at, xshift=2),
-        label(f"<b>{paint('G', '$truth')}</b>", 0, 0, **at, xanchor="right", yanchor="middle", xshift=-7),
+        label(
+            f"<b>{paint('G', '$truth')}</b>",
+            0,
+            0,
+            **at,
+            xanchor="right",
+            yanchor="middle",
+            xshift=-7,
+        ),
         label(f"<b>{paint('T', '$teacher')}</b>", RADIUS, 0, **at, yanchor="middle", xshift=6),
         *(label(text, x, -0.09, **below) for text, x in (("0.5", 0.5), ("1", 1.0), ("√2", RADIUS))),
     ]
@@ -425,9 +442,13 @@ def _small_wedges(shares: dict[str, str] | None) -> dict[str, Any]:
         box = {"type": "rect", "xref": "paper", "yref": "paper", "x0": left, "x1": right}
         line = {"color": "$line", "width": 1}
         shapes.append({**box, "y0": low, "y1": high, "line": line, "fillcolor": CLEAR})
-        text = f"{name}<br><b>{paint(shares[name.replace(' ', '_')], '$ink')}</b>" if shares else name
+        text = (
+            f"{name}<br><b>{paint(shares[name.replace(' ', '_')], '$ink')}</b>" if shares else name
+        )
         notes.append(
-            label(text, left, high, xshift=4, yshift=-3, xanchor="left", yanchor="top", align="left")
+            label(
+                text, left, high, xshift=4, yshift=-3, xanchor="left", yanchor="top", align="left"
+            )
         )
         x, y = f"x{index + 2}", f"y{index + 2}"
         axes[f"xaxis{index + 2}"] = bare_axis(

@@ -1,8 +1,10 @@
-"""Losses that pull each sample to its own partner and away from all others.
+"""Losses that pull each sample to its own partner and away from others.
 
-Unusual here: both are statistics of the whole batch. A larger batch has more others, so values of
-different batch sizes do not compare (chance is the logarithm of the number of candidates).
-Shapes: B = samples (or tokens), D = width.
+Unusual here: InfoNCE forms are statistics of the whole batch. A larger batch has more others, so
+values of different batch sizes do not compare (chance is the logarithm of the number of
+candidates). CRD's others come from a memory instead: its loss is per sample, its state is the
+term's.
+Shapes: B = samples (or tokens), D = width, K = negatives, N = training samples.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ else:
     torch = LazyModule("torch")
     F = LazyModule("torch.nn.functional")
 
+NOISE_EPS = 1e-7
 SAME_WIDTH = "Project both to one width first."
 
 
@@ -78,3 +81,52 @@ def nt_xent(first: Tensor, second: Tensor, *, temperature: float = 0.3) -> Tenso
     nearness = (both @ both.T / temperature).masked_fill(itself, -torch.inf)
     partner = torch.arange(len(both), device=both.device).roll(len(first))
     return F.cross_entropy(nearness, partner)
+
+
+def memory_scores(embeddings: Tensor, bank: Tensor, index: Tensor, *, temperature: float) -> Tensor:
+    """Exp of the products with remembered embeddings, before normalisation; shape (B, K + 1).
+
+    Args:
+        embeddings: Of norm 1, shape (B, D).
+        bank: The other network's embeddings of all training samples, shape (N, D).
+        index: Rows of the bank, int64, shape (B, K + 1), the positive first.
+        temperature: Divides the products, > 0.
+    """
+    positive("temperature", temperature, usual="0.07")
+    remembered = bank.detach()[index]
+    return ((remembered @ embeddings.unsqueeze(-1)).squeeze(-1) / temperature).exp()
+
+
+def noise_contrast(scores: Tensor, num_samples: int) -> Tensor:
+    """Loss of telling the positive from K noise samples drawn from N, of each sample.
+
+    Args:
+        scores: Normalised density ratios > 0, positive first, shape (B, K + 1).
+        num_samples: N, all training samples.
+
+    Returns:
+        Nats, shape (B,).
+
+    Reference:
+        Tian, Krishnan, Isola 2020 (CRD), arXiv:1910.10699, eq. 18.
+    """
+    noise = (scores.shape[1] - 1) / num_samples
+    own, others = scores[:, 0], scores[:, 1:]
+    hit = (own / (own + noise + NOISE_EPS)).log()
+    misses = (noise / (others + noise + NOISE_EPS)).log().sum(1)
+    return -(hit + misses)
+
+
+def remembered(bank: Tensor, index: Tensor, embeddings: Tensor, *, momentum: float = 0.5) -> Tensor:
+    """The bank with the batch's rows moved towards its embeddings and brought back to norm 1.
+
+    Args:
+        bank: Shape (N, D).
+        index: The batch's rows, int64, shape (B,).
+        embeddings: Shape (B, D).
+        momentum: Share of the old row, in [0, 1).
+    """
+    moved = momentum * bank[index] + (1 - momentum) * embeddings.detach()
+    fresh = bank.clone()
+    fresh[index] = moved / torch.linalg.vector_norm(moved, dim=1, keepdim=True)
+    return fresh

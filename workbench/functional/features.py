@@ -23,6 +23,7 @@ else:
     torch = LazyModule("torch")
     F = LazyModule("torch.nn.functional")
 
+DISTANCE_EPS = 1e-6
 NEEDS_PROJECTOR = "Give the term a projector, or pick layers of equal shape."
 
 
@@ -145,3 +146,22 @@ def nd(
     own = torch.linalg.vector_norm(student, dim=-1)
     larger = torch.maximum(own, torch.linalg.vector_norm(teacher_features.detach(), dim=-1))
     return 1 - (student * direction).sum(-1) / larger.clamp_min(torch.finfo(own.dtype).tiny)
+
+
+def disagreement_weight(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """How much a sample's feature loss counts: more where the networks disagree.
+
+    Args:
+        student_logits: Raw scores, shape (B, C).
+        teacher_logits: Raw scores, shape (B, C).
+
+    Returns:
+        Sigmoid of the distance of the scores, in [0.5, 1), shape (B,), detached.
+
+    Reference:
+        Tang et al. 2023 (KD³).
+    """
+    same_shape("disagreement_weight", student_logits, teacher_logits, fix="Same label set?")
+    gap = at_least_float32(student_logits.detach()) - at_least_float32(teacher_logits.detach())
+    distance: Tensor = torch.linalg.vector_norm(gap + DISTANCE_EPS, dim=-1)
+    return distance.sigmoid()

@@ -12,7 +12,9 @@ from workbench.registries import PROBES
 class Cka(ProbeKind):
     """Layer similarity: unbiased linear CKA of every teacher layer with every student layer."""
 
-    summary: ClassVar[str] = "Layer similarity, teacher layers x student layers, with its null level."
+    summary: ClassVar[str] = (
+        "Layer similarity, teacher layers x student layers, with its null level."
+    )
     paper: ClassVar[str] = "Kornblith et al. 2019, arXiv:1905.00414; Song et al. 2012"
     needs_layers: ClassVar[bool] = True
 

@@ -33,9 +33,7 @@ class SimilarityProbe(Probe):
         arrays = {
             "unbiased": cka_map(self._grams, grams),
             "biased": cka_map(self._biased, normalised_grams(features, unbiased=False)),
-            "null_p95": cka_null_p95(
-                self._grams, grams, self._num, teacher_moments=self._moments
-            ),
+            "null_p95": cka_null_p95(self._grams, grams, self._num, teacher_moments=self._moments),
         }
         return Measured(
             {name: _cells(values) for name, values in arrays.items()},

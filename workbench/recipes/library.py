@@ -38,7 +38,9 @@ def open_experiment(name_or_path: str) -> tuple[ExperimentSpec, str | None, Path
         path = path_of(name_or_path)
         return ExperimentSpec.parse(read_yaml(path), source=name_or_path), name_or_path, Path.cwd()
     if not name_or_path.strip():
-        raise BadFile("The experiment is empty text; give a recipe's name or the path of a YAML file.")
+        raise BadFile(
+            "The experiment is empty text; give a recipe's name or the path of a YAML file."
+        )
     path = Path(name_or_path).expanduser()
     looks_like_name = path.suffix == "" and len(path.parts) == 1 and not path.exists()
     if looks_like_name:

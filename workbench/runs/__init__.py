@@ -1,0 +1,1 @@
+"""Runs as people handle them: accepted, started, followed, shown."""

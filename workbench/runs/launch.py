@@ -35,7 +35,7 @@ class FreshStarter:
         """Start it in a session of its own, its words in ``log.txt``."""
         log = _log(store, run)
         with log.open("ab", buffering=0) as file:
-            subprocess.Popen(  # noqa: S603  (our own module; run and path are no shell text)
+            subprocess.Popen(
                 [sys.executable, "-m", "workbench.runs.worker", str(store.path), run],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -53,7 +53,7 @@ class ZygoteStarter:
         self._process: subprocess.Popen[str] | None = None
         self._fresh = FreshStarter()
         if hasattr(os, "fork") and sys.platform != "darwin":
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "workbench.runs.zygote"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,

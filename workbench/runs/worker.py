@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import DiskFull, OutOfMemory, RefusedCommand, RunFailed, WorkbenchError
+from workbench.specs.experiment import ExperimentSpec
 from workbench.store.files import drop_ballast, make_ballast
 from workbench.store.store import Store
 
@@ -20,8 +21,14 @@ NICENESS = 5
 """Below the page, so that looking stays quick while it trains."""
 
 
-def work(store_url: str, run: str) -> int:
-    """Train a run in this process; returns the exit code (0 fine, 1 failed, 2 bad input)."""
+def work(store_url: str, run: str, spec: ExperimentSpec | None = None) -> int:
+    """Train a run in this process; returns the exit code (0 fine, 1 failed, 2 bad input).
+
+    Args:
+        store_url: Where the run was accepted.
+        run: Its id.
+        spec: The experiment, if it holds Python objects that the store cannot.
+    """
     store = Store(store_url)
     try:
         store.runs.claim(run)
@@ -30,15 +37,14 @@ def work(store_url: str, run: str) -> int:
         store.close()
         return error.exit_code
     try:
-        return _train(store, run)
+        return _train(store, run, spec)
     finally:
         store.journal.refuse_waiting(run, "The run has ended.")
         store.close()
 
 
-def _train(store: Store, run: str) -> int:
+def _train(store: Store, run: str, spec: ExperimentSpec | None) -> int:
     from workbench.runs.keeper import StoreKeeper
-    from workbench.specs.experiment import ExperimentSpec
     from workbench.training.control import Options
     from workbench.training.device import configure, default_threads
     from workbench.training.session import run_session
@@ -48,7 +54,8 @@ def _train(store: Store, run: str) -> int:
     try:
         make_ballast(folder)
         configure(row.options.get("threads") or default_threads())
-        spec = ExperimentSpec.parse(row.experiment, source=f"the experiment of run {run}")
+        if spec is None:
+            spec = ExperimentSpec.parse(row.experiment, source=f"the experiment of run {run}")
         options = Options(
             base=Path(row.options.get("base") or "."),
             pace=row.pace,
@@ -59,7 +66,9 @@ def _train(store: Store, run: str) -> int:
         _fail(store, run, error)
         return error.exit_code
     except MemoryError:
-        _fail(store, run, OutOfMemory("The machine ran out of memory; take a smaller batch or model."))
+        _fail(
+            store, run, OutOfMemory("The machine ran out of memory; take a smaller batch or model.")
+        )
         return 1
     except Exception as error:  # the boundary of the process: what is left is our own bug
         traceback.print_exc()
@@ -73,7 +82,9 @@ def _train(store: Store, run: str) -> int:
 def _in_words(error: Exception, folder: Path) -> WorkbenchError:
     text = str(error)
     if "out of memory" in text.lower():
-        return OutOfMemory(f"The device ran out of memory; take a smaller batch or model. ({text[:200]})")
+        return OutOfMemory(
+            f"The device ran out of memory; take a smaller batch or model. ({text[:200]})"
+        )
     if "No space left" in text or "disk is full" in text:
         return DiskFull(f"No space left in {folder}; free some. The last good checkpoint is kept.")
     return RunFailed(

@@ -79,7 +79,9 @@ class Pick:
     def __init__(self, resolve: Callable[[str], type[Any]] | Registry[type[Any]]) -> None:
         self._resolve = resolve.get if isinstance(resolve, Registry) else resolve
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._validate)
 
     def _validate(self, value: Any) -> Kind:
@@ -103,7 +105,9 @@ class Pick:
                 "kind",
                 [
                     {
-                        "type": PydanticCustomError("unknown_name", "{text}", {"text": error.message}),
+                        "type": PydanticCustomError(
+                            "unknown_name", "{text}", {"text": error.message}
+                        ),
                         "loc": ("use",),
                         "input": name,
                     }

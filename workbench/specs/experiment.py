@@ -65,7 +65,9 @@ class ExperimentSpec(Spec):
     def _one_stage(cls, value: dict[str, StageSpec]) -> dict[str, StageSpec]:
         if len(value) > 1:
             raise PydanticCustomError(
-                "stages", "this version trains one stage; give one, not {count}", {"count": len(value)}
+                "stages",
+                "this version trains one stage; give one, not {count}",
+                {"count": len(value)},
             )
         return value
 
@@ -74,7 +76,9 @@ class ExperimentSpec(Spec):
     def _student_is_trained_here(cls, value: Kind) -> Kind:
         if getattr(value, "train", None) is not None:
             raise PydanticCustomError(
-                "student_train", "`train` belongs to the teacher; the student learns in `stages`", {}
+                "student_train",
+                "`train` belongs to the teacher; the student learns in `stages`",
+                {},
             )
         return value
 

@@ -52,7 +52,9 @@ def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
     except RecursionError:
         raise BadFile(f"{source} is nested too deeply to be an experiment.") from None
     if data is None:
-        raise BadFile(f"{source} is empty; an experiment needs name, data, teacher, student, stages.")
+        raise BadFile(
+            f"{source} is empty; an experiment needs name, data, teacher, student, stages."
+        )
     if not isinstance(data, dict):
         raise BadFile(
             f"{source} holds a {type(data).__name__}, not a mapping; "

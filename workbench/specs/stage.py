@@ -45,7 +45,9 @@ class TrainingSpec(Spec):
     )
     batch_size: int = Field(64, ge=1, le=65536, description="Samples a step.")
     epochs: int | None = Field(None, ge=1, le=100_000, description="Passes over the training rows.")
-    steps: int | None = Field(None, ge=1, le=10**9, description="Optimiser steps, instead of epochs.")
+    steps: int | None = Field(
+        None, ge=1, le=10**9, description="Optimiser steps, instead of epochs."
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainingSpec:

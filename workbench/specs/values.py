@@ -24,7 +24,9 @@ class Ramp(Spec):
     use: Literal["linear", "cosine", "step"]
     start: float
     end: float
-    begin: float = Field(0.0, ge=0, le=1, description="Share of the stage at which it leaves start.")
+    begin: float = Field(
+        0.0, ge=0, le=1, description="Share of the stage at which it leaves start."
+    )
     until: float = Field(1.0, ge=0, le=1, description="Share of the stage at which it is at end.")
 
     @model_validator(mode="after")
@@ -66,8 +68,14 @@ class Imported(Spec):
     def at(self, step: int, steps: int) -> float:
         """Value at a step; BadInput when the function cannot be found or returns no finite number."""
         value = self.function()(step, steps)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise BadInput(f"`import: {self.path}` returned {value!r} at step {step}; a finite number is needed.")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not math.isfinite(value)
+        ):
+            raise BadInput(
+                f"`import: {self.path}` returned {value!r} at step {step}; a finite number is needed."
+            )
         return float(value)
 
     def function(self) -> Callable[[int, int], Any]:
@@ -153,7 +161,9 @@ class Bounds:
             )
         return number
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.check)
 
 

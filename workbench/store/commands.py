@@ -29,7 +29,9 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def send(self, run: str, kind: str, *, who: str, payload: Mapping[str, Any] | None = None) -> int:
+    def send(
+        self, run: str, kind: str, *, who: str, payload: Mapping[str, Any] | None = None
+    ) -> int:
         """Put a command into a run's inbox; returns its number."""
         with self._database.write() as connection:
             result = connection.execute(
@@ -108,7 +110,13 @@ class Journal:
             rows = connection.execute(query).all()
         return [
             Event(
-                row.step, row.kind, row.who, json.loads(row.payload), row.command, row.created_ns, row.id
+                row.step,
+                row.kind,
+                row.who,
+                json.loads(row.payload),
+                row.command,
+                row.created_ns,
+                row.id,
             )
             for row in rows
         ]

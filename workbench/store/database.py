@@ -137,11 +137,15 @@ def store_path(url: str | None) -> Path:
     if url.startswith("sqlite://"):
         rest = url.removeprefix("sqlite://")
         if not rest.startswith("/") or rest == "/":
-            raise BadStore(f"Store URL {url!r} names no file; write sqlite:///relative or sqlite:////absolute.")
+            raise BadStore(
+                f"Store URL {url!r} names no file; write sqlite:///relative or sqlite:////absolute."
+            )
         path = Path(rest[1:])
     elif "://" in url:
         scheme = url.split("://", 1)[0]
-        raise BadStore(f"Store URL of kind {scheme!r} is not supported; give a path or sqlite:///PATH.")
+        raise BadStore(
+            f"Store URL of kind {scheme!r} is not supported; give a path or sqlite:///PATH."
+        )
     else:
         path = Path(url)
     path = path.expanduser()

@@ -71,9 +71,7 @@ def sha256(path: Path) -> str:
 
 def make_ballast(folder: Path) -> None:
     """Set space aside in a run's folder."""
-    write_atomically(
-        folder / "ballast", lambda path: _fill(path, BALLAST_BYTES), durable=False
-    )
+    write_atomically(folder / "ballast", lambda path: _fill(path, BALLAST_BYTES), durable=False)
 
 
 def drop_ballast(folder: Path) -> None:
@@ -125,6 +123,6 @@ def _sync(path: Path) -> None:
 
 
 def _says_full(error: BaseException) -> bool:
-    """safetensors wraps ENOSPC in an error of its own, with the number in its text only."""
+    """Safetensors wraps ENOSPC in an error of its own, with the number in its text only."""
     text = str(error)
     return "os error 28" in text or "No space left" in text or "os error 27" in text

@@ -75,9 +75,7 @@ class Metrics:
                     BLOCKS.c.run == run, BLOCKS.c.first_step <= step, BLOCKS.c.last_step > step
                 )
             ).all()
-            connection.execute(
-                delete(BLOCKS).where(BLOCKS.c.run == run, BLOCKS.c.last_step > step)
-            )
+            connection.execute(delete(BLOCKS).where(BLOCKS.c.run == run, BLOCKS.c.last_step > step))
             for row in straddling:
                 block = decode(row.columns, row.count, row.data)
                 keep = block.steps <= step

@@ -23,8 +23,7 @@ def is_alive(host: str | None, pid: int | None, started: float | None) -> bool:
     try:
         process = psutil.Process(pid)
         return (
-            abs(process.create_time() - started) < 1.0
-            and process.status() != psutil.STATUS_ZOMBIE
+            abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
         )
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False

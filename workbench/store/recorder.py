@@ -86,7 +86,9 @@ class StoreRecorder:
         """The journal so far."""
         return self._journal.events(self._inbox)
 
-    def snapshot(self, step: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+    def snapshot(
+        self, step: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
+    ) -> None:
         """Write the arrays, then the row that makes them visible."""
         file = f"snapshots/{step:010d}.safetensors"
         size = write_arrays(

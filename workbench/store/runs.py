@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, delete, select, update
 
 from workbench.errors import RefusedCommand, UnknownRun, nearest
 from workbench.store.database import Database, now_ns
 from workbench.store.processes import STALE_SECONDS, is_alive, is_here, this_process
-from workbench.store.schema import RUNS
+from workbench.store.schema import BLOCKS, CHECKPOINTS, COMMANDS, EVENTS, RUNS, SNAPSHOTS
 from workbench.training.journal import ACTIVE
 
 UNCLAIMED_SECONDS = 60.0
@@ -122,7 +123,9 @@ class Runs:
             f"{f' Did you mean {near!r}?' if near else ''} `workbench runs --all` lists them."
         )
 
-    def list(self, *, roles: tuple[str, ...] = ("student",), group: str | None = None) -> list[RunRow]:
+    def list(
+        self, *, roles: tuple[str, ...] = ("student",), group: str | None = None
+    ) -> list[RunRow]:
         """Rows of these roles, newest first."""
         query = select(RUNS).where(RUNS.c.role.in_(roles))
         if group is not None:
@@ -136,6 +139,26 @@ class Runs:
         values = {key: _dump(value) if key in _JSON else value for key, value in fields.items()}
         with self._database.write(durable=durable) as connection:
             connection.execute(update(RUNS).where(RUNS.c.id == run).values(**values))
+
+    def remove(self, run: str) -> None:
+        """Delete a run with its parts: rows first, then the folders.
+
+        Raises:
+            RefusedCommand: If a process works on it.
+        """
+        parts = self.list(roles=("student", "teacher", "control"), group=run)
+        for part in parts:
+            if part.active:
+                raise RefusedCommand(
+                    f"Run {part.id} is {part.status}, pid {part.pid}; stop it first."
+                )
+        with self._database.write() as connection:
+            for part in parts:
+                connection.execute(delete(RUNS).where(RUNS.c.id == part.id))
+                for table in (COMMANDS, EVENTS, BLOCKS, SNAPSHOTS, CHECKPOINTS):
+                    connection.execute(delete(table).where(table.c.run == part.id))
+        for part in parts:
+            shutil.rmtree(self.folder(part.id), ignore_errors=True)
 
     def claim(self, run: str) -> str:
         """Make this process the only writer of a run; returns the owner token.

@@ -139,9 +139,14 @@ def _kind(loss: Loss, base: type[LossTerm]) -> type[LossTerm]:
         default = loss.defaults[name]
         if isinstance(default, bool) or parameter.choices or not parameter.live:
             fixed.append(name)
-            fields[name] = (_fixed_type(parameter, default), Field(default, description=parameter.help))
+            fields[name] = (
+                _fixed_type(parameter, default),
+                Field(default, description=parameter.help),
+            )
         else:
-            live[name] = Bounds(parameter.low, parameter.high, parameter.open_low, parameter.open_high)
+            live[name] = Bounds(
+                parameter.low, parameter.high, parameter.open_low, parameter.open_high
+            )
             annotation = Annotated[Value, live[name]]
             fields[name] = (annotation, Field(float(default), description=parameter.help))
     title = "".join(part.capitalize() for part in loss.name.split("-")) + "Term"

@@ -118,7 +118,9 @@ def state_of(part: Part, step: int) -> dict[str, Any]:
     return {
         "step": step,
         "network": dict(part.model.network.state_dict()),
-        "terms": {name: dict(module.state_dict()) for name, module in part.objective.modules().items()},
+        "terms": {
+            name: dict(module.state_dict()) for name, module in part.objective.modules().items()
+        },
         "optimiser": part.optimiser.state_dict(),
         "names": [name for name, _ in _named(part.model, part.objective)],
     }

@@ -59,7 +59,9 @@ def _pack(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
         tensors[place] = value.detach().cpu().contiguous().clone()
         return {"$t": place}
     if isinstance(value, Mapping):  # pairs, so that int keys survive
-        return {"$d": [[key, _pack(item, f"{place}.{key}", tensors)] for key, item in value.items()]}
+        return {
+            "$d": [[key, _pack(item, f"{place}.{key}", tensors)] for key, item in value.items()]
+        }
     if isinstance(value, (list, tuple)):
         items = [_pack(item, f"{place}.{i}", tensors) for i, item in enumerate(value)]
         return {"$l": items, "$k": type(value).__name__}

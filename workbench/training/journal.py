@@ -104,7 +104,9 @@ class Recorder(Protocol):
     def events(self) -> list[Event]:
         """The journal so far, in order."""
 
-    def snapshot(self, step: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+    def snapshot(
+        self, step: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
+    ) -> None:
         """Keep the probes' arrays of one step; ``facts`` is JSON-able."""
 
     def checkpoint(self, step: int, state: Any, *, reason: str, accuracy: float | None) -> None:

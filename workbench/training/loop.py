@@ -151,9 +151,7 @@ class Keep:
 
     def now(self, step: int, reason: str) -> None:
         """Write one."""
-        self._recorder.checkpoint(
-            step, self._state(step), reason=reason, accuracy=self._accuracy()
-        )
+        self._recorder.checkpoint(step, self._state(step), reason=reason, accuracy=self._accuracy())
         self._last = time.perf_counter()
 
 

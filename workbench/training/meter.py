@@ -39,7 +39,9 @@ class Meter:
         """Keep the numbers of a finished step (steps count from 1) and its learning rate."""
         now = time.perf_counter()
         spent, self._last_step_at = now - self._last_step_at, now
-        self.step_seconds = spent if self.step_seconds == 0 else 0.9 * self.step_seconds + 0.1 * spent
+        self.step_seconds = (
+            spent if self.step_seconds == 0 else 0.9 * self.step_seconds + 0.1 * spent
+        )
         self._steps.append(step)
         self._rows.append(row)
         self._rates.append(rate)

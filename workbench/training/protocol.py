@@ -37,7 +37,11 @@ def protocol(
             name: {"rows": len(data.split_ids(name)), "hash": digest}
             for name, digest in data.split_hashes.items()
         },
-        "data": {"name": data.name, "hash": data.content_hash, "visible_labels": len(data.visible_ids)},
+        "data": {
+            "name": data.name,
+            "hash": data.content_hash,
+            "visible_labels": len(data.visible_ids),
+        },
         "teacher": {
             "hash": teacher.weights,
             "source": teacher.source,
@@ -48,7 +52,9 @@ def protocol(
         "batch_size": spec.stage.batch_size,
         "versions": machine["versions"],
         "threads": machine["threads"],
-        "machine": {key: value for key, value in machine.items() if key not in ("versions", "threads")},
+        "machine": {
+            key: value for key, value in machine.items() if key not in ("versions", "threads")
+        },
         "seconds": seconds,
         "probes": {
             "split": "probe",

@@ -27,6 +27,8 @@ from workbench.training.loop import Keep, train
 from workbench.training.probing import HeadlineProber, probe_rows
 
 RANDOM = "starts from random weights"
+TRAINED = ("hub:", "path:", "run:", "object")
+"""Models whose weights somebody trained: a user's own module is taken as it is."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,9 @@ def prepare_teacher(
     model_spec = cast(ModelSpec, spec.teacher)
     training = model_spec.train
     seed = training.seed if training is not None else 0
-    model = build_model(
-        model_spec, data, seed=seed, role="teacher", keeper=keeper, device=device
-    )
+    model = build_model(model_spec, data, seed=seed, role="teacher", keeper=keeper, device=device)
     if training is None:
-        if not model_spec.use.startswith(("hub:", "path:", "run:")):
+        if not model_spec.use.startswith(TRAINED):
             raise BadModel(
                 f"teacher: {model_spec.use} {RANDOM} and would teach noise. Add "
                 "`train: {epochs: 20}`, or take a trained one (run:, path:, hub:)."

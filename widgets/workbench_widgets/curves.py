@@ -1,0 +1,345 @@
+"""Curves: how right both are, and what each term of the loss still costs.
+
+Unusual here: a term wears the colour of what it pulls towards (teacher or labels); two terms with one target differ
+by dash, never by hue. Raw values stay visible behind the smoothed line. Losses are weighted, in nats unless the term
+says otherwise, batch means, on a log axis. Shapes: S = snapshots, M = logged steps, R = terms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench_widgets.frame import Arrays, Facts, Frame, Run, fact, need
+from workbench_widgets.skeleton import (
+    Node,
+    axis,
+    escape,
+    label,
+    layout,
+    mark_lines,
+    mark_numbers,
+    nice_ticks,
+    paint,
+    step_ticks,
+)
+from workbench_widgets.words import count, fixed, number, percent
+
+TITLE: Final = "Curves"
+READ: Final = ("How right both are, and what each term still costs.",)
+DEFINITION: Final = (
+    "Top: share of right answers at each snapshot; the dashed line is the teacher. Bottom: each term of the loss "
+    "times its weight, mean over the batch; faint is raw, full is smoothed over 2 % of the run. Numbered squares are "
+    "interventions."
+)
+TARGET_COLOURS: Final = {"teacher": "$teacher", "labels": "$truth"}
+DASHES: Final = {
+    "teacher": ("solid", "8px,3px", "8px,2px,2px,2px", "2px,2px"),
+    "labels": ("3px,2px", "solid", "8px,2px,2px,2px", "8px,3px"),
+}
+STROKES: Final = {
+    "solid": "━━",
+    "3px,2px": "┅┅",
+    "8px,3px": "╍╍",
+    "8px,2px,2px,2px": "━╸╺",
+    "2px,2px": "┈┈",
+}
+SMOOTHING: Final = 0.02
+"""Half-life of the smoothing, as a share of the planned steps."""
+
+
+def frame(arrays: Arrays, facts: Facts) -> Frame:
+    """The frame of one snapshot.
+
+    Args:
+        arrays: ``steps`` (S,) and ``student_accuracy`` (S,) in [0, 1]; ``term_steps`` (M,) and ``terms`` (R, M);
+            optionally ``control_steps`` with ``control_accuracy``. Empty while waiting.
+        facts: ``teacher_accuracy`` in [0, 1] or None, ``term_names``, ``term_targets`` (``teacher``, ``labels`` or
+            other), ``steps_total``, ``n``, ``split``, ``step``; optionally ``marks`` (``{"step", "number",
+            "text"}``), ``steps_per_epoch``, ``control_name``.
+
+    Raises:
+        FrameError: If arrays are missing or disagree.
+    """
+    names = [str(name) for name in facts.get("term_names", ())]
+    targets = [str(target) for target in facts.get("term_targets", [""] * len(names))]
+    styles = _styles(targets)
+    total = max(float(facts.get("steps_total", 1)), 1.0)
+    epochs = float(facts.get("steps_per_epoch", 0))
+    options = [{"value": "step", "label": "step"}, {"value": "epoch", "label": "epoch"}]
+    controls: tuple[dict[str, Any], ...] = (
+        ({"name": "x", "options": options},) if epochs > 0 else ()
+    )
+    teacher: float | None = facts.get("teacher_accuracy")
+    data: dict[str, NDArray[Any]] = {}
+    if arrays:
+        need(arrays, "curves", {"steps": ("S",), "student_accuracy": ("S",)})
+        need(arrays, "curves", {"term_steps": ("M",), "terms": (len(names), "M")})
+        data = _data(arrays, total)
+    accuracy = data.get("student_accuracy")
+    latest = float(accuracy[-1]) / 100 if accuracy is not None and accuracy.size else None
+    return Frame(
+        view="curves",
+        step=int(fact(facts, "curves", "step")) if data else -1,
+        title=TITLE,
+        read=READ,
+        footer=_footer(facts, names, control="control_accuracy" in data),
+        summary=_spoken(latest, teacher, names, data) if data else "No snapshot yet.",
+        definition=DEFINITION,
+        arrays=data,
+        controls=controls,
+        state={"x": "step"},
+        parts=(_legend(latest, teacher, facts), {"kind": "plot"}),
+        skeleton=_skeleton(data, facts, names, styles, total, epochs),
+        waiting=None if data else "Waits for the first snapshot and the first logged step.",
+    )
+
+
+def smooth(
+    values: NDArray[np.float64], steps: NDArray[np.float64], half_life: float
+) -> NDArray[np.float64]:
+    """Causal exponential mean over uneven steps, without a bias at the start; NaN values are skipped."""
+    out = np.full_like(values, np.nan)
+    total = weight = 0.0
+    before = steps[0] if steps.size else 0.0
+    for k, (value, step) in enumerate(zip(values, steps, strict=True)):
+        keep = 0.5 ** (max(step - before, 0.0) / max(half_life, 1e-9))
+        total, weight, before = total * keep, weight * keep, step
+        if np.isfinite(value):
+            total, weight = total + value, weight + 1.0
+        if weight > 0:
+            out[k] = total / weight
+    return out
+
+
+def accuracy_floor(values: NDArray[Any], others: Sequence[float]) -> float:
+    """Low end of the accuracy axis in percent: the tens below all that the last half of the run shows."""
+    late = values[values.size // 2 :]
+    shown = [float(v) for v in (*late, *others) if math.isfinite(float(v))]
+    return max(0.0, min(90.0, math.floor((min(shown, default=0.0) - 1) / 10) * 10))
+
+
+def _data(arrays: Arrays, total: float) -> dict[str, NDArray[Any]]:
+    data: dict[str, NDArray[Any]] = {
+        "steps": np.asarray(arrays["steps"], dtype=np.float32),
+        "student_accuracy": np.asarray(arrays["student_accuracy"], dtype=np.float32) * 100,
+    }
+    if "control_accuracy" in arrays:
+        need(arrays, "curves", {"control_steps": ("C",), "control_accuracy": ("C",)})
+        data["control_steps"] = np.asarray(arrays["control_steps"], dtype=np.float32)
+        data["control_accuracy"] = np.asarray(arrays["control_accuracy"], dtype=np.float32) * 100
+    steps = np.asarray(arrays["term_steps"], dtype=np.float64)
+    data["term_steps"] = steps.astype(np.float32)
+    raw = np.asarray(arrays["terms"], dtype=np.float64)
+    # A log axis has no place for 0: a term that is switched off leaves a gap, not a fall to the floor.
+    raw = np.where(raw > 0, raw, np.nan)
+    smoothed = [smooth(row, steps, SMOOTHING * total) for row in raw]
+    data["terms"] = raw.astype(np.float32)
+    data["terms_smooth"] = np.asarray(smoothed, dtype=np.float32).reshape(raw.shape)
+    return data
+
+
+def _styles(targets: Sequence[str]) -> list[tuple[str, str]]:
+    """Colour and dash of each term; the dash counts terms of the same target."""
+    seen: dict[str, int] = {}
+    styles = []
+    for target in targets:
+        dashes = DASHES.get(target, DASHES["teacher"])
+        used = seen.get(target, 0)
+        seen[target] = used + 1
+        styles.append((TARGET_COLOURS.get(target, "$ink2"), dashes[used % len(dashes)]))
+    return styles
+
+
+def _legend(latest: float | None, teacher: float | None, facts: Facts) -> dict[str, Any]:
+    n = f", n = {count(facts['n'])}" if "n" in facts else ""
+    text: list[Run] = [
+        {"text": "● S ", "colour": "$student"},
+        {"text": percent(latest), "colour": "$student", "strong": True},
+        "\u2003",
+        {"text": "■ T ", "colour": "$teacher"},
+        {"text": percent(teacher), "colour": "$teacher", "strong": True},
+        "\u2003",
+        {"text": f"{facts.get('split', '')} accuracy{n}".strip(), "colour": "$ink3"},
+    ]
+    return {"kind": "note", "text": text}
+
+
+def _footer(facts: Facts, names: Sequence[str], *, control: bool) -> tuple[Run, ...]:
+    parts = ["faint: raw, full: smoothed"]
+    if "n" in facts:
+        parts.insert(0, f"n = {count(facts['n'])} {facts.get('split', '')}".strip())
+    if control:
+        parts.append(f"black: {facts.get('control_name', 'control')}")
+    return (" · ".join(parts),)
+
+
+def _spoken(
+    latest: float | None,
+    teacher: float | None,
+    names: Sequence[str],
+    data: Mapping[str, NDArray[Any]],
+) -> str:
+    ends = [row[np.isfinite(row)] for row in data["terms_smooth"]]
+    costs = [f"{n} {number(float(e[-1]))}" for n, e in zip(names, ends, strict=True) if e.size]
+    said = f"Accuracy: student {percent(latest)}, teacher {percent(teacher)}."
+    return f"{said} Weighted terms: {', '.join(costs)}." if costs else said
+
+
+def _skeleton(
+    data: dict[str, NDArray[Any]],
+    facts: Facts,
+    names: Sequence[str],
+    styles: Sequence[tuple[str, str]],
+    total: float,
+    epochs: float,
+) -> dict[str, Node]:
+    marks = list(facts.get("marks", ()))
+    teacher: float | None = facts.get("teacher_accuracy")
+    others = [] if teacher is None else [100 * teacher]
+    accuracy = data.get("student_accuracy", np.zeros(0))
+    floor = accuracy_floor(accuracy, others)
+    low, high = _decades(data.get("terms_smooth"))
+    x_axis = _x_axis(total, epochs)
+    grid = [f for f in range(0, 101, 10) if f >= floor]
+    shape = layout(
+        {"l": 40, "r": 10, "t": 6, "b": 32},
+        xaxis={**x_axis, "domain": [0, 1], "anchor": "y2"},
+        yaxis=axis(
+            {"$hold": "accuracy", "range": [floor, 100.6]},
+            ticks=grid if len(grid) <= 4 else [0, 20, 40, 60, 80, 100],
+            ticksuffix="",
+            domain=[{"$px": [0.5, 8, "y"]}, 1],
+            anchor="free",
+            position=0,
+            title="%",
+            standoff=2,
+        ),
+        yaxis2=axis(
+            {"$hold": "cost", "range": [low, high]},
+            type="log",
+            ticks=[10.0**p for p in range(-8, 5)],
+            labels=[_power(p) for p in range(-8, 5)],
+            domain=[0, {"$px": [0.5, -18, "y"]}],
+            anchor="x",
+        ),
+        shapes=mark_lines(marks, "x", ["y domain", "y2 domain"]),
+        annotations=[
+            _term_names(names, styles),
+            *mark_numbers(marks, "x", "y domain"),
+        ],
+        dragmode="select",
+        selectdirection="h",
+        newselection={"line": {"color": "$ink", "width": 1, "dash": "dot"}},
+    )
+    shape["shapes"].append(_base_line())
+    if not data:
+        return {"data": [], "layout": shape}
+    traces: list[Node] = []
+    if teacher is not None:
+        traces.append(_line([0, total], [100 * teacher] * 2, "$teacher", "7px,4px", "T %{y:.1f} %"))
+    if "control_steps" in data:
+        control = str(facts.get("control_name", "control"))
+        ref = {"$data": "control_steps"}, {"$data": "control_accuracy"}
+        traces.append(_line(*ref, "$ink", "2px,2px", f"{escape(control)} %{{y:.1f}} %", width=1.3))
+    student = {"$data": "steps"}, {"$data": "student_accuracy"}
+    traces.append(_line(*student, "$student", "solid", "step %{x:d}<br>S %{y:.1f} %", width=2))
+    if accuracy.size:
+        head = _line([float(data["steps"][-1])], [float(accuracy[-1])], "$student", "solid", "")
+        open_head = bool(facts.get("paused"))
+        marker = {"size": 8, "color": "$surface" if open_head else "$student", "opacity": 1}
+        marker["line"] = {"color": "$student", "width": 1.6}
+        keep = {"marker": {"opacity": 1}}
+        more = {"selected": keep, "unselected": keep, "meta": {"selects": {"steps": True}}}
+        traces.append({**head, **more, "mode": "markers", "marker": marker, "hoverinfo": "skip"})
+    for k, (name, (colour, dash)) in enumerate(zip(names, styles, strict=True)):
+        raw = _line({"$data": "term_steps"}, {"$data": "terms", "at": [k]}, colour, "solid", "")
+        on = {"yaxis": "y2"}
+        traces.append(
+            {
+                **raw,
+                **on,
+                "opacity": 0.22,
+                "hoverinfo": "skip",
+                "line": {"color": colour, "width": 1},
+            }
+        )
+        hover = f"step %{{x:d}}<br>{escape(name)} %{{y:.3g}}"
+        smoothed = {"$data": "terms_smooth", "at": [k]}
+        traces.append(
+            {**_line({"$data": "term_steps"}, smoothed, colour, dash, hover, width=1.8), **on}
+        )
+    return {"data": traces, "layout": shape}
+
+
+def _base_line() -> Node:
+    """The floor of the upper plot; its x axis is the lower one's."""
+    line = {"color": "$line_strong", "width": 1}
+    ends = {"x0": 0, "x1": 1, "y0": 0, "y1": 0}
+    return {"type": "line", "xref": "paper", "yref": "y domain", **ends, "line": line}
+
+
+def _line(
+    x: Node, y: Node, colour: str, dash: str, hover: str, *, width: float = 1.6
+) -> dict[str, Node]:
+    made: dict[str, Node] = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": y,
+        "line": {"color": colour, "width": width, "dash": dash},
+    }
+    if hover:
+        made["hovertemplate"] = f"{hover}<extra></extra>"
+    return made
+
+
+def _x_axis(total: float, epochs: float) -> dict[str, Node]:
+    by_step = axis([0, total * 1.006], **step_ticks(total), title="step", standoff=2)
+    if epochs <= 0:
+        return by_step
+    ticks = nice_ticks(max(total / epochs, 1e-6))
+    return {
+        **by_step,
+        "tickvals": {
+            "$if": {"x": "step"},
+            "then": by_step["tickvals"],
+            "else": [t * epochs for t in ticks],
+        },
+        "ticktext": {
+            "$if": {"x": "step"},
+            "then": by_step["ticktext"],
+            "else": [number(t) for t in ticks],
+        },
+        "title": {
+            **by_step["title"],
+            "text": {"$if": {"x": "step"}, "then": "step", "else": "epoch"},
+        },
+    }
+
+
+def _decades(values: NDArray[Any] | None) -> tuple[float, float]:
+    """Whole decades around all values, as powers; 0.01 to 10 before there are any."""
+    finite = values[np.isfinite(values)] if values is not None else np.zeros(0)
+    if not finite.size:
+        return -2.0, 1.0
+    low, high = math.floor(math.log10(finite.min())), math.ceil(math.log10(finite.max()) + 1e-9)
+    return float(low), float(max(high, low + 1))
+
+
+def _power(p: int) -> str:
+    return f"1e{p}" if p < -3 or p > 3 else fixed(10.0**p, max(-p, 0))
+
+
+def _term_names(names: Sequence[str], styles: Sequence[tuple[str, str]]) -> Node:
+    """The legend of the lower plot: stroke and name in the term's colour."""
+    pieces = [
+        paint(f"{STROKES[dash]} {escape(name)}", colour)
+        for name, (colour, dash) in zip(names, styles, strict=True)
+    ]
+    text = "   ".join([*pieces, paint("weighted loss, batch mean", "$ink3")])
+    return label(text, 0, 1, yref="y2 domain", yshift=4, xshift=-30)

@@ -1,0 +1,175 @@
+"""Loyalty and knowledge: where the student follows the teacher, and where it should not have.
+
+Unusual here: this view has no plot; it is a table of four counts with their trends, drawn as HTML by the browser and
+as text and lines in a static figure, from the same parts. Papers: Xu et al. 2021 (label and probability loyalty),
+Stanton et al. 2021, arXiv:2106.05945 (fidelity). Shapes: S = snapshots, K = classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench_widgets.frame import Arrays, Facts, Frame, Run, fact, need
+from workbench_widgets.words import NONE, count, fixed, number, percent, shorten, signed
+
+TITLE: Final = "Loyalty and knowledge"
+READ: Final = ("Where the student follows the teacher, and where it should not have.",)
+DEFINITION: Final = (
+    "Counts of images by who is right. Label loyalty: share of equal answers (Xu et al. 2021; the same as top-1 "
+    "agreement, Stanton et al. 2021). Probability loyalty: mean of 1 - sqrt(JS) with JS in bits, so 0 to 1. A copied "
+    "error is the teacher's own wrong label given by the student."
+)
+MEANINGS: Final = (("both right", "own discoveries"), ("still to learn", "both wrong"))
+CLASSES: Final = 12
+"""Per-class rows are shown up to this many classes; beyond, the classes with most errors."""
+
+
+def frame(arrays: Arrays, facts: Facts) -> Frame:
+    """The frame of one snapshot.
+
+    Args:
+        arrays: ``table`` (2, 2) of counts, rows student right / wrong, columns teacher right / wrong; optionally
+            ``table_history`` (S, 2, 2) with ``steps`` (S,), and ``by_class`` (2, K): still to learn and copied
+            errors per class. Empty while waiting.
+        facts: ``label_loyalty`` and ``probability_loyalty`` in [0, 1], ``copied`` and ``teacher_wrong`` (counts),
+            ``kl_nats``, ``n``, ``split``, ``step``; optionally ``gained`` and ``lost`` (counts) with ``since``
+            (``{"step", "number"}``), and ``class_names``.
+
+    Raises:
+        FrameError: If arrays or facts are missing or disagree.
+    """
+    if not arrays:
+        return Frame(
+            view="loyalty",
+            step=-1,
+            title=TITLE,
+            read=READ,
+            footer=("JS in bits",),
+            summary="No snapshot yet.",
+            definition=DEFINITION,
+            parts=(_quadrants(None, None, 0, {}), *_measures({})),
+            waiting="Waits for the first snapshot: both networks' answers on the probe images.",
+        )
+    need(arrays, "loyalty", {"table": (2, 2)})
+    table = np.asarray(arrays["table"], dtype=np.int64)
+    data: dict[str, NDArray[Any]] = {"table": table.astype(np.int32)}
+    trends: NDArray[Any] | None = None
+    if "table_history" in arrays:
+        need(arrays, "loyalty", {"steps": ("S",), "table_history": ("S", 2, 2)})
+        trends = np.asarray(arrays["table_history"])
+        data["table_history"] = trends.astype(np.int32)
+        data["steps"] = np.asarray(arrays["steps"], dtype=np.int32)
+    n = int(table.sum())
+    parts: list[dict[str, Any]] = [_quadrants(table, trends, n, facts), *_measures(facts)]
+    if "by_class" in arrays:
+        need(arrays, "loyalty", {"by_class": (2, "K")})
+        by_class = np.asarray(arrays["by_class"], dtype=np.int64)
+        data["by_class"] = by_class.astype(np.int32)
+        parts.append(_class_rows(by_class, [str(name) for name in facts.get("class_names", ())]))
+    footer: list[Run] = [f"n = {count(n)} {facts.get('split', '')} · JS in bits"]
+    since = facts.get("since") or {}
+    if since.get("number") is not None:
+        footer += [" · ", {"mark": since["number"]}, f" = step {count(since['step'])}"]
+    if trends is not None and len(trends) > 1:
+        footer.append(" · trends: own scale")
+    return Frame(
+        view="loyalty",
+        step=int(fact(facts, "loyalty", "step")),
+        title=TITLE,
+        read=READ,
+        footer=tuple(footer),
+        summary=_spoken(table, facts),
+        definition=DEFINITION,
+        arrays=data,
+        parts=tuple(parts),
+    )
+
+
+def _quadrants(
+    table: NDArray[np.int64] | None, trends: NDArray[Any] | None, n: int, facts: Facts
+) -> dict[str, Any]:
+    cells: list[dict[str, Any]] = []
+    for i in range(2):
+        for j in range(2):
+            cell: dict[str, Any] = {"student": 1 - i, "teacher": 1 - j, "count": NONE}
+            cell["meaning"] = [MEANINGS[i][j]]
+            if table is not None:
+                cell["count"] = count(int(table[i, j]))
+                cell["meaning"] = [f"{percent(int(table[i, j]) / max(n, 1))} {MEANINGS[i][j]}"]
+                if (i, j) == (1, 1) and "copied" in facts:
+                    copied = {"text": count(facts["copied"]), "strong": True, "colour": "$ink"}
+                    cell["meaning"] = [copied, " same wrong label"]
+            if trends is not None and len(trends) > 1:
+                cell["trend"] = _unit(trends[:, i, j])
+            cells.append(cell)
+    return {
+        "kind": "quadrants",
+        "columns": [
+            [{"text": "■ ", "colour": "$teacher"}, f"Teacher {word}"] for word in ("right", "wrong")
+        ],
+        "rows": [
+            [{"text": "● ", "colour": "$student"}, f"Student {word}"] for word in ("right", "wrong")
+        ],
+        "cells": cells,
+    }
+
+
+def _unit(values: NDArray[Any]) -> list[float]:
+    """A trend on its own scale, 0 to 1; a constant one lies in the middle."""
+    numbers = values.astype(np.float64)
+    low, high = float(numbers.min()), float(numbers.max())
+    scaled = (numbers - low) / (high - low) if high > low else np.full_like(numbers, 0.5)
+    return [round(float(v), 4) for v in scaled]
+
+
+def _measures(facts: Facts) -> list[dict[str, Any]]:
+    copied = (
+        f"{count(facts['copied'])} of {count(facts['teacher_wrong'])}"
+        if "copied" in facts
+        else NONE
+    )
+    rows: list[list[Any]] = [
+        ["Label loyalty", percent(facts.get("label_loyalty"))],
+        ["Probability loyalty", fixed(facts.get("probability_loyalty"), 3)],
+    ]
+    if "gained" in facts:
+        since = facts.get("since") or {"step": 0}
+        named = since.get("number") is not None
+        mark: Run = {"mark": since["number"]} if named else f"step {count(since['step'])}"
+        rows += [
+            [["Gained since ", mark], signed(facts["gained"])],
+            [["Lost since ", mark], signed(-facts["lost"])],
+        ]
+    rows += [["Copied errors", copied], ["KL(T‖S), nats", number(facts.get("kl_nats"))]]
+    return [{"kind": "stats", "rows": rows, "columns": 2, "rules": True}]
+
+
+def _class_rows(by_class: NDArray[np.int64], names: list[str]) -> dict[str, Any]:
+    """Counts per class; with many classes those with most errors, in class order."""
+    total = by_class.shape[1]
+    shown = np.sort(np.argsort(-by_class.sum(axis=0), kind="stable")[:CLASSES])
+    named = [shorten(names[k], 7) if k < len(names) else str(k) for k in shown]
+    heading = "by class" if total <= CLASSES else f"{CLASSES} of {count(total)}"
+    return {
+        "kind": "grid",
+        "show": {"h>=": 345},
+        "heading": heading,
+        "columns": named,
+        "rows": [
+            {"label": label, "values": [int(v) for v in by_class[row, shown]]}
+            for row, label in enumerate(("still to learn", "copied errors"))
+        ],
+        "top": int(max(by_class.max(initial=0), 1)),
+    }
+
+
+def _spoken(table: NDArray[np.int64], facts: Facts) -> str:
+    both, own, learn, wrong = (count(int(v)) for v in table.ravel())
+    return (
+        f"Both right {both}, only the student {own}, only the teacher {learn}, neither {wrong}. "
+        f"Label loyalty {percent(facts.get('label_loyalty'))}, probability loyalty "
+        f"{fixed(facts.get('probability_loyalty'), 3)} of 1."
+    )

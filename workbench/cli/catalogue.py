@@ -1,0 +1,116 @@
+"""``recipes``, ``terms``, ``probes``, ``models``, ``doctor``: what there is to choose from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from typing import Any
+
+import typer
+
+from workbench.cli.options import AsJson, StoreUrl, print_json, table
+from workbench.registries import MODELS, PROBES, TERMS
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("recipes", epilog="Example: workbench recipes")(recipes)
+    app.command("terms", epilog="Example: workbench terms --json")(terms)
+    app.command("probes", epilog="Example: workbench probes")(probes)
+    app.command("models", epilog="Example: workbench models --json")(models)
+    app.command("doctor", epilog="Example: workbench doctor")(doctor)
+
+
+def recipes(as_json: AsJson = False) -> None:
+    """List recipes: a runnable experiment for each paper."""
+    from workbench.recipes import names, open_experiment
+
+    rows = []
+    for name in names():
+        spec = open_experiment(name)[0]
+        facts = spec.recipe.full() if spec.recipe else {}
+        rows.append({"recipe": name, **{key: facts.get(key) for key in ("paper", "summary", "claim")}})
+    print_json(rows) if as_json else table(rows, ("recipe", "paper", "summary"))
+
+
+def terms(as_json: AsJson = False) -> None:
+    """List distillation terms with paper, inputs, defaults and bounds."""
+    rows = []
+    for name, kind in TERMS.items():
+        parameters = {
+            field: {
+                "default": kind.model_fields[field].default,
+                "allowed": str(kind.live[field]) if field in kind.live else None,
+                "help": kind.model_fields[field].description,
+            }
+            for field in kind.model_fields
+            if field not in ("use", "weight")
+        }
+        rows.append(
+            {
+                "term": name,
+                "summary": kind.summary,
+                "paper": kind.paper,
+                "needs": list(kind.needs),
+                "pull": kind.pull,
+                "unit": kind.unit,
+                "weight": {"default": kind.model_fields["weight"].default, "allowed": "≥ 0 and ≤ 1e+06"},
+                "parameters": parameters,
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        row["parameters"] = ", ".join(f"{k}={v['default']}" for k, v in row["parameters"].items())
+    table(rows, ("term", "summary", "parameters", "paper"))
+
+
+def probes(as_json: AsJson = False) -> None:
+    """List probes: what is measured while a student trains."""
+    rows = [
+        {"probe": name, "summary": kind.summary, "paper": kind.paper} for name, kind in PROBES.items()
+    ]
+    print_json(rows) if as_json else table(rows, ("probe", "summary", "paper"))
+
+
+def models(as_json: AsJson = False) -> None:
+    """List models and families of models."""
+    rows = [
+        {"model": name, "summary": (kind.__doc__ or "").strip().splitlines()[0]}
+        for name, kind in MODELS.items()
+    ]
+    print_json(rows) if as_json else table(rows, ("model", "summary"))
+
+
+def doctor(as_json: AsJson = False, store_url: StoreUrl = None) -> None:
+    """Check this machine: versions, devices, threads, store."""
+    from workbench.store.store import Store
+
+    store = Store(store_url)
+    with store.database.read() as connection:
+        integrity = connection.exec_driver_sql("PRAGMA integrity_check").scalar()
+    facts: dict[str, Any] = {
+        "python": sys.version.split()[0],
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
+        "store": str(store.path),
+        "store_integrity": integrity,
+        "store_free_bytes": shutil.disk_usage(store.folder).free,
+        **_torch(),
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        for key, value in facts.items():
+            print(f"{key}: {value}")
+    if integrity != "ok":
+        raise typer.Exit(1)
+
+
+def _torch() -> dict[str, Any]:
+    from workbench.training.device import choose_device, default_threads, fingerprint
+
+    device = choose_device("auto")
+    return {"device": str(device), "worker_threads": default_threads(), **fingerprint(device)}

@@ -1,0 +1,110 @@
+"""``pause``, ``stop``, ``runs``, ``show``, ``journal``: look at runs and steer them."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from workbench.cli.options import AsJson, RunName, StoreUrl, print_json, table
+from workbench.runs.run import Run, result_of
+from workbench.store.runs import RunRow
+from workbench.store.store import Store
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("pause", epilog="Example: workbench pause quickstart-7k2p9x")(pause)
+    app.command("stop", epilog="Example: workbench stop quickstart-7k2p9x")(stop)
+    app.command("runs", epilog="Example: workbench runs --json")(runs)
+    app.command("show", epilog="Example: workbench show quickstart-7k2p9x")(show)
+    app.command("journal", epilog="Example: workbench journal quickstart-7k2p9x --json")(journal)
+
+
+def pause(name: RunName, store_url: StoreUrl = None) -> None:
+    """Pause a run at its next step; returns when that is journalled and the run stands."""
+    run = Run(name, Store(store_url))
+    run.pause()
+    print(f"{name}: paused at step {run.row.step}")
+
+
+def stop(name: RunName, store_url: StoreUrl = None) -> None:
+    """Stop a run at its next step, for good; returns when it has ended."""
+    run = Run(name, Store(store_url))
+    run.stop()
+    run.wait()
+    print(f"{name}: {run.status} at step {run.row.step}")
+
+
+def runs(
+    every: Annotated[bool, typer.Option("--all", help="Also teachers and controls.")] = False,
+    as_json: AsJson = False,
+    store_url: StoreUrl = None,
+) -> None:
+    """List runs, newest first."""
+    roles = ("student", "teacher", "control") if every else ("student",)
+    rows = [brief(row) for row in Store(store_url).runs.list(roles=roles)]
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        print("No runs yet. `workbench run quickstart` makes one.")
+    else:
+        table(rows, ("run", "name", "role", "status", "step", "steps", "started"))
+
+
+def show(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) -> None:
+    """Show one run: status, numbers, protocol."""
+    row = Store(store_url).runs.get(name)
+    found = {**brief(row), **result_of(row), "activity": row.activity, "rate": row.rate}
+    if as_json:
+        print_json(found)
+        return
+    for key, value in found.items():
+        text = json.dumps(value, indent=2) if isinstance(value, dict) else _plain(value)
+        print(f"{key}: {text}")
+
+
+def journal(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) -> None:
+    """Print what took effect at which step."""
+    events: list[dict[str, Any]] = [
+        {
+            "step": event.step,
+            "kind": event.kind,
+            "who": event.who,
+            "time": event.created_ns / 1e9,
+            **event.payload,
+        }
+        for event in Run(name, Store(store_url)).journal
+    ]
+    if as_json:
+        print_json(events)
+    else:
+        rows = [{**event, "when": _clock(event["time"])} for event in events]
+        table(rows, ("step", "when", "kind", "who", "before", "after"))
+
+
+def brief(row: RunRow) -> dict[str, Any]:
+    """A run as ``runs --json`` lists it."""
+    return {
+        "run": row.id,
+        "name": row.name,
+        "role": row.role,
+        "status": row.status,
+        "step": row.step,
+        "steps": row.steps,
+        "pid": row.pid,
+        "started": _clock(row.started_ns / 1e9) if row.started_ns else None,
+        "parent": row.parent,
+        "group": row.group,
+    }
+
+
+def _clock(seconds: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _plain(value: Any) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,176 @@
+"""The experiment in Python: made from words, mappings or objects, run here or in a worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench.recipes import open_experiment
+from workbench.runs.expression import Sum
+from workbench.runs.follow import Progress
+from workbench.runs.launch import FreshStarter, accept
+from workbench.runs.objects import data_spec, holds_objects, model_spec, refuse_objects
+from workbench.runs.run import Run, check_ended_well
+from workbench.specs.experiment import ExperimentSpec
+from workbench.specs.files import dump_yaml
+from workbench.store.files import write_text
+from workbench.store.store import Store
+
+STAGE = ("terms", "optimiser", "schedule", "batch_size", "epochs", "steps")
+"""Fields of the one stage that may be given to :class:`Experiment` directly."""
+
+
+class Experiment:
+    """What to train, as one value; nothing happens before :meth:`run` or :meth:`start`.
+
+    Args:
+        name: Any text; a label.
+        data: A name, a mapping with ``use``, or a map-style data set of (image, label).
+        teacher: A name, a mapping, or a trained ``nn.Module``.
+        student: A name, a mapping, or an ``nn.Module``.
+        terms: ``0.9 * KD(temperature=4) + 0.1 * CE()``, or a mapping as in a file.
+        store: A store, its path, or None for the default.
+        fields: Everything else of an experiment file: ``epochs``, ``optimiser``, ``probes``, ...
+
+    Raises:
+        InvalidExperiment: Names every wrong field.
+
+    Example:
+        >>> from workbench import CE, KD
+        >>> experiment = Experiment(
+        ...     data={"use": "digits", "labels_per_class": 10},
+        ...     teacher={"use": "cnn-small", "train": {"epochs": 12}},
+        ...     student="cnn-tiny",
+        ...     terms=0.9 * KD(temperature=4) + 0.1 * CE(),
+        ...     epochs=30,
+        ... )
+        >>> experiment.spec.stage.terms["kd"].weight
+        0.9
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "experiment",
+        data: Any,
+        teacher: Any,
+        student: Any,
+        terms: Sum | Mapping[str, Any] | None = None,
+        store: Store | str | None = None,
+        **fields: Any,
+    ) -> None:
+        self._store = store
+        self._recipe: str | None = None
+        self._base = Path.cwd()
+        stage = {key: fields.pop(key) for key in STAGE if key in fields}
+        if terms is not None:
+            stage["terms"] = terms.mapping() if isinstance(terms, Sum) else dict(terms)
+        if stage:
+            stage.setdefault("optimiser", {"use": "adamw", "lr": 5e-3})
+            fields.setdefault("stages", {"main": stage})
+        fields.setdefault("probes", ["cka", "trilateral", "calibration", "loyalty"])
+        self.spec = ExperimentSpec.parse(
+            {
+                "name": name,
+                "data": data_spec(data, self.store.folder / "data"),
+                "teacher": model_spec(teacher),
+                "student": model_spec(student),
+                **fields,
+            }
+        )
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, *, store: Store | str | None = None) -> Experiment:
+        """A recipe by name, or an experiment file."""
+        spec, recipe, base = open_experiment(str(name_or_path))
+        return cls._of(spec, store=store, recipe=recipe, base=base)
+
+    @property
+    def store(self) -> Store:
+        """Where runs go; opened at first use."""
+        if not isinstance(self._store, Store):
+            self._store = Store(self._store)
+        return self._store
+
+    def save(self, path: str | Path) -> None:
+        """Write the experiment file.
+
+        Raises:
+            NotSendable: If it holds a Python object.
+        """
+        refuse_objects(self.spec, "written to a file")
+        write_text(Path(path), dump_yaml(self.spec.given()))
+
+    def replace(self, changes: Mapping[str, Any] | None = None, **fields: Any) -> Experiment:
+        """The same with fields changed; dotted addresses go in a mapping.
+
+        Example:
+            >>> Experiment.load("quickstart").replace({"stages.main.epochs": 5}, seed=1).spec.seed
+            1
+        """
+        spec = self.spec.replace({**(changes or {}), **fields})
+        return self._of(spec, store=self._store, recipe=self._recipe, base=self._base)
+
+    def diff(self, other: Experiment) -> str:
+        """Readable difference, line by line; empty when both are the same."""
+        return self.spec.diff(other.spec)
+
+    def start(self, *, pace: float | None = None, pause_at: int | None = None) -> Run:
+        """Start training and return at once.
+
+        Args:
+            pace: Seconds to stretch a step to (slow motion), None for full speed.
+            pause_at: Step at which the run pauses by itself.
+        """
+        run = accept(
+            self.store,
+            self.spec,
+            recipe=self._recipe,
+            base=self._base,
+            pace=pace,
+            pause_at=pause_at,
+        )
+        if holds_objects(self.spec):
+            print(
+                "Training in this process: a Python object cannot be sent to a worker. "
+                "The run ends with this process."
+            )
+            self._start_here(run)
+        else:
+            FreshStarter().start(self.store, run)
+        return Run(run, self.store)
+
+    def run(self, *, progress: bool = True, **options: Any) -> Run:
+        """Train to the end, with a progress bar.
+
+        Raises:
+            BadInput: If the experiment cannot be carried out as asked.
+            WorkerDied: If it failed or its worker is gone.
+        """
+        run = self.start(**options)
+        with Progress(enabled=progress) as bar:
+            run.wait(bar.told)
+        check_ended_well(run.row)
+        return run
+
+    def __repr__(self) -> str:
+        return f"Experiment({self.spec.name!r}, seed={self.spec.seed})"
+
+    def _start_here(self, run: str) -> None:
+        from workbench.runs.worker import work
+
+        thread = threading.Thread(
+            target=work, args=(str(self.store.path), run, self.spec), name=run, daemon=True
+        )
+        thread.start()
+
+    @classmethod
+    def _of(cls, spec: ExperimentSpec, *, store: Any, recipe: str | None, base: Path) -> Experiment:
+        experiment = cls.__new__(cls)
+        experiment.spec = spec
+        experiment._store = store
+        experiment._recipe = recipe
+        experiment._base = base
+        return experiment

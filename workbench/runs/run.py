@@ -1,0 +1,224 @@
+"""A run in Python: what it measured, what happened to it, and a hand on it while it trains."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import BadInput, RefusedCommand, UnknownName, WorkerDied
+from workbench.runs.launch import FreshStarter, command, resume
+from workbench.specs.experiment import ExperimentSpec
+from workbench.store.runs import RunRow
+from workbench.store.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from workbench.runs.live import LiveViews
+    from workbench.training.journal import Event
+
+POLL_SECONDS = 0.1
+TAKE_UP_SECONDS = 120.0
+"""For a fresh worker to import everything and claim the run."""
+
+
+class Run:
+    """One accepted run of a store; reading it never disturbs the training.
+
+    Args:
+        id: As ``workbench runs`` lists it.
+        store: Where it lies; the default store if not given.
+
+    Raises:
+        UnknownRun: If the store has no such run.
+
+    Example:
+        >>> Run("quickstart-7k2p9x").metrics.tail()  # doctest: +SKIP
+    """
+
+    def __init__(self, id: str, store: Store | str | None = None) -> None:
+        self.store = store if isinstance(store, Store) else Store(store)
+        self.id = id
+        self.store.runs.get(id)
+
+    def __repr__(self) -> str:
+        row = self.row
+        return f"Run({self.id!r}: {row.status}, step {row.step} of {row.steps})"
+
+    @property
+    def row(self) -> RunRow:
+        """The run's row as it is now."""
+        return self.store.runs.get(self.id)
+
+    @property
+    def status(self) -> str:
+        """queued, preparing, training, paused, stopping, stopped, finished, failed, interrupted."""
+        return self.row.status
+
+    @property
+    def experiment(self) -> ExperimentSpec:
+        """What it was started from."""
+        return ExperimentSpec.parse(self.row.experiment, source=f"the experiment of run {self.id}")
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """One row a step: total loss, each weighted term, learning rate; index is the step."""
+        return self.series("train")
+
+    @property
+    def probes(self) -> pd.DataFrame:
+        """One row a snapshot: accuracy and NLL on the probe split; index is the step."""
+        return self.series("probe")
+
+    def series(self, name: str, *, part: str = "student") -> pd.DataFrame:
+        """Rows of a series (``train`` or ``probe``) of the student, ``control`` or ``teacher``."""
+        import pandas as pd
+
+        found = self.store.metrics.read(self._row_of(part), name)
+        index = pd.Index(found.steps, name="step")
+        return pd.DataFrame(found.values, index=index, columns=list(found.columns))
+
+    def arrays(self, name: str) -> list[tuple[int, dict[str, np.ndarray]]]:
+        """What a probe (``cka``, ``trilateral``, ``calibration``, ``loyalty``) saw, with steps.
+
+        Raises:
+            UnknownName: If the run has no such probe.
+        """
+        known = sorted({str(probe.use) for probe in self.experiment.probes})
+        if name not in known:
+            raise UnknownName("probe of this run", name, known)
+        prefix = f"{name}."
+        return [
+            (
+                snapshot.step,
+                {
+                    key.removeprefix(prefix): array
+                    for key, array in snapshot.arrays.items()
+                    if key.startswith(prefix)
+                },
+            )
+            for snapshot in self.store.snapshots(self.id)
+        ]
+
+    @property
+    def journal(self) -> list[Event]:
+        """What took effect at which step."""
+        return self.store.journal.events(self.id)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Status, steps, seconds, weights hash, test metrics and protocol, as ``--json`` prints."""
+        return result_of(self.row)
+
+    def pause(self) -> None:
+        """Pause at the next step; returns when it is journalled."""
+        self._command("pause")
+
+    def resume(self) -> None:
+        """Go on after a pause or an interruption."""
+        resume(self.store, self.id, FreshStarter(), who=_me())
+
+    def stop(self) -> None:
+        """Stop at the next step, for good; returns when it is journalled."""
+        self._command("stop")
+
+    def wait(self, told: Callable[[RunRow], None] | None = None) -> Run:
+        """Wait until it ends or pauses; ``told`` gets the row a few times a second.
+
+        Raises:
+            WorkerDied: If the worker is gone without a word.
+        """
+        while True:
+            row = self.row
+            if told is not None:
+                told(row)
+            if row.status == "interrupted":
+                raise WorkerDied(
+                    f"The worker of run {self.id} is gone at step {row.step}; "
+                    f"`workbench resume {self.id}` goes on from its last checkpoint. "
+                    f"Its last words are in {self.store.runs.folder(self.id) / 'log.txt'}."
+                )
+            if not row.active or row.status == "paused":
+                return self
+            time.sleep(POLL_SECONDS)
+
+    def wait_for_change(self, before: RunRow) -> None:
+        """Wait until the run has left the state of ``before`` (a resume has been taken up)."""
+        deadline = time.monotonic() + TAKE_UP_SECONDS
+        while time.monotonic() < deadline:
+            row = self.row
+            if row.status not in ("paused", "interrupted") or row.pid != before.pid:
+                return
+            time.sleep(POLL_SECONDS)
+        raise WorkerDied(
+            f"Run {self.id} was not taken up within {TAKE_UP_SECONDS:.0f} s. "
+            f"Its worker's words are in {self.store.runs.folder(self.id) / 'log.txt'}."
+        )
+
+    def show(self, view: str | None = None) -> LiveViews:
+        """The live views for a notebook: all five, or one of them by name."""
+        from workbench.runs.live import LiveViews
+
+        return LiveViews(self, view)
+
+    def _row_of(self, part: str) -> str:
+        if part not in ("student", "teacher", "control"):
+            raise UnknownName("part of a run", part, ("student", "teacher", "control"))
+        return self.id if part == "student" else f"{self.id}-{part}"
+
+    def _command(self, kind: str) -> None:
+        number = command(self.store, self.id, kind, who=_me())
+        while True:
+            answer = self.store.journal.answer(number)
+            if answer.state == "refused":
+                raise RefusedCommand(answer.reason or f"Run {self.id} refused {kind!r}.")
+            if answer.state == "applied":
+                return
+            if not self.row.active:
+                raise RefusedCommand(f"Run {self.id} is {self.status}; {kind!r} did not apply.")
+            time.sleep(POLL_SECONDS)
+
+
+def result_of(row: RunRow) -> dict[str, Any]:
+    """The fixed JSON of a run: run, status, steps, seconds, weights, metrics, protocol."""
+    found = row.result or {}
+    metrics = found.get("metrics") or {}
+    began, ended = row.started_ns, row.ended_ns
+    lasted = (ended - began) / 1e9 if began and ended else None
+    result = {
+        "run": row.id,
+        "status": row.status,
+        "steps": found.get("steps", row.step),
+        "seconds": found.get("seconds", lasted),
+        "weights": found.get("weights"),
+        "metrics": {part: metrics.get(part) for part in ("teacher", "student", "control")},
+        "protocol": row.protocol or {},
+    }
+    if row.error is not None:
+        result["error"] = row.error
+    return result
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user in a container
+        return "someone"
+
+
+def check_ended_well(row: RunRow) -> None:
+    """Raise what a failed run failed with.
+
+    Raises:
+        BadInput: If the experiment could not be carried out as asked.
+        WorkerDied: If it failed while training (the run's own message).
+    """
+    if row.status != "failed" or row.error is None:
+        return
+    kind = BadInput if row.error.get("exit_code") == BadInput.exit_code else WorkerDied
+    error = kind(str(row.error["message"]))
+    error.code = str(row.error["code"])
+    raise error
