@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("specs",),
     ("functional",),
-    ("registries", "registry", "lazy", "randomness", "errors"),
+    ("registries", "registry", "atomic", "lazy", "randomness", "errors"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 LOWEST = len(LAYERS) - 1
@@ -35,6 +35,7 @@ SIDEWAYS = {
     ("registries", "registry"): "the registries are instances of Registry",
     ("registries", "errors"): "every layer may raise",
     ("registry", "errors"): "every layer may raise",
+    ("atomic", "errors"): "every layer may raise",
     ("lazy", "errors"): "every layer may raise",
     ("randomness", "errors"): "every layer may raise",
 }
@@ -47,7 +48,7 @@ ONLY_IN = {"panel": ("dashboard",), "panel_material_ui": ("dashboard",), "sqlalc
 """Outside packages that only these layers may import."""
 
 HEAVY = ("torch", "torchvision", "pandas", "timm", "transformers", "sklearn", "sqlalchemy")
-PLAIN = ("specs", "registries", "registry", "errors", "lazy")
+PLAIN = ("specs", "registries", "registry", "atomic", "errors", "lazy")
 """Layers that never import anything heavy, not even inside a function."""
 
 WIDGETS_NEVER = ("torch", "workbench", "panel", "panel_material_ui")

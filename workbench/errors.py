@@ -74,12 +74,13 @@ class ShapeMismatch(BadInput, ValueError):
         student_shape = tuple(getattr(student, "shape", student))
         teacher_shape = tuple(getattr(teacher, "shape", teacher))
         super().__init__(
-            f"{what}: student has shape {student_shape}, teacher has {teacher_shape}; they must agree. {fix}"
+            f"{what}: student has shape {student_shape}, teacher has {teacher_shape}; "
+            f"they must agree. {fix}"
         )
 
 
 class InvalidExperiment(BadInput):
-    """All wrong fields of an experiment at once, each with path, value, what is allowed, way out."""
+    """All wrong fields of an experiment at once: path, value, what is allowed, way out."""
 
     code = "WB103"
 

@@ -1,7 +1,8 @@
 """Calibration: reliability of student and teacher side by side, with what chance alone explains.
 
-Unusual here: ECE never appears without the 95th percentile of its null, and bins with fewer than 10 samples are
-hollow. Papers: Guo et al. 2017, arXiv:1706.04599 (ECE, temperature scaling); Wilson 1927 (intervals).
+Unusual here: ECE never appears without the 95th percentile of its null, and bins with fewer than 10
+samples are hollow. Papers: Guo et al. 2017, arXiv:1706.04599 (ECE, temperature scaling); Wilson
+1927 (intervals).
 Shapes: every array is (bins,), NaN where a bin is empty.
 """
 
@@ -21,9 +22,10 @@ from workbench_widgets.words import count, number, percent
 TITLE: Final = "Calibration"
 READ: Final = ("On the dotted line confidence = accuracy; band = chance.",)
 DEFINITION: Final = (
-    "Images are binned by the confidence of the answer; each point is a bin's accuracy at its mean confidence, with "
-    "its Wilson 95 % interval. The band is where 90 % of bins of a perfectly calibrated model of the same "
-    "confidences would fall. ECE: mean gap, weighted by bin counts (Guo et al. 2017); read it against its null."
+    "Images are binned by the confidence of the answer; each point is a bin's accuracy at its "
+    "mean confidence, with its Wilson 95 % interval. The band is where 90 % of bins of a "
+    "perfectly calibrated model of the same confidences would fall. ECE: mean gap, weighted by "
+    "bin counts (Guo et al. 2017); read it against its null."
 )
 BIN_ARRAYS: Final = (
     "count",
@@ -45,12 +47,14 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     """The frame of one snapshot.
 
     Args:
-        arrays: For each model (``student_...``, ``teacher_...``): ``count``, ``confidence``, ``accuracy``,
-            ``wilson_low``, ``wilson_high``, ``band_low``, ``band_high``; the same with the suffix ``_scaled`` after
-            temperature scaling, for both models or none. Empty while waiting.
-        facts: ``student`` and ``teacher``, each with ``ece``, ``ece_null_p95``, ``nll``, ``brier`` and, for scaled
-            arrays, ``temperature``, ``ece_scaled`` and optionally ``ece_scaled_null_p95``; ``n``, ``split``,
-            ``step``, ``bins`` (such as ``15 equal-width (a, b]``); optionally ``fit_split`` (``val``).
+        arrays: For each model (``student_...``, ``teacher_...``): ``count``, ``confidence``,
+            ``accuracy``, ``wilson_low``, ``wilson_high``, ``band_low``, ``band_high``; the same
+            with the suffix ``_scaled`` after temperature scaling, for both models or none. Empty
+            while waiting.
+        facts: ``student`` and ``teacher``, each with ``ece``, ``ece_null_p95``, ``nll``, ``brier``
+            and, for scaled arrays, ``temperature``, ``ece_scaled`` and optionally
+            ``ece_scaled_null_p95``; ``n``, ``split``, ``step``, ``bins`` (such as ``15 equal-width
+            (a, b]``); optionally ``fitted_on`` (``val, n = 500``).
 
     Raises:
         FrameError: If arrays or facts are missing or disagree.
@@ -74,7 +78,7 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     names = [
         f"{side}_{name}{suffix}" for side, *_ in SIDES for name in BIN_ARRAYS for suffix in suffixes
     ]
-    need(arrays, "calibration", {name: ("bins",) for name in names})
+    need(arrays, "calibration", dict.fromkeys(names, ("bins",)))
     data = {name: np.asarray(arrays[name], dtype=np.float32) for name in names}
     for side, *_ in SIDES:
         for suffix in suffixes:
@@ -115,7 +119,8 @@ def _derive(data: dict[str, NDArray[Any]], side: str, suffix: str) -> None:
 def _spoken(side: str, facts: Mapping[str, Any]) -> str:
     return (
         f"{side.capitalize()}: ECE {percent(facts.get('ece'))}, null p95 "
-        f"{percent(facts.get('ece_null_p95'))}, NLL {number(facts.get('nll'))}, Brier {number(facts.get('brier'))}."
+        f"{percent(facts.get('ece_null_p95'))}, NLL {number(facts.get('nll'))}, "
+        f"Brier {number(facts.get('brier'))}."
     )
 
 
@@ -207,7 +212,7 @@ def _headings(
         chance = own.get(f"{key}_null_p95")
         line = f"null p95 {percent(chance)}"
         if suffix:
-            fit = facts.get("fit_split", "val")
+            fit = str(facts.get("fitted_on", "val")).partition(",")[0]
             null = f"null {percent(chance)}"
             if chance is None:
                 null = f"raw null {percent(own.get('ece_null_p95'))}"
@@ -261,7 +266,8 @@ def _side(
         },
         "customdata": counts,
         "cliponaxis": False,
-        "hovertemplate": "confidence %{x:.3f}<br>accuracy %{y:.3f}<br>n = %{customdata}<extra></extra>",
+        "hovertemplate": "confidence %{x:.3f}<br>accuracy %{y:.3f}<br>n = %{customdata}"
+        "<extra></extra>",
         "meta": {"event": {"kind": "bin", "model": side}},
         **on,
     }

@@ -1,8 +1,9 @@
 """Layer similarity: unbiased CKA of every teacher layer with every student layer.
 
-Unusual here: a cell below its permutation null's 95th percentile reads ``n.s.`` and is never clipped to 0; undefined
-cells are hatched with their reason. Layers are in order from input to output. Paper: Kornblith et al. 2019,
-arXiv:1905.00414; unbiased HSIC after Song et al. 2012. Shapes: Lt, Ls = layers of teacher, student; S = snapshots.
+Unusual here: a cell below its permutation null's 95th percentile reads ``n.s.`` and is never
+clipped to 0; undefined cells are hatched with their reason. Layers are in order from input to
+output. Paper: Kornblith et al. 2019, arXiv:1905.00414; unbiased HSIC after Song et al. 2012.
+Shapes: Lt, Ls = layers of teacher, student; S = snapshots.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from workbench_widgets.skeleton import (
     CLEAR,
     Node,
     axis,
-    bare_axis,
     escape,
     fitting_ticks,
     label,
@@ -32,10 +32,11 @@ from workbench_widgets.words import count, shorten, signed, unit_cell
 
 TITLE: Final = "Layer similarity (CKA)"
 DEFINITION: Final = (
-    "Centred kernel alignment (Kornblith et al. 2019) of two layers' features on the same samples, with unbiased "
-    "HSIC: 1 means that both layers find the same samples alike, up to rotation and scale; 0 is what independent "
-    "features score on average. n.s.: below the 95th percentile of its permutation null. Untrained layers can be "
-    "alike too, so look at the change over time."
+    "Centred kernel alignment (Kornblith et al. 2019) of two layers' features on the same "
+    "samples, with unbiased HSIC: 1 means that both layers find the same samples alike, up to "
+    "rotation and scale; 0 is what independent features score on average. n.s.: below the 95th "
+    "percentile of its permutation null. Untrained layers can be alike too, so look at the "
+    "change over time."
 )
 ANNOTATED: Final = 12
 """Cells carry their number up to this many layers a side."""
@@ -53,11 +54,12 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     """The frame of one snapshot.
 
     Args:
-        arrays: ``unbiased``, ``biased``, ``null_p95``, each (Lt, Ls), NaN where undefined; optionally ``history``
-            (S, Lt, Ls) with ``steps`` (S,), oldest first. Empty while waiting.
-        facts: ``teacher_layers``, ``student_layers`` (names, input to output), ``n``, ``split``, ``step``,
-            ``feature`` (how features were pooled), ``reasons`` (``"i,j"`` to text); optionally ``steps_total``
-            and ``marks``.
+        arrays: ``unbiased``, ``biased``, ``null_p95``, each (Lt, Ls), NaN where undefined;
+            optionally ``history`` (S, Lt, Ls) with ``steps`` (S,), oldest first. Empty while
+            waiting.
+        facts: ``teacher_layers``, ``student_layers`` (names, input to output), ``n``, ``split``,
+            ``step``, ``feature`` (how features were pooled), ``reasons`` (``"i,j"`` to text);
+            optionally ``steps_total`` and ``marks``.
 
     Raises:
         FrameError: If arrays are missing or disagree with the layers.
@@ -298,8 +300,8 @@ class _Picture:
             "z": {"$data": "change_size"},
             "text": pair,
             "customdata": {"$stack": ["change", "unbiased"]},
-            "hovertemplate": "<b>%{text}</b><br>change %{customdata[0]:+.3f}<br>now %{customdata[1]:.3f}"
-            "<extra></extra>",
+            "hovertemplate": "<b>%{text}</b><br>change %{customdata[0]:+.3f}"
+            "<br>now %{customdata[1]:.3f}<extra></extra>",
         }
         return [{"$if": {"mode": "now"}, "then": now, "else": change}]
 
@@ -377,7 +379,7 @@ class _Picture:
         ]
 
     def _history(self, shape: dict[str, Node]) -> list[Node]:
-        """The chosen cell over training with its null band; adds its axes and labels to the layout."""
+        """The chosen cell over training; adds its axes, null band and labels to the layout."""
         shape["xaxis2"] = axis(
             [0, self.total], **step_ticks(self.total), anchor="y2", domain=[0, 1], grid=False
         )
@@ -388,13 +390,8 @@ class _Picture:
             anchor="x2",
             domain=[0, {"$px": [0, HISTORY_PX, "y"]}],
         )
-        hidden = bare_axis([0, 1], overlaying="x2")
         for name in ("xaxis2", "yaxis2"):
-            shape[name] = {
-                "$if": tall,
-                "then": shape[name],
-                "else": {**hidden, "overlaying": name[0]},
-            }
+            shape[name] = {"$if": TALL, "then": shape[name]}
         heading = {
             "$join": [
                 "<b>",

@@ -1,8 +1,9 @@
 """Curves: how right both are, and what each term of the loss still costs.
 
-Unusual here: a term wears the colour of what it pulls towards (teacher or labels); two terms with one target differ
-by dash, never by hue. Raw values stay visible behind the smoothed line. Losses are weighted, in nats unless the term
-says otherwise, batch means, on a log axis. Shapes: S = snapshots, M = logged steps, R = terms.
+Unusual here: a term wears the colour of what it pulls towards (teacher or labels); two terms with
+one target differ by dash, never by hue. Raw values stay visible behind the smoothed line. Losses
+are weighted, in nats unless the term says otherwise, batch means, on a log axis. Shapes: S =
+snapshots, M = logged steps, R = terms.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from workbench_widgets.words import count, fixed, number, percent
 TITLE: Final = "Curves"
 READ: Final = ("How right both are, and what each term still costs.",)
 DEFINITION: Final = (
-    "Top: share of right answers at each snapshot; the dashed line is the teacher. Bottom: each term of the loss "
-    "times its weight, mean over the batch; faint is raw, full is smoothed over 2 % of the run. Numbered squares are "
-    "interventions."
+    "Top: share of right answers at each snapshot; the dashed line is the teacher. Bottom: each "
+    "term of the loss times its weight, mean over the batch; faint is raw, full is smoothed "
+    "over 2 % of the run. Numbered squares are interventions."
 )
 TARGET_COLOURS: Final = {"teacher": "$teacher", "labels": "$truth"}
 DASHES: Final = {
@@ -56,11 +57,13 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     """The frame of one snapshot.
 
     Args:
-        arrays: ``steps`` (S,) and ``student_accuracy`` (S,) in [0, 1]; ``term_steps`` (M,) and ``terms`` (R, M);
-            optionally ``control_steps`` with ``control_accuracy``. Empty while waiting.
-        facts: ``teacher_accuracy`` in [0, 1] or None, ``term_names``, ``term_targets`` (``teacher``, ``labels`` or
-            other), ``steps_total``, ``n``, ``split``, ``step``; optionally ``marks`` (``{"step", "number",
-            "text"}``), ``steps_per_epoch``, ``control_name``.
+        arrays: ``steps`` (S,) and ``student_accuracy`` (S,) in [0, 1]; ``term_steps`` (M,) and
+            ``terms`` (R, M); optionally ``control_steps`` with ``control_accuracy``. Empty while
+            waiting.
+        facts: ``teacher_accuracy`` in [0, 1] or None, ``term_names``, ``term_targets``
+            (``teacher``, ``labels`` or other), ``steps_total``, ``n``, ``split``, ``step``;
+            optionally ``marks`` (``{"step", "number", "text"}``), ``steps_per_epoch``,
+            ``control_name``.
 
     Raises:
         FrameError: If arrays are missing or disagree.
@@ -102,7 +105,7 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
 def smooth(
     values: NDArray[np.float64], steps: NDArray[np.float64], half_life: float
 ) -> NDArray[np.float64]:
-    """Causal exponential mean over uneven steps, without a bias at the start; NaN values are skipped."""
+    """Causal exponential mean over uneven steps, unbiased at the start; skips NaN."""
     out = np.full_like(values, np.nan)
     total = weight = 0.0
     before = steps[0] if steps.size else 0.0
@@ -117,7 +120,7 @@ def smooth(
 
 
 def accuracy_floor(values: NDArray[Any], others: Sequence[float]) -> float:
-    """Low end of the accuracy axis in percent: the tens below all that the last half of the run shows."""
+    """Low end of the accuracy axis, %: the tens below all that the run's last half shows."""
     late = values[values.size // 2 :]
     shown = [float(v) for v in (*late, *others) if math.isfinite(float(v))]
     return max(0.0, min(90.0, math.floor((min(shown, default=0.0) - 1) / 10) * 10))
@@ -135,7 +138,7 @@ def _data(arrays: Arrays, total: float) -> dict[str, NDArray[Any]]:
     steps = np.asarray(arrays["term_steps"], dtype=np.float64)
     data["term_steps"] = steps.astype(np.float32)
     raw = np.asarray(arrays["terms"], dtype=np.float64)
-    # A log axis has no place for 0: a term that is switched off leaves a gap, not a fall to the floor.
+    # A log axis has no 0: a term that is switched off leaves a gap, not a fall to the floor.
     raw = np.where(raw > 0, raw, np.nan)
     smoothed = [smooth(row, steps, SMOOTHING * total) for row in raw]
     data["terms"] = raw.astype(np.float32)
@@ -251,8 +254,12 @@ def _skeleton(
     if accuracy.size:
         head = _line([float(data["steps"][-1])], [float(accuracy[-1])], "$student", "solid", "")
         open_head = bool(facts.get("paused"))
-        marker = {"size": 8, "color": "$surface" if open_head else "$student", "opacity": 1}
-        marker["line"] = {"color": "$student", "width": 1.6}
+        marker = {
+            "size": 8,
+            "opacity": 1,
+            "color": "$surface" if open_head else "$student",
+            "line": {"color": "$student", "width": 1.6},
+        }
         keep = {"marker": {"opacity": 1}}
         more = {"selected": keep, "unselected": keep, "meta": {"selects": {"steps": True}}}
         traces.append({**head, **more, "mode": "markers", "marker": marker, "hoverinfo": "skip"})

@@ -1,11 +1,13 @@
 """Fills a skeleton: data references, colour tokens and size rules become plain Plotly JSON.
 
-Unusual here: this file and the ``fill`` of ``view.js`` are the same small interpreter in two languages, and a
-browser test holds them equal on every view. Neither knows a view; all drawing decisions are in the skeletons.
+Unusual here: this file and the ``fill`` of ``view.js`` are the same small interpreter in two
+languages, and a browser test holds them equal on every view. Neither knows a view; all drawing
+decisions are in the skeletons.
 
-A node of a skeleton is a plain value or one of these (a ``"$name"`` inside a path or an ``at`` reads the state):
-    "$student"                            a colour token, also inside a longer string
-    {"$data": name, "at": [None, "$i"]}   an array, sliced; ``"pick": True`` keeps the selected samples only
+A node of a skeleton is a plain value or one of these (a ``"$name"`` inside a path or an ``at``
+reads the state): "$student"                            a colour token, also inside a longer string
+    {"$data": name, "at": [None, "$i"]}   an array, sliced; ``"pick": True`` keeps the selected
+    samples only
     {"$stack": [name, ...]}               arrays of one shape, stacked on a new last axis
     {"$fact": [key, ...]}                 a value of the frame's facts
     {"$state": name, "add": number}       a value of the view's state (what a person clicked)
@@ -15,9 +17,10 @@ A node of a skeleton is a plain value or one of these (a ``"$name"`` inside a pa
     {"$scale": name, "floor": low}        a colour scale, extended below 0 without moving a colour
     {"$fade": token, "alpha": a}          a colour token with opacity
     {"$contrast": name, "scale": s, "over": [low, high]}  black or white for text on each value
-    {"$hold": name, "range": [low, high]} a range that grows at once and shrinks late (the browser remembers it)
-A test is ``{"mode": "now"}`` (a state), ``{"w>=": 600}`` or ``{"h<": 360}`` (pixels of the view), ``{"W<": n}`` or
-``{"H<": n}`` (pixels of the plot area); all entries must hold.
+    {"$hold": name, "range": [low, high]} a range that grows at once and shrinks late (the browser
+    remembers it)
+A test is ``{"mode": "now"}`` (a state), ``{"w>=": 600}`` or ``{"h<": 360}`` (pixels of the view),
+``{"W<": n}`` or ``{"H<": n}`` (pixels of the plot area); all entries must hold.
 """
 
 from __future__ import annotations

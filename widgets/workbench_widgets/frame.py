@@ -1,7 +1,8 @@
 """A frame: everything one view shows at one step, as plain data.
 
-The same frame becomes a live view (``payload``: JSON and little-endian buffers) and a static Plotly figure
-(``figure``). A frame holds no colour and no pixel; see ``fill`` for what its skeleton may refer to.
+The same frame becomes a live view (``payload``: JSON and little-endian buffers) and a static Plotly
+figure (``figure``). A frame holds no colour and no pixel; see ``fill`` for what its skeleton may
+refer to.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Frame:
         facts: Scalars and names that the skeleton refers to; JSON-able.
         controls: Toggles: ``{"name", "options": [{"value", "label"}]}``.
         state: The toggles' and the cursor's first values.
-        parts: What lies between read line and footer, top to bottom; at most one is ``{"kind": "plot"}``.
+        parts: What lies between read line and footer, top to bottom; at most one is ``{"kind":
+            "plot"}``.
         skeleton: ``{"data", "layout"}`` of that plot, with references; None for a view without one.
         cursor: ``{"x", "y"}``: state names that arrow keys move, each with its count.
         ids: Name of the array of sample ids if samples can be selected here.

@@ -1,8 +1,9 @@
 """Loyalty and knowledge: where the student follows the teacher, and where it should not have.
 
-Unusual here: this view has no plot; it is a table of four counts with their trends, drawn as HTML by the browser and
-as text and lines in a static figure, from the same parts. Papers: Xu et al. 2021 (label and probability loyalty),
-Stanton et al. 2021, arXiv:2106.05945 (fidelity). Shapes: S = snapshots, K = classes.
+Unusual here: this view has no plot; it is a table of four counts with their trends, drawn as HTML
+by the browser and as text and lines in a static figure, from the same parts. Papers: Xu et al. 2021
+(label and probability loyalty), Stanton et al. 2021, arXiv:2106.05945 (fidelity). Shapes: S =
+snapshots, K = classes.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from workbench_widgets.words import NONE, count, fixed, number, percent, shorten
 TITLE: Final = "Loyalty and knowledge"
 READ: Final = ("Where the student follows the teacher, and where it should not have.",)
 DEFINITION: Final = (
-    "Counts of images by who is right. Label loyalty: share of equal answers (Xu et al. 2021; the same as top-1 "
-    "agreement, Stanton et al. 2021). Probability loyalty: mean of 1 - sqrt(JS) with JS in bits, so 0 to 1. A copied "
-    "error is the teacher's own wrong label given by the student."
+    "Counts of images by who is right. Label loyalty: share of equal answers (Xu et al. 2021; "
+    "the same as top-1 agreement, Stanton et al. 2021). Probability loyalty: mean of 1 - "
+    "sqrt(JS) with JS in bits, so 0 to 1. A copied error is the teacher's own wrong label given "
+    "by the student."
 )
 MEANINGS: Final = (("both right", "own discoveries"), ("still to learn", "both wrong"))
 CLASSES: Final = 12
@@ -31,12 +33,13 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     """The frame of one snapshot.
 
     Args:
-        arrays: ``table`` (2, 2) of counts, rows student right / wrong, columns teacher right / wrong; optionally
-            ``table_history`` (S, 2, 2) with ``steps`` (S,), and ``by_class`` (2, K): still to learn and copied
-            errors per class. Empty while waiting.
-        facts: ``label_loyalty`` and ``probability_loyalty`` in [0, 1], ``copied`` and ``teacher_wrong`` (counts),
-            ``kl_nats``, ``n``, ``split``, ``step``; optionally ``gained`` and ``lost`` (counts) with ``since``
-            (``{"step", "number"}``), and ``class_names``.
+        arrays: ``table`` (2, 2) of counts, rows student right / wrong, columns teacher right /
+            wrong; optionally ``table_history`` (S, 2, 2) with ``steps`` (S,), and ``by_class`` (2,
+            K): still to learn and copied errors per class. Empty while waiting.
+        facts: ``label_loyalty`` and ``probability_loyalty`` in [0, 1], ``copied`` and
+            ``teacher_wrong`` (counts), ``kl_nats``, ``n``, ``split``, ``step``; optionally
+            ``gained`` and ``lost`` (counts) with ``since`` (``{"step", "number"}``), and
+            ``class_names``.
 
     Raises:
         FrameError: If arrays or facts are missing or disagree.

@@ -1,6 +1,7 @@
 """Pieces that every skeleton is made of: layout, axes, labels, journal marks.
 
-Text is never below 11 px; axes are fixed (nobody can drag them) and ranges are stated, never found by Plotly.
+Text is never below 11 px; axes are fixed (nobody can drag them) and ranges are stated, never found
+by Plotly.
 """
 
 from __future__ import annotations

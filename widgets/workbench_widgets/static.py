@@ -1,10 +1,12 @@
-"""A frame as one Plotly figure: the filled skeleton with title, read line, parts and footer as annotations.
+"""A frame as one Plotly figure: the filled skeleton with its title, read line, parts and footer.
 
-Unusual here: parts stand in the plot's margins, placed in pixels, so a figure in a script reads like the live card.
+Unusual here: parts stand in the plot's margins, placed in pixels, so a figure in a script reads
+like the live card.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +122,7 @@ class _Sheet:
     def _height(self, part: Mapping[str, Any]) -> float:
         kind = part["kind"]
         if kind == "stats":
-            return -(-len(part["rows"]) // part["columns"]) * ROW + 8
+            return float(math.ceil(len(part["rows"]) / part["columns"]) * ROW + 8)
         return {
             "plot": 0.0,
             "note": 20.0,

@@ -1,13 +1,14 @@
-"""The colours and type of every view, once: Python fills figures with them, the browser gets them in the module.
+"""The colours and type of every view, once, for Python and for the browser.
 
-Unusual here: a skeleton never holds a colour, only a token name such as ``$student``; a theme is one table.
-Blue is the student, orange the teacher, green the truth; purple is "how much" and has no owner.
-Contrast is WCAG 2.1 relative luminance, dimensionless, 1 to 21.
+Unusual here: a skeleton never holds a colour, only a token name such as ``$student``; a theme is
+one table. Blue is the student, orange the teacher, green the truth; purple is "how much" and has no
+owner. Contrast is WCAG 2.1 relative luminance, dimensionless, 1 to 21.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, Literal
 
 Theme = Literal["light", "dark"]
@@ -107,7 +108,7 @@ def tokens(theme: Theme) -> dict[str, str]:
 
 
 def css_variables(theme: Theme) -> str:
-    """The table as CSS custom properties, ``--wb-student: #0B67C2; ...``, for a page around views."""
+    """The table as CSS properties for a page around views: ``--wb-student: #0B67C2; ...``."""
     return " ".join(f"--wb-{name.replace('_', '-')}: {value};" for name, value in colours(theme))
 
 
@@ -141,7 +142,7 @@ def scale_colour(scale: str, position: float, table: dict[str, str]) -> Rgb:
     """Colour of a scale at a position clipped to [0, 1], channels in [0, 255]."""
     stops = [(at, rgb(table[name])) for at, name in SCALES[scale]]
     position = min(max(position, 0.0), 1.0)
-    for (low, from_), (high, to) in zip(stops, stops[1:], strict=False):
+    for (low, from_), (high, to) in pairwise(stops):
         if position <= high:
             part = (position - low) / (high - low)
             return _mix(from_, to, part)

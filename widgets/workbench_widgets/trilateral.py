@@ -1,8 +1,10 @@
 """Student, teacher, truth: each sample's triangle drawn exactly in the plane.
 
-Unusual here: truth is the origin, the teacher lies on the x axis at its own distance, and in L2 on probabilities
-every student falls inside a 60 degree wedge of radius sqrt 2. The picture is a log count of cells, not 50 000 points.
-Paper: the three sides come from TGeo-KD (arXiv:2312.15112). Shapes: n = samples; cells are (rows, columns) = (y, x).
+Unusual here: truth is the origin, the teacher lies on the x axis at its own distance, and in L2 on
+probabilities every student falls inside a 60 degree wedge of radius sqrt 2. The picture is a log
+count of cells, not 50 000 points.
+Paper: the three sides come from TGeo-KD (arXiv:2312.15112). Shapes: n = samples; cells are (rows,
+    columns) = (y, x).
 """
 
 from __future__ import annotations
@@ -44,10 +46,10 @@ READ: Final[tuple[Run, ...]] = (
     " edge = like the teacher.",
 )
 DEFINITION: Final = (
-    "Truth, teacher and student of one sample are three points in probability space; their three distances are drawn "
-    "without distortion. Radius r: distance to the truth, close to the error on the labelled class. Angle: "
-    "difference on the other classes only. α̂ = x / |TG|: how far towards the teacher; 1 copies it, above 1 "
-    "overshoots it."
+    "Truth, teacher and student of one sample are three points in probability space; their "
+    "three distances are drawn without distortion. Radius r: distance to the truth, close to "
+    "the error on the labelled class. Angle: difference on the other classes only. α̂ = x / "
+    "|TG|: how far towards the teacher; 1 copies it, above 1 overshoots it."
 )
 FAR: Final = 0.1
 """Below this radius an angle means nothing."""
@@ -68,10 +70,10 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     """The frame of one snapshot.
 
     Args:
-        arrays: Per sample (n,): ``ids``, ``x``, ``y``, ``teacher_x`` (= |TG|), ``alpha``, ``student_right``,
-            ``teacher_right``, ``labels``, ``axis_defined``. Empty while waiting.
-        facts: ``n``, ``split``, ``step``, ``metric`` (``L2``), ``temperature``, ``num_classes``, ``no_axis``
-            (samples with |TG| = 0).
+        arrays: Per sample (n,): ``ids``, ``x``, ``y``, ``teacher_x`` (= |TG|), ``alpha``,
+            ``student_right``, ``teacher_right``, ``labels``, ``axis_defined``. Empty while waiting.
+        facts: ``n``, ``split``, ``step``, ``metric`` (``L2``), ``temperature``, ``num_classes``,
+            ``no_axis`` (samples with |TG| = 0).
 
     Raises:
         FrameError: If arrays are missing or disagree in length.
@@ -364,7 +366,7 @@ def _wedge_traces() -> list[Node]:
 
 
 def _floor(xref: str, yref: str, *, detailed: bool) -> list[Node]:
-    """The wedge itself: a floor below the data, the teacher's edge, and for the large one its grid."""
+    """The wedge: a floor below the data, the teacher's edge, for the large one its grid."""
     base = {"xref": xref, "yref": yref, "layer": "below"}
     outline = f"M0,0 L{RADIUS:.4f},0 {_arc(RADIUS)} Z"
     made: list[Node] = [

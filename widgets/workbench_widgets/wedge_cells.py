@@ -1,7 +1,7 @@
 """Counting samples into the square cells of the wedge, so that 50 000 points cost as much as 500.
 
-Lengths are L2 distances between probability vectors, 0 to sqrt 2. Shapes: n = samples; cells are (rows, columns),
-row 0 at y = 0.
+Lengths are L2 distances between probability vectors, 0 to sqrt 2. Shapes: n = samples; cells are
+(rows, columns), row 0 at y = 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbers as the views write them: thin space for thousands, true minus, three significant digits."""
+"""Numbers as the views write them: thin spaces, true minus, three significant digits."""
 
 from __future__ import annotations
 

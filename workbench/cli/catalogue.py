@@ -31,7 +31,9 @@ def recipes(as_json: AsJson = False) -> None:
     for name in names():
         spec = open_experiment(name)[0]
         facts = spec.recipe.full() if spec.recipe else {}
-        rows.append({"recipe": name, **{key: facts.get(key) for key in ("paper", "summary", "claim")}})
+        rows.append(
+            {"recipe": name, **{key: facts.get(key) for key in ("paper", "summary", "claim")}}
+        )
     print_json(rows) if as_json else table(rows, ("recipe", "paper", "summary"))
 
 
@@ -56,7 +58,10 @@ def terms(as_json: AsJson = False) -> None:
                 "needs": list(kind.needs),
                 "pull": kind.pull,
                 "unit": kind.unit,
-                "weight": {"default": kind.model_fields["weight"].default, "allowed": "≥ 0 and ≤ 1e+06"},
+                "weight": {
+                    "default": kind.model_fields["weight"].default,
+                    "allowed": "≥ 0 and ≤ 1e+06",
+                },
                 "parameters": parameters,
             }
         )
@@ -71,7 +76,8 @@ def terms(as_json: AsJson = False) -> None:
 def probes(as_json: AsJson = False) -> None:
     """List probes: what is measured while a student trains."""
     rows = [
-        {"probe": name, "summary": kind.summary, "paper": kind.paper} for name, kind in PROBES.items()
+        {"probe": name, "summary": kind.summary, "paper": kind.paper}
+        for name, kind in PROBES.items()
     ]
     print_json(rows) if as_json else table(rows, ("probe", "summary", "paper"))
 

@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
 
 def run(
     experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="A recipe's name, or the path of a YAML file.")
+        str,
+        typer.Argument(metavar="EXPERIMENT", help="A recipe's name, or the path of a YAML file."),
     ],
     assignments: Annotated[
         list[str] | None,
@@ -136,4 +137,6 @@ def _print_result(row: RunRow) -> None:
     protocol = row.protocol or {}
     test = (protocol.get("splits") or {}).get("test")
     if metrics and test:
-        print(f"  test split, n = {test['rows']}, read once at the last step; seed {protocol['seed']}")
+        print(
+            f"  test split, n = {test['rows']}, read once at the last step; seed {protocol['seed']}"
+        )

@@ -16,7 +16,9 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; loopback only.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(metavar="N", help="Port; the first free one by default.")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="N", help="Port; the first free one by default.")
+    ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
     store_url: StoreUrl = None,
 ) -> None:

@@ -6,12 +6,9 @@ network stands in the file's header and, for people, in a JSON file beside it.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import sys
-import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +19,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from workbench.errors import BadFile, DiskFull
+from workbench.atomic import write_atomically
+from workbench.errors import BadFile
 
 HEADER = "workbench"
 """Key of the description in the header of a safetensors file."""
@@ -184,41 +182,6 @@ def check_suffix(path: Path) -> None:
         raise BadFile(f"{path}: there is no such file. Give the path of a .safetensors file.")
     if path.is_dir():
         raise BadFile(f"{path}: is a folder; give the .safetensors file in it.")
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target, flush to the disk, then rename.
-
-    Raises:
-        DiskFull: If no space is left.
-        BadFile: If the folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(
-                f"{path}: no space for {len(content)} bytes. Free some space; nothing was replaced."
-            ) from None
-        raise BadFile(f"{path}: cannot be written: {error.strerror or error}.") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return  # a folder cannot be opened elsewhere
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Live layer similarity: the teacher's Gram matrices are computed once, the student's at each look."""
+"""Live layer similarity: the teacher's Gram matrices once, the student's at each look."""
 
 from __future__ import annotations
 

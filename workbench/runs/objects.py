@@ -48,7 +48,11 @@ class ObjectModel(ModelSpec):
         """Content: structure and weights, so that a cached teacher is never of another module."""
         from workbench.models.weights import weights_hash
 
-        return {**super().full(), "network": repr(self._module), "weights": weights_hash(self._module)}
+        return {
+            **super().full(),
+            "network": repr(self._module),
+            "weights": weights_hash(self._module),
+        }
 
 
 def model_spec(value: Any) -> Any:

@@ -95,8 +95,8 @@ def check_keys(value: Any, what: str) -> Any:
         if not KEY.match(str(key)):
             raise PydanticCustomError(
                 "key",
-                "a {what}'s key is a word of letters, digits, '-' and '_' that starts with a letter, "
-                "not {key}",
+                "a {what}'s key is a word of letters, digits, '-' and '_' that starts with a "
+                "letter, not {key}",
                 {"what": what, "key": repr(key)},
             )
     return value

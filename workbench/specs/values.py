@@ -1,4 +1,4 @@
-"""Numbers in an experiment file: plain, following a named schedule, or computed by a user's function.
+"""Numbers in an experiment file: plain, on a named schedule, or computed by a user's function.
 
 ``weight: 0.9`` · ``weight: {use: linear, start: 0, end: 1}`` · ``weight: {import: my_module:ramp}``
 """
@@ -66,7 +66,11 @@ class Imported(Spec):
         return {"import": self.path}
 
     def at(self, step: int, steps: int) -> float:
-        """Value at a step; BadInput when the function cannot be found or returns no finite number."""
+        """Value at a step.
+
+        Raises:
+            BadInput: If the function cannot be found or returns no finite number.
+        """
         value = self.function()(step, steps)
         if (
             isinstance(value, bool)
@@ -74,7 +78,8 @@ class Imported(Spec):
             or not math.isfinite(value)
         ):
             raise BadInput(
-                f"`import: {self.path}` returned {value!r} at step {step}; a finite number is needed."
+                f"`import: {self.path}` returned {value!r} at step {step}; "
+                "a finite number is needed."
             )
         return float(value)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import select, update
 
@@ -16,7 +16,7 @@ from workbench.training.journal import Command, Event
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a command: ``waiting``, ``applied`` at a step, or ``refused`` with a reason."""
+    """What became of a command: waiting, applied at a step, or refused with a reason."""
 
     state: str
     step: int | None
@@ -44,7 +44,7 @@ class Journal:
                     state="waiting",
                 )
             )
-            return int(result.inserted_primary_key[0])
+            return int(cast(tuple[int], result.inserted_primary_key)[0])
 
     def waiting(self, run: str) -> list[Command]:
         """Commands not answered yet, oldest first."""

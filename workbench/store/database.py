@@ -1,8 +1,8 @@
 """Opening a store: where it lies, what version it has, how transactions start.
 
 One SQLite file in WAL mode, two engines on it: ``durable`` (synchronous FULL: commands, events,
-checkpoints' rows, statuses) and ``fast`` (NORMAL: metrics; a process crash loses nothing, a power cut may
-lose the last commits). Transactions are short, so reading never blocks training.
+checkpoints' rows, statuses) and ``fast`` (NORMAL: metrics; a process crash loses nothing, a power
+cut may lose the last commits). Transactions are short, so reading never blocks training.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Metrics as columnar blocks: a block of up to 512 steps is one row, a million points read in 60 ms.
+"""Metrics as columnar blocks: up to 512 steps are one row, a million points read in 60 ms.
 
 The newest block of a series is rewritten as it grows, so a reader that polls re-reads one row.
 """
@@ -53,7 +53,7 @@ class Metrics:
         )
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-        blocks = [decode(row.columns, row.count, row.data) for row in rows]
+        blocks = [decode(row.columns, row._mapping["count"], row.data) for row in rows]
         joined = _join(blocks)
         keep = joined.steps > after
         return Series(joined.columns, joined.steps[keep], joined.values[keep])
@@ -77,7 +77,7 @@ class Metrics:
             ).all()
             connection.execute(delete(BLOCKS).where(BLOCKS.c.run == run, BLOCKS.c.last_step > step))
             for row in straddling:
-                block = decode(row.columns, row.count, row.data)
+                block = decode(row.columns, row._mapping["count"], row.data)
                 keep = block.steps <= step
                 kept = Series(block.columns, block.steps[keep], block.values[keep])
                 put_block(connection, run, row.series, kept)

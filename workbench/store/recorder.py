@@ -11,10 +11,11 @@ import numpy as np
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert
 
+from workbench.atomic import sha256, write_atomically
 from workbench.errors import BadFile
 from workbench.store.commands import Journal
 from workbench.store.database import Database, now_ns
-from workbench.store.files import sha256, write_arrays, write_atomically
+from workbench.store.files import write_arrays
 from workbench.store.metrics import Metrics, MetricWriter
 from workbench.store.runs import Runs
 from workbench.store.schema import CHECKPOINTS, SNAPSHOTS
@@ -102,6 +103,10 @@ class StoreRecorder:
                 .on_conflict_do_update(index_elements=["run", "step"], set_=values)
             )
 
+    def snapshot_steps(self) -> list[int]:
+        """Steps that have a snapshot, rising."""
+        return [step for step, _ in snapshot_rows(self._database, self.run)]
+
     def checkpoint(self, step: int, state: Any, *, reason: str, accuracy: float | None) -> None:
         """Write the file durably, then its row; then thin the ones made by the clock."""
         file = f"checkpoints/{step:010d}.safetensors"
@@ -136,8 +141,8 @@ class StoreRecorder:
                 return CheckpointRow(int(row.step), path, str(row.reason))
         if rows:
             raise BadFile(
-                f"All {len(rows)} checkpoints of run {self.run} in {self.folder} are missing or damaged; "
-                "start the experiment anew."
+                f"All {len(rows)} checkpoints of run {self.run} in {self.folder} are missing or "
+                "damaged; start the experiment anew."
             )
         return None
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from workbench.training.journal import Command, Event, Recorder, Status
 
 POLL_SECONDS = 0.05
+PAUSE_AT = "pause-at"
+"""Who is journalled for a pause that was planned at the start."""
 
 
 class Boundary:
@@ -46,17 +48,23 @@ class Boundary:
         self._paused = False
         self.stopped = False
 
-    def at(self, step: int) -> None:
-        """Follow what has been commanded; returns when training may go on or must stop."""
+    def at(self, step: int) -> bool:
+        """Follow what has been commanded; returns when training may go on or must stop.
+
+        Returns:
+            Whether it waited in a pause.
+        """
         if self._pause_at is not None and step >= self._pause_at:
-            self._recorder.event(Event(step, "pause", "pause-at"))
+            self._recorder.event(Event(step, "pause", PAUSE_AT))
             self._pause_at = None
             self._pause(step)
         self._look(step)
+        waited = self._paused
         while self._paused and not self.stopped:
             time.sleep(POLL_SECONDS)
             self._look(step, now=True)
         self._step_started = time.perf_counter()
+        return waited
 
     def wait(self, step: int) -> None:
         """Slow motion: stretch the step that has just ended, still listening."""

@@ -32,7 +32,13 @@ def control_spec(spec: ExperimentSpec) -> ExperimentSpec:
         InvalidExperiment: If nothing would be left to train.
     """
     if isinstance(spec.control, dict):
-        return spec.replace({**spec.control, "control": False})
+        changed = spec.replace({**spec.control, "control": False})
+        if changed.teacher != spec.teacher:
+            raise InvalidExperiment(
+                ["control: changes `teacher`, but student and control share one; leave it out"],
+                source=f"the control of {spec.name!r}",
+            )
+        return changed
     kept = {
         name: term.given()
         for name, term in spec.stage.terms.items()

@@ -41,7 +41,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def configure(threads: int | None = None) -> None:
-    """Set the worker's threads and make every operation deterministic, or raise when it cannot be."""
+    """Set the worker's threads; make every operation deterministic, or raise where none is."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if threads is not None:
         torch.set_num_threads(threads)
@@ -64,7 +64,7 @@ def fingerprint(device: torch.device) -> dict[str, Any]:
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,
+        "mkldnn": bool(torch.backends.mkldnn.enabled) and torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
     }
 
 

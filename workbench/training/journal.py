@@ -109,6 +109,9 @@ class Recorder(Protocol):
     ) -> None:
         """Keep the probes' arrays of one step; ``facts`` is JSON-able."""
 
+    def snapshot_steps(self) -> list[int]:
+        """Steps that have a snapshot, rising."""
+
     def checkpoint(self, step: int, state: Any, *, reason: str, accuracy: float | None) -> None:
         """Keep a state tree from which training goes on at ``step``, atomically."""
 

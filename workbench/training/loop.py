@@ -64,6 +64,10 @@ class Part:
         batch = self.data.fetch_full(ids) if self.see_all_labels else self.data.fetch(ids)
         return self.data.transform(batch, self.seed, epoch)
 
+    def columns(self) -> list[str]:
+        """Names of the numbers of a step: the loss, then each weighted term."""
+        return ["loss", *self.objective.names]
+
     def set_rate(self, step: int) -> float:
         """Give the optimiser the learning rate of a step."""
         rate = self.objective.knobs.at(self.lr, step) * self.schedule.factor(step, self.steps)
@@ -82,7 +86,7 @@ class Outcome:
 
 
 def train(
-    part: Part, recorder: Recorder, boundary: Boundary, prober: Prober, keep: Keep, *, start: int
+    part: Part, meter: Meter, boundary: Boundary, prober: Prober, keep: Keep, *, start: int
 ) -> Outcome:
     """Train from step ``start`` to the end, or until somebody stops it.
 
@@ -91,12 +95,12 @@ def train(
         DiskFull: If something cannot be written.
     """
     began = time.perf_counter()
-    meter = Meter(recorder, ["loss", *part.objective.names])
     part.model.train()
     prober.at(start, meter, force=True)
     step = start
     while step < part.steps:
-        boundary.at(step)
+        if boundary.at(step):
+            meter.skip_time()
         if boundary.stopped:
             break
         batch = part.batch(step)
@@ -105,17 +109,16 @@ def train(
         reseed(part.seed, "student", step)  # dropout and drop path
         taps = part.model.taps(batch.inputs, part.objective.student_taps)
         found = part.objective(taps, target, batch, step)
-        _check(found, batch, part, step)
+        refuse_non_finite(found, batch, part.objective.names, step)
         part.optimiser.zero_grad(set_to_none=True)
-        found.total.backward()
+        found.total.backward()  # type: ignore[no-untyped-call]
         rate = part.set_rate(step)
         part.optimiser.step()
         step += 1
         meter.add(step, _row(found.total, found.weighted), rate)
         boundary.wait(step)
         prober.at(step, meter, force=step == part.steps)
-        keep.by_clock(step, meter)
-    meter.flush()
+        keep.by_clock(step)
     keep.now(step, "stop" if boundary.stopped else "end")
     return Outcome(step, boundary.stopped, time.perf_counter() - began)
 
@@ -126,6 +129,7 @@ class Keep:
     Args:
         part: What is trained.
         recorder: Where checkpoints go.
+        meter: Its rows are written first, so that a checkpoint is never ahead of them.
         state: Makes the state tree of a step.
         accuracy: Last probed accuracy of the model, or None.
     """
@@ -134,29 +138,27 @@ class Keep:
         self,
         part: Part,
         recorder: Recorder,
+        meter: Meter,
         state: Callable[[int], Any],
         accuracy: Callable[[], float | None],
     ) -> None:
         self._part = part
         self._recorder = recorder
+        self._meter = meter
         self._state = state
         self._accuracy = accuracy
         self._last = time.perf_counter()
 
-    def by_clock(self, step: int, meter: Meter) -> None:
-        """At most one every ten seconds; rows are written (and checked) before."""
+    def by_clock(self, step: int) -> None:
+        """At most one every ten seconds."""
         if time.perf_counter() - self._last >= CHECKPOINT_SECONDS and step < self._part.steps:
-            meter.flush()
             self.now(step, "time")
 
     def now(self, step: int, reason: str) -> None:
-        """Write one."""
+        """Write one; a resumed run goes on from it, so no row up to ``step`` may be missing."""
+        self._meter.flush()
         self._recorder.checkpoint(step, self._state(step), reason=reason, accuracy=self._accuracy())
         self._last = time.perf_counter()
-
-
-def _check(found: Any, batch: Batch, part: Part, step: int) -> None:
-    refuse_non_finite(found, batch, part.objective.names, step)
 
 
 def _row(total: Tensor, weighted: Tensor) -> Tensor:

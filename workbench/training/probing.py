@@ -120,7 +120,6 @@ class StudentProber:
         self._probes: dict[str, Probe] = {kind.use: kind.build(pair) for kind in kinds}
         self.cadence = Cadence(steps)
         self.accuracy: float | None = None
-        self.steps: list[int] = []
 
     def at(self, step: int, meter: Meter, *, force: bool = False) -> None:
         """Probe if it is time; one snapshot holds the arrays of all probes at this step."""
@@ -140,7 +139,6 @@ class StudentProber:
         self._recorder.snapshot(step, arrays, facts)
         _write(self._recorder, step, headline)
         self.cadence.took(time.perf_counter() - started)
-        self.steps.append(step)
         self._recorder.update(probe_share=self.cadence.share)
         meter.skip_time()
 
@@ -175,6 +173,8 @@ def _headline(seen: Look, rows: Rows) -> dict[str, float]:
 
 
 def _write(recorder: Recorder, step: int, headline: Mapping[str, float]) -> None:
+    if step <= recorder.last_step(PROBE):
+        return  # a resumed run looks again where its checkpoint lies: the same numbers
     recorder.metrics(
         PROBE,
         list(headline),

@@ -1,6 +1,6 @@
 """Learning-rate schedules as pure functions of the step: nothing to save, nothing to restore.
 
-``factor(step, steps)`` multiplies ``optimiser.lr``, so the rate stays a live knob under any schedule.
+``factor(step, steps)`` multiplies ``optimiser.lr``: the rate stays a live knob under any schedule.
 """
 
 from __future__ import annotations

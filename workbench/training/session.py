@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 
 from workbench.data.images import ImageData, build_data
-from workbench.errors import BadModel
+from workbench.errors import BadData, BadModel
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
 from workbench.models.weights import save_weights, weights_hash
@@ -23,14 +23,15 @@ from workbench.probes.view import look
 from workbench.specs.experiment import ExperimentSpec
 from workbench.targets.teacher import FrozenTeacher
 from workbench.tasks.task import Task
-from workbench.training.boundary import Boundary
+from workbench.training.boundary import PAUSE_AT, Boundary
 from workbench.training.build import build_model, restore, state_of, student_part
 from workbench.training.checkpoint import read_state
 from workbench.training.control import Options, control_spec
 from workbench.training.device import choose_device, fingerprint
 from workbench.training.journal import Event, Keeper, Recorder
 from workbench.training.loop import Keep, Outcome, Part, train
-from workbench.training.probing import HeadlineProber, StudentProber, probe_rows
+from workbench.training.meter import Meter
+from workbench.training.probing import HeadlineProber, Prober, StudentProber, probe_rows
 from workbench.training.protocol import protocol
 from workbench.training.teacher import Teacher, prepare_teacher
 
@@ -53,12 +54,14 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
     run.update(activity="Preparing the teacher", progress=None)
     teacher = prepare_teacher(spec, data, keeper, device, machine)
     if teacher is None:
-        return _stopped(run, 0)
+        _stopped(run, 0)
+        return
     _refuse_leak(spec, data, keeper, options.base)
     session = _Session(spec, data, teacher, device, keeper)
     student, outcome, prober = session.student(options)
     if outcome.stopped:
-        return _stopped(run, outcome.step)
+        _stopped(run, outcome.step)
+        return
     metrics: dict[str, Any] = {
         "teacher": session.final(teacher.model),
         "student": session.final(student),
@@ -73,9 +76,10 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
     }
     run.update(result=facts)
     if plain is not None:
-        control = session.control(plain)
+        control = session.control(plain, options.base)
         if control is None:
-            return _stopped(run, outcome.step)
+            _stopped(run, outcome.step)
+            return
         metrics["control"] = session.final(control)
     seconds = time.perf_counter() - began
     run.update(
@@ -87,7 +91,7 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
             machine,
             metrics=metrics,
             seconds=seconds,
-            probe_steps=prober.steps,
+            probe_steps=run.snapshot_steps(),
             probe_share=prober.cadence.share,
             interventions=_interventions(run),
         ),
@@ -117,16 +121,7 @@ class _Session:
         run, teacher = self.keeper.recorder("student"), self.teacher.model
         student = self._fresh(self.spec)
         part = student_part(self.spec, self.data, student, teacher, self.device)
-        target = FrozenTeacher(teacher, part.objective.target_taps)
-        if self.data.augment == "none":
-            run.update(activity="Asking the teacher about every image", progress=0.0)
-            target.prepare(
-                len(self.data.examples),
-                torch.from_numpy(self.data.split_ids("train")).to(self.device),
-                lambda ids: self.data.fetch(ids).inputs,
-                lambda share: run.update(progress=share),
-            )
-        part.target = target
+        part.target = self._target(part, run)
         kinds = cast(list[ProbeKind], self.spec.probes)
         layers = teacher.facts.layers if any(kind.needs_layers for kind in kinds) else ()
         prober = StudentProber(
@@ -140,25 +135,29 @@ class _Session:
             recorder=run,
         )
         _write_teacher_headline(run, teacher, self)
-        keep = Keep(part, run, lambda step: state_of(part, step), lambda: prober.accuracy)
-        boundary = Boundary(
-            run, run=run, pace=options.pace, pause_at=options.pause_at, save=keep.now
-        )
-        return student, self._train(part, run, boundary, prober, keep), prober
+        meter = Meter(run, part.columns())
+        keep = Keep(part, run, meter, lambda step: state_of(part, step), lambda: prober.accuracy)
+        pause_at = None if _paused_by_itself(run) else options.pause_at
+        boundary = Boundary(run, run=run, pace=options.pace, pause_at=pause_at, save=keep.now)
+        return student, self._train(part, run, meter, boundary, prober, keep), prober
 
-    def control(self, plain: ExperimentSpec) -> ModelAdapter | None:
+    def control(self, plain: ExperimentSpec, base: Path) -> ModelAdapter | None:
         """Train the control at full speed; None if somebody stopped it."""
         run, recorder = self.keeper.recorder("student"), self.keeper.recorder("control")
         run.update(activity="Training the control: the same student without the teacher")
         model = self._fresh(plain)
+        data = self._data_of(plain, base)
         teacher = self.teacher.model if isinstance(self.spec.control, dict) else None
-        part = student_part(plain, self.data, model, teacher, self.device)
+        part = student_part(plain, data, model, teacher, self.device)
         if teacher is not None:
-            part.target = FrozenTeacher(teacher, part.objective.target_taps)
+            part.target = self._target(part, run)
         prober = HeadlineProber(model, self.rows, part.steps, recorder)
-        keep = Keep(part, recorder, lambda step: state_of(part, step), lambda: prober.accuracy)
+        meter = Meter(recorder, part.columns())
+        keep = Keep(
+            part, recorder, meter, lambda step: state_of(part, step), lambda: prober.accuracy
+        )
         boundary = Boundary(recorder, run=run, save=keep.now)
-        outcome = self._train(part, recorder, boundary, prober, keep)
+        outcome = self._train(part, recorder, meter, boundary, prober, keep)
         recorder.update(status="stopped" if outcome.stopped else "finished", step=outcome.step)
         return None if outcome.stopped else model
 
@@ -174,6 +173,32 @@ class _Session:
                 labels.append(batch.labels.cpu())
         return self.task.evaluate(torch.cat(logits), torch.cat(labels))
 
+    def _target(self, part: Part, run: Recorder) -> FrozenTeacher:
+        """The frozen teacher; its answers are looked up where that is exact."""
+        data = part.data
+        target = FrozenTeacher(self.teacher.model, part.objective.target_taps)
+        if data.augment == "none":
+            run.update(activity="Asking the teacher about every image", progress=0.0)
+            target.prepare(
+                len(data.examples),
+                torch.from_numpy(data.split_ids("train")).to(self.device),
+                lambda ids: data.fetch(ids).inputs,
+                lambda share: run.update(progress=share),
+            )
+        return target
+
+    def _data_of(self, plain: ExperimentSpec, base: Path) -> ImageData:
+        """The control's data: the student's, unless ``control`` changes how it is shown."""
+        if plain.data == self.spec.data and plain.seed == self.spec.seed:
+            return self.data
+        data = build_data(cast(Any, plain.data), base=base, seed=plain.seed, device=self.device)
+        if data.split_hashes != self.data.split_hashes:
+            raise BadData(
+                "`control` changes the data's splits, so it would be judged on rows it has learned. "
+                "Keep the same `data.use`, `limit` and `split_seed`."
+            )
+        return data
+
     def _fresh(self, spec: ExperimentSpec) -> ModelAdapter:
         return build_model(
             cast(ModelSpec, spec.student),
@@ -186,7 +211,12 @@ class _Session:
 
     @staticmethod
     def _train(
-        part: Part, recorder: Recorder, boundary: Boundary, prober: Any, keep: Keep
+        part: Part,
+        recorder: Recorder,
+        meter: Meter,
+        boundary: Boundary,
+        prober: Prober,
+        keep: Keep,
     ) -> Outcome:
         checkpoint = recorder.last_checkpoint()
         start = restore(part, read_state(checkpoint.path)) if checkpoint else 0
@@ -197,7 +227,7 @@ class _Session:
         recorder.update(
             status="training", steps=part.steps, step=start, activity=None, progress=None
         )
-        return train(part, recorder, boundary, prober, keep, start=start)
+        return train(part, meter, boundary, prober, keep, start=start)
 
 
 def _write_teacher_headline(run: Recorder, teacher: ModelAdapter, session: _Session) -> None:
@@ -243,6 +273,11 @@ def _interventions(run: Recorder) -> list[Mapping[str, Any]]:
         for event in run.events()
         if event.command is not None
     ]
+
+
+def _paused_by_itself(run: Recorder) -> bool:
+    """Whether ``pause_at`` has had its effect: it pauses once, also across a resume."""
+    return any(event.kind == "pause" and event.who == PAUSE_AT for event in run.events())
 
 
 def _stopped(run: Recorder, step: int) -> None:

@@ -24,6 +24,7 @@ from workbench.training.build import build_model, restore, state_of, teacher_par
 from workbench.training.checkpoint import read_state
 from workbench.training.journal import Event, Keeper
 from workbench.training.loop import Keep, train
+from workbench.training.meter import Meter
 from workbench.training.probing import HeadlineProber, probe_rows
 
 RANDOM = "starts from random weights"
@@ -71,7 +72,7 @@ def prepare_teacher(
                 "`train: {epochs: 20}`, or take a trained one (run:, path:, hub:)."
             )
         return Teacher(_frozen(model), weights_hash(model), None, f"loaded from {model_spec.use}")
-    key = teacher_key(model_spec, data, machine)
+    key = teacher_key(model_spec, data, machine, start=weights_hash(model))
     kept = keeper.teacher(key)
     if kept is not None:
         load_weights(model.network, kept.path)
@@ -88,9 +89,17 @@ def prepare_teacher(
     return Teacher(_frozen(model), digest, key, "trained for this run")
 
 
-def teacher_key(spec: ModelSpec, data: ImageData, machine: dict[str, Any]) -> str:
-    """Content hash, 32 hexadecimal digits."""
+def teacher_key(spec: ModelSpec, data: ImageData, machine: dict[str, Any], *, start: str) -> str:
+    """Content hash, 32 hexadecimal digits.
+
+    Args:
+        spec: Model and training.
+        data: What it is trained on.
+        machine: Fingerprint.
+        start: Hash of the weights that training starts from: a file or a run may have changed.
+    """
     content = {
+        "start": start,
         "model": spec.full(),
         "data": data.content_hash,
         "train": data.split_hashes["train"],
@@ -114,11 +123,12 @@ def _train(
     recorder.drop_metrics_after(start)
     recorder.update(status="training", steps=part.steps, step=start)
     prober = HeadlineProber(model, probe_rows(data), part.steps, recorder)
-    keep = Keep(part, recorder, lambda step: state_of(part, step), lambda: prober.accuracy)
-    boundary = Boundary(recorder, run=run, running="preparing", save=keep.now)
     progress = _Told(recorder, run, part.steps)
+    meter = Meter(progress, part.columns())
+    keep = Keep(part, recorder, meter, lambda step: state_of(part, step), lambda: prober.accuracy)
+    boundary = Boundary(recorder, run=run, running="preparing", save=keep.now)
     run.update(activity="Training the teacher", progress=start / part.steps)
-    outcome = train(part, progress, boundary, prober, keep, start=start)
+    outcome = train(part, meter, boundary, prober, keep, start=start)
     recorder.event(Event(outcome.step, "stopped" if outcome.stopped else "finished", "worker"))
     recorder.update(status="stopped" if outcome.stopped else "finished", step=outcome.step)
     return not outcome.stopped

@@ -1,0 +1,156 @@
+"""The five frames of a run, from what the store holds of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from workbench_widgets import calibration, cka, curves, loyalty, trilateral
+from workbench_widgets.frame import Frame, ViewName
+
+from workbench.dashboard.history import History, decimate
+from workbench.errors import WorkbenchError
+from workbench.specs.experiment import ExperimentSpec
+
+CURVE_POINTS = 2000
+"""Points of a term's curve that are sent at most; buckets keep their extremes."""
+
+SNAPSHOT_VIEWS: tuple[ViewName, ...] = ("cka", "trilateral", "calibration", "loyalty")
+BUILDERS: dict[str, Callable[[Any, Any], Frame]] = {
+    "cka": cka.frame,
+    "trilateral": trilateral.frame,
+    "calibration": calibration.frame,
+    "loyalty": loyalty.frame,
+}
+
+
+class Frames:
+    """Builds the frames of one run; knows its experiment.
+
+    Args:
+        history: What is known of the run; read anew at each call.
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    @cached_property
+    def spec(self) -> ExperimentSpec | None:
+        """The experiment, or None if this workbench cannot read it any more."""
+        try:
+            return ExperimentSpec.parse(self._history.row.experiment)
+        except WorkbenchError:
+            return None
+
+    def of_snapshot(self, waits_for: str | None) -> dict[str, Frame]:
+        """Four views of the newest snapshot; before the first they say what they wait for."""
+        history = self._history
+        made = {}
+        for view in SNAPSHOT_VIEWS:
+            if history.latest is None or view not in history.latest.facts:
+                made[view] = self._waiting(view, waits_for)
+            else:
+                made[view] = BUILDERS[view](*self._given(view))
+        return made
+
+    def curves(self, waits_for: str | None) -> Frame:
+        """Accuracy at each snapshot and the weighted terms of each step so far."""
+        history = self._history
+        names = [name for name in history.train.columns if name not in ("loss", "lr")]
+        names = names or list(self.spec.stage.terms if self.spec else ())
+        facts: dict[str, Any] = {
+            "teacher_accuracy": history.teacher_accuracy,
+            "term_names": names,
+            "term_targets": [self._pull(name) for name in names],
+            "steps_total": max(history.row.steps, 1),
+            "split": "probe",
+            "step": self.curve_step,
+            "control_name": "control, labels only",
+        }
+        if history.latest is None or not len(history.probe.steps):
+            frame = curves.frame({}, facts)
+            return replace(frame, waiting=waits_for) if waits_for else frame
+        facts["n"] = self._probe_rows()
+        if per_epoch := self._steps_per_epoch():
+            facts["steps_per_epoch"] = per_epoch
+        columns = [history.train.columns.index(name) for name in names if len(history.train.steps)]
+        steps, values = decimate(
+            history.train.steps, history.train.values[:, columns], CURVE_POINTS
+        ) if columns else (np.zeros(0), np.zeros((0, len(names))))
+        arrays = {
+            "steps": history.probe.steps,
+            "student_accuracy": history.probe.column("accuracy"),
+            "term_steps": steps,
+            "terms": values.T,
+        }
+        if len(history.control.steps):
+            arrays["control_steps"] = history.control.steps
+            arrays["control_accuracy"] = history.control.column("accuracy")
+        return curves.frame(arrays, facts)
+
+    @property
+    def curve_step(self) -> int:
+        """Last step of the student that a curve holds; -1 before the first."""
+        ends = [int(s.steps[-1]) for s in (self._history.train, self._history.probe) if len(s.steps)]
+        return max(ends, default=-1)
+
+    def _waiting(self, view: ViewName, waits_for: str | None) -> Frame:
+        """Axes and a sentence; says so if the experiment does not measure this at all."""
+        measured = [kind.use for kind in self.spec.probes] if self.spec else list(SNAPSHOT_VIEWS)
+        frame = BUILDERS[view]({}, {"steps_total": max(self._history.row.steps, 1)})
+        if view not in measured:
+            told = f"Not measured in this run: `probes` of the experiment does not name {view}."
+            return replace(frame, waiting=told)
+        return replace(frame, waiting=waits_for) if waits_for else frame
+
+    def _given(self, view: ViewName) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and facts of a view as its builder wants them."""
+        history = self._history
+        snapshot = history.latest
+        if snapshot is None:  # the caller has looked; this keeps the types honest
+            return {}, {}
+        prefix = f"{view}."
+        arrays = {
+            name.removeprefix(prefix): values
+            for name, values in snapshot.arrays.items()
+            if name.startswith(prefix)
+        }
+        facts = {**snapshot.facts[view], "steps_total": max(history.row.steps, 1)}
+        if view == "cka":
+            facts["reasons"] = _reasons(facts)
+            arrays |= {"history": np.stack(history.similarity), "steps": np.asarray(history.steps)}
+        elif view == "loyalty":
+            arrays["by_class"] = arrays["by_class"][:2]
+            arrays |= {"table_history": np.stack(history.tables), "steps": np.asarray(history.steps)}
+            now = arrays.pop("student_right") > 0
+            if history.right is not None and len(history.steps) > 1:
+                facts["gained"] = int((now & ~history.right).sum())
+                facts["lost"] = int((~now & history.right).sum())
+                facts["since"] = {"step": history.steps[0]}
+        return arrays, facts
+
+    def _pull(self, term: str) -> str:
+        kind = self.spec.stage.terms.get(term) if self.spec else None
+        return str(getattr(kind, "pull", ""))
+
+    def _probe_rows(self) -> int:
+        latest = self._history.latest
+        return int(next((f["n"] for k, f in latest.facts.items() if k != "cka"), 0)) if latest else 0
+
+    def _steps_per_epoch(self) -> int | None:
+        stage, steps = (self.spec.stage if self.spec else None), self._history.row.steps
+        return steps // stage.epochs if stage is not None and stage.epochs and steps else None
+
+
+def _reasons(facts: dict[str, Any]) -> dict[str, str]:
+    """Why a cell is undefined, by ``"i,j"``, from the reasons of its two layers."""
+    found = {}
+    for i, teacher in enumerate(facts["teacher_layers"]):
+        for j, student in enumerate(facts["student_layers"]):
+            why = facts["teacher_reasons"].get(teacher) or facts["student_reasons"].get(student)
+            if why:
+                found[f"{i},{j}"] = why
+    return found

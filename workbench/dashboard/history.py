@@ -1,0 +1,148 @@
+"""What the store holds of one run, read once and kept: each look reads only what is new.
+
+Unusual here: a resumed worker rewrites what lies beyond its checkpoint, so a new ``resumed`` event
+in the journal makes everything be read again. Shapes: S = snapshots, M = logged steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+import numpy as np
+
+from workbench.store import RunRow, Snapshot, Store
+from workbench.store.metrics import Series
+from workbench.training.journal import Event
+
+PROBE = "probe"
+TRAIN = "train"
+EMPTY = Series((), np.zeros(0, np.int64), np.zeros((0, 0)))
+
+
+@dataclass
+class History:
+    """Everything that the page shows of one run.
+
+    Attributes:
+        row: The student's row as last read.
+        events: The journal, in order of step.
+        steps: Steps that have a snapshot, rising.
+        latest: The newest snapshot, or None.
+        similarity: Unbiased CKA of each snapshot, (Lt, Ls) each.
+        tables: Who is right, of each snapshot, (2, 2) each.
+        right: Who of the samples the student had right at the first snapshot, (n,), or None.
+        train: Weighted terms of each step.
+        probe: The student's accuracy and NLL on the probe split.
+        control: The control's, the same.
+        teacher: The teacher's own curve while it trains, the same.
+        checkpoint: Step of the newest checkpoint, or None.
+    """
+
+    row: RunRow
+    events: list[Event] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    latest: Snapshot | None = None
+    similarity: list[np.ndarray] = field(default_factory=list)
+    tables: list[np.ndarray] = field(default_factory=list)
+    right: np.ndarray | None = None
+    train: Series = EMPTY
+    probe: Series = EMPTY
+    control: Series = EMPTY
+    teacher: Series = EMPTY
+    checkpoint: int | None = None
+
+    @classmethod
+    def load(cls, store: Store, run: str) -> History:
+        """Read a run from its beginning.
+
+        Raises:
+            UnknownRun: If the store has no such run.
+        """
+        history = cls(store.runs.get(run))
+        history.refresh(store)
+        return history
+
+    def refresh(self, store: Store) -> None:
+        """Read what has been written since the last look."""
+        run = self.row.id
+        # The row is read first: whatever it tells of is then at least as new.
+        self.row = store.runs.get(run)
+        events = store.journal.events(run)
+        if _resumptions(events) != _resumptions(self.events) and self.steps:
+            self._forget()
+        self.events = events
+        for snapshot in store.snapshots(run, after=self.steps[-1] if self.steps else -1):
+            self._add(snapshot)
+        self.train = _longer(store, run, TRAIN, self.train)
+        self.probe = _longer(store, run, PROBE, self.probe)
+        if self.row.experiment.get("control"):
+            self.control = _longer(store, f"{run}-control", PROBE, self.control)
+        if not self.steps:
+            self.teacher = _longer(store, f"{run}-teacher", PROBE, self.teacher)
+        checkpoints = store.checkpoints(run)
+        self.checkpoint = int(checkpoints[0].step) if checkpoints else None
+
+    @property
+    def teacher_accuracy(self) -> float | None:
+        """Of the teacher on the probe split, in [0, 1]; from the newest snapshot where there is one."""
+        if self.latest is not None and "trilateral.teacher_right" in self.latest.arrays:
+            return float(np.mean(self.latest.arrays["trilateral.teacher_right"]))
+        told = ((self.row.protocol or {}).get("teacher") or {}).get("probe") or {}
+        accuracy = told.get("accuracy")
+        return None if accuracy is None else float(accuracy)
+
+    def _add(self, snapshot: Snapshot) -> None:
+        self.steps.append(snapshot.step)
+        self.latest = snapshot
+        if "cka.unbiased" in snapshot.arrays:
+            self.similarity.append(snapshot.arrays["cka.unbiased"])
+        if "loyalty.table" in snapshot.arrays:
+            self.tables.append(snapshot.arrays["loyalty.table"])
+            if self.right is None:
+                self.right = snapshot.arrays["loyalty.student_right"] > 0
+
+    def _forget(self) -> None:
+        self.steps, self.similarity, self.tables = [], [], []
+        self.latest = self.right = None
+        self.train = self.probe = self.control = EMPTY
+
+
+def decimate(steps: np.ndarray, values: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most ``limit`` of the rows, keeping every bucket's extremes of the first column.
+
+    Args:
+        steps: Rising, shape (M,).
+        values: Shape (M, R).
+        limit: Rows to keep, >= 4.
+
+    Returns:
+        Steps and values of the rows kept, first and last row included; all when they fit.
+    """
+    total = len(steps)
+    if total <= limit:
+        return steps, values
+    edges = np.linspace(0, total, (limit - 2) // 2 + 1).astype(np.int64)
+    first = np.nan_to_num(values[:, 0])
+    kept = {0, total - 1}
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        kept.add(int(low + np.argmin(first[low:high])))
+        kept.add(int(low + np.argmax(first[low:high])))
+    rows = np.asarray(sorted(kept))
+    return steps[rows], values[rows]
+
+
+def _resumptions(events: Sequence[Event]) -> int:
+    return sum(event.kind == "resumed" for event in events)
+
+
+def _longer(store: Store, run: str, name: str, known: Series) -> Series:
+    """The series with its new rows."""
+    fresh = store.metrics.read(run, name, after=int(known.steps[-1]) if len(known.steps) else -1)
+    if not len(fresh.steps):
+        return known
+    if not len(known.steps):
+        return fresh
+    if fresh.columns != known.columns:
+        return store.metrics.read(run, name)
+    steps = np.concatenate([known.steps, fresh.steps])
+    return Series(known.columns, steps, np.concatenate([known.values, fresh.values]))

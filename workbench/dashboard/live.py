@@ -1,0 +1,120 @@
+"""One run that somebody looks at: read from the store, turned once into what all pages show.
+
+Unusual here: a new snapshot is shown at once, the step counter and curves four times a second, so
+that a run of a thousand steps a second costs no more to watch than a slow one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workbench_widgets.frame import VIEWS, Frame
+
+from workbench.dashboard import summary
+from workbench.dashboard.frames import Frames
+from workbench.dashboard.history import History
+from workbench.store import Store
+
+QUARTER_SECOND = 0.25
+"""Between two updates of counter and curves."""
+
+TICK_SECONDS = 1.0
+"""Between two looks at an active run in which nothing moves: elapsed time, a dead worker."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A frame as it goes to browsers; equal identity means nothing to send."""
+
+    content: dict[str, Any]
+    buffers: list[bytes]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """All that the page of a run shows at one moment; never changed, so threads may share it."""
+
+    parts: Mapping[str, Any]
+    views: Mapping[str, Sent]
+
+
+class Live:
+    """A run in memory.
+
+    Args:
+        store: Where it is read.
+        run: Its id.
+
+    Raises:
+        UnknownRun: If the store has no such run.
+    """
+
+    def __init__(self, store: Store, run: str) -> None:
+        self._store = store
+        self._history = History.load(store, run)
+        self._frames = Frames(self._history)
+        self._lock = threading.Lock()
+        self._drawn: dict[str, tuple[Any, Sent]] = {}
+        self._looked = time.monotonic()
+        self._shown = self._show()
+
+    @property
+    def shown(self) -> Shown:
+        """What was seen last."""
+        return self._shown
+
+    @property
+    def active(self) -> bool:
+        """Whether a process works on it."""
+        return self._history.row.active
+
+    def look(self, *, stirred: bool) -> Shown | None:
+        """What is new, or None.
+
+        Args:
+            stirred: Whether anything in the store has changed since the last call.
+        """
+        with self._lock:
+            waited = time.monotonic() - self._looked
+            if not (self._is_due(waited) if stirred else self.active and waited >= TICK_SECONDS):
+                return None
+            self._history.refresh(self._store)
+            self._looked = time.monotonic()
+            self._shown = self._show()
+            return self._shown
+
+    def _is_due(self, waited: float) -> bool:
+        if waited >= QUARTER_SECOND:
+            return True
+        known = self._history
+        steps = known.steps
+        return self._store.runs.get(known.row.id).status != known.row.status or bool(
+            self._store.snapshots(known.row.id, after=steps[-1] if steps else -1)
+        )
+
+    def _show(self) -> Shown:
+        history, frames = self._history, self._frames
+        waits = summary.waits_for(history)
+        taken = (history.steps[-1] if history.steps else -1, len(history.steps), waits)
+        if self._drawn.get("cka", (None,))[0] != taken:
+            for view, frame in frames.of_snapshot(waits).items():
+                self._keep(view, taken, frame)
+        ends = (taken, frames.curve_step, len(history.control.steps), history.row.steps)
+        if self._drawn.get("curves", (None,))[0] != ends:
+            self._keep("curves", ends, frames.curves(waits))
+        return Shown(
+            {
+                "top": summary.top(history),
+                "notice": summary.notice(history),
+                "rail": summary.rail(history, frames),
+                "result": summary.result(history),
+            },
+            {view: self._drawn[view][1] for view in VIEWS},
+        )
+
+    def _keep(self, view: str, made_of: Any, frame: Frame) -> None:
+        self._drawn[view] = (made_of, Sent(*frame.payload()))

@@ -1,0 +1,258 @@
+"""What stands around the views of a run: top bar, notice, rail and result, as plain data."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from workbench_widgets.words import MINUS, count, fixed, number, percent
+
+from workbench.dashboard import wording
+from workbench.dashboard.frames import Frames
+from workbench.dashboard.history import History
+from workbench.runs.launch import RESUMABLE
+from workbench.specs.experiment import ExperimentSpec
+from workbench.store import RunRow
+
+JOURNAL_LINES = 12
+"""Events that the rail lists; older ones are counted."""
+
+SLOW_SECONDS = 0.08
+"""A step in slow motion."""
+
+
+def top(history: History) -> dict[str, Any]:
+    """The top bar: name, status, step, speed, time, and the buttons that apply now."""
+    row, now = history.row, time.time()
+    icon, word = wording.CHIPS[row.status]
+    share = "" if row.probe_share is None else f"probes {percent(row.probe_share)} of time"
+    moving = row.status == "training" and row.step < row.steps
+    return {
+        "run": row.id,
+        "name": row.name,
+        "recipe": row.recipe,
+        "seed": int(row.experiment.get("seed", 0)),
+        "status": row.status,
+        "icon": icon,
+        "word": word,
+        "step": row.step,
+        "steps": row.steps,
+        "step_text": f"{count(row.step)} / {count(row.steps)}" if row.steps else "",
+        "share": percent(row.step / row.steps, 0) if row.steps else "",
+        "speed": f"{number(row.rate)} steps/s" if row.rate and moving else "",
+        "probes": share,
+        "left": wording.time_left(row, now) or (row.activity or "" if row.active else ""),
+        "elapsed": f"{spent} elapsed" if (spent := wording.elapsed(row, now)) else "",
+        "slow": row.pace,
+        "buttons": buttons(row),
+    }
+
+
+def buttons(row: RunRow) -> list[str]:
+    """Commands that the run would follow in its status."""
+    made = []
+    if row.status == "training" or (row.status == "preparing" and row.pid is not None):
+        made.append("pause")
+    if row.status in RESUMABLE:
+        made.append("resume")
+    if row.status in ("preparing", "training", "paused"):
+        made.append("stop")
+    if row.status in ("training", "paused") and row.step < row.steps:
+        made.append("pace")
+    return made
+
+
+def notice(history: History) -> dict[str, Any] | None:
+    """The line under the top bar of a run that does not go on by itself."""
+    row = history.row
+    at = f"step {count(row.step)}"
+    kept = "No checkpoint yet."
+    if history.checkpoint is not None:
+        kept = f"Checkpoint at step {count(history.checkpoint)}."
+    if row.status == "paused":
+        last = next((event for event in reversed(history.events) if event.kind == "pause"), None)
+        when = ""
+        if last is not None:
+            when = ", ".join(filter(None, (wording.who(last.who), wording.clock(last.created_ns))))
+        what = f"Paused at {at}{', ' if when else ''}{when}."
+        return {"kind": "quiet", "icon": "❚❚", "head": what, "text": f"{kept} Resume goes on bit for bit."}
+    if row.status == "interrupted":
+        text = f"{kept} Resume goes on from there, with the same bits as if nothing had happened."
+        if history.checkpoint is None:
+            text = "Resume starts it from its beginning."
+        head = f"The training process ended at {at} without a word."
+        if row.pid is None:
+            head = "No training process took this run."
+        return {"kind": "attention", "icon": "△", "head": head, "text": text}
+    if row.status == "failed":
+        return _failed(row)
+    if row.status == "stopped":
+        return {"kind": "quiet", "icon": "■", "head": f"Stopped at {at}.", "text": f"{kept} All views show {at}."}
+    return None
+
+
+def _failed(row: RunRow) -> dict[str, Any]:
+    error = row.error or {}
+    good = error.get("last_good_step")
+    lost = "No checkpoint was written before."
+    if good is not None:
+        lost = f"Last good checkpoint: step {count(good)}; steps lost: {count(max(row.step - good, 0))}."
+    return {
+        "kind": "error",
+        "icon": "✕",
+        "head": f"Failed at step {count(row.step)}: {error.get('message', 'no reason was recorded.')}",
+        "text": lost,
+        "code": error.get("code", ""),
+    }
+
+
+def rail(history: History, frames: Frames) -> dict[str, Any]:
+    """The experiment, both models, the data, the journal."""
+    row, spec = history.row, frames.spec
+    lines = wording.journal(history.events)
+    student = float(history.probe.column("accuracy")[-1]) if len(history.probe.steps) else None
+    protocol = row.protocol or {}
+    return {
+        "loss": wording.expression(spec.stage) if spec else [],
+        "paper": spec.recipe.paper if spec and spec.recipe else "",
+        "watch": spec.recipe.watch if spec and spec.recipe else "",
+        "models": [
+            _model("student", "S", row, student, protocol),
+            _model("teacher", "T", row, history.teacher_accuracy, protocol),
+        ],
+        "facts": _facts(spec, row),
+        "activity": activity(history),
+        "journal": lines[:JOURNAL_LINES],
+        "older": max(len(lines) - JOURNAL_LINES, 0),
+    }
+
+
+def _model(
+    who: str, letter: str, row: RunRow, accuracy: float | None, protocol: dict[str, Any]
+) -> dict[str, Any]:
+    weights = (protocol.get(who) or {}).get("parameters")
+    return {
+        "who": who,
+        "letter": letter,
+        "name": wording.model_name(row.experiment.get(who, "")),
+        "weights": f"{count(weights)} weights" if weights else "",
+        "accuracy": "" if accuracy is None else percent(accuracy),
+    }
+
+
+def _facts(spec: ExperimentSpec | None, row: RunRow) -> list[list[str]]:
+    facts = []
+    if spec is not None:
+        facts.append(["data", wording.data_text(spec)])
+        stage = spec.stage
+        length = f"{count(stage.epochs)} epochs" if stage.epochs else f"{count(stage.steps or 0)} steps"
+        facts.append(["training", f"{length} of batches of {count(stage.batch_size)}"])
+        rate = getattr(stage.optimiser, "lr", None)
+        rate_text = f", lr {rate:g}" if isinstance(rate, float) else ""
+        facts.append(["optimiser", f"{stage.optimiser.use}{rate_text}, {stage.schedule.use}"])
+    machine = (row.protocol or {}).get("machine") or {}
+    facts.append(["device", str(machine.get("device_name") or row.experiment.get("device", "auto"))])
+    facts.append(["seed", str(row.experiment.get("seed", 0))])
+    return facts
+
+
+def activity(history: History) -> dict[str, Any] | None:
+    """What a run does that is not its student's training: words and a share, or None."""
+    row = history.row
+    if row.status == "queued":
+        return {"text": "Waits for a training process", "share": None}
+    if not row.active or not row.activity:
+        return None
+    return {"text": row.activity, "share": row.progress}
+
+
+def waits_for(history: History) -> str | None:
+    """Why the views are empty; None once a snapshot is there."""
+    if history.latest is not None:
+        return None
+    row = history.row
+    if not row.active:
+        return f"This run left no snapshot: it is {row.status}, at step {count(row.step)}."
+    doing = activity(history)
+    if doing is None:
+        return "Waits for the first snapshot."
+    share = "" if doing["share"] is None else f", {percent(doing['share'], 0)}"
+    known = ""
+    if len(history.teacher.steps) and doing["text"] == "Training the teacher":
+        known = f"; it is right on {percent(float(history.teacher.column('accuracy')[-1]))} so far"
+    return f"Waits: {doing['text'][:1].lower()}{doing['text'][1:]}{share}{known}."
+
+
+def result(history: History) -> dict[str, Any]:
+    """The card of numbers: on the probe split while it trains, on test once it has finished."""
+    metrics = (history.row.result or {}).get("metrics")
+    if metrics:
+        return _final(history, metrics)
+    return _so_far(history)
+
+
+def _final(history: History, metrics: dict[str, Any]) -> dict[str, Any]:
+    student, teacher, control = (metrics.get(k) for k in ("student", "teacher", "control"))
+    rows = [
+        ["test accuracy, %", *(_times(m, "accuracy", 100, 1) for m in (student, teacher, control))],
+        ["NLL, nats", *(_times(m, "nll", 1, 3) for m in (student, teacher, control))],
+        ["ECE, %", *(_times(m, "ece", 100, 1) for m in (student, teacher, control))],
+    ]
+    notes = []
+    if control:
+        gap = 100 * (student["accuracy"] - control["accuracy"])
+        sign = "+" if gap > 0 else MINUS if gap < 0 else "±"
+        notes.append(
+            f"Student minus control: {sign}{abs(gap):.1f} percentage points on the same seed. "
+            "One seed: run more before you believe a difference."
+        )
+    elif history.row.experiment.get("control") and history.row.active:
+        notes.append("The control, the same student without the teacher, still trains.")
+    rows_of = ((history.row.protocol or {}).get("splits") or {}).get("test") or {}
+    n = f"n = {count(rows_of['rows'])} test · " if rows_of.get("rows") else ""
+    return {
+        "title": "Result",
+        "read": "On images that nobody has seen before the end.",
+        "columns": ["student", "teacher", "control"],
+        "rows": rows,
+        "notes": notes,
+        "footer": f"{n}weights of the last step · seed {history.row.experiment.get('seed', 0)}",
+    }
+
+
+def _so_far(history: History) -> dict[str, Any]:
+    facts: dict[str, Any] = history.latest.facts if history.latest is not None else {}
+    loyalty, calibration = facts.get("loyalty") or {}, facts.get("calibration") or {}
+    student, teacher = calibration.get("student") or {}, calibration.get("teacher") or {}
+    accuracy = history.probe.column("accuracy")[-1] if len(history.probe.steps) else None
+    right = history.teacher_accuracy
+    rows = [
+        ["accuracy, %", fixed(_scaled(accuracy, 100), 1), fixed(_scaled(right, 100), 1)],
+        ["NLL, nats", fixed(student.get("nll"), 3), fixed(teacher.get("nll"), 3)],
+        ["ECE, %", fixed(_scaled(student.get("ece"), 100), 1), fixed(_scaled(teacher.get("ece"), 100), 1)],
+        ["label loyalty, %", fixed(_scaled(loyalty.get("label_loyalty"), 100), 1), ""],
+    ]
+    ended = not history.row.active
+    n = loyalty.get("n") or calibration.get("n")
+    shown = f"step {count(history.steps[-1])} · " if history.steps else ""
+    return {
+        "title": "Where it stands",
+        "read": "The last snapshot, on the probe images.",
+        "columns": ["student", "teacher"],
+        "rows": rows,
+        "notes": [
+            "No result on test: the run did not reach its end."
+            if ended
+            else "Test images are read once, at the end; then the result stands here."
+        ],
+        "footer": f"{shown}n = {count(n)} probe" if n else "probe images, before the first snapshot",
+    }
+
+
+def _times(metrics: dict[str, Any] | None, name: str, factor: float, digits: int) -> str:
+    value = (metrics or {}).get(name)
+    return fixed(None if value is None else factor * value, digits)
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * float(value)

@@ -1,0 +1,157 @@
+"""A run in words: its loss with colours, its status, its time, its journal. Plain data for the page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from workbench_widgets.words import count, number
+
+from workbench.specs.experiment import ExperimentSpec
+from workbench.specs.stage import StageSpec
+from workbench.store import RunRow
+from workbench.training.journal import Event
+
+PAGE: Final = "page"
+"""Who commands when somebody presses a button here."""
+
+CHIPS: Final[Mapping[str, tuple[str, str]]] = {
+    "queued": ("…", "Queued"),
+    "preparing": ("…", "Preparing"),
+    "training": ("▶", "Running"),
+    "paused": ("❚❚", "Paused"),
+    "stopping": ("■", "Stopping"),
+    "stopped": ("■", "Stopped"),
+    "finished": ("✓", "Done"),
+    "failed": ("✕", "Failed"),
+    "interrupted": ("△", "Interrupted"),
+}
+"""Status to icon and word."""
+
+COLOURS: Final = {"teacher": "teacher", "labels": "truth"}
+"""What a term pulls towards, to the token of its colour."""
+
+SETTLED_SECONDS: Final = 5.0
+"""Time left is shown after so long: before, the speed is a guess."""
+
+
+def expression(stage: StageSpec) -> list[dict[str, str]]:
+    """The loss as coloured pieces: ``0.9 × KD(T=4)`` in the teacher's colour, and so on."""
+    pieces: list[dict[str, str]] = []
+    for key, term in stage.terms.items():
+        if pieces:
+            pieces.append({"text": " + "})
+        colour = COLOURS.get(str(getattr(term, "pull", "")), "ink")
+        pieces.append({"text": term_text(key, term), "colour": colour})
+    return pieces
+
+
+def term_text(key: str, term: Any) -> str:
+    """One term: weight, name, and the parameters that were set."""
+    name = key.upper() if len(key) <= 4 else key
+    given = term.given()
+    options = given if isinstance(given, Mapping) else {}
+    shown = [
+        f"{'T' if option == 'temperature' else option}={_value(value)}"
+        for option, value in options.items()
+        if option not in ("use", "weight")
+    ]
+    inside = f"({', '.join(shown)})" if shown else ""
+    weight = options.get("weight", 1.0)
+    return f"{name}{inside}" if weight == 1 else f"{_value(weight)} × {name}{inside}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, Mapping) and "start" in value:
+            return f"{_value(value['start'])} → {_value(value['end'])}"
+        return str(value.get("import", value)) if isinstance(value, Mapping) else str(value)
+    return f"{value:g}"
+
+
+def model_name(model: Any) -> str:
+    """A model as the experiment names it, with what was set of its own options."""
+    if isinstance(model, str):
+        return model
+    options = {k: v for k, v in model.items() if k not in ("use", "train")}
+    inside = ", ".join(f"{key} {_value(value)}" for key, value in options.items())
+    return f"{model['use']} ({inside})" if inside else str(model["use"])
+
+
+def data_text(spec: ExperimentSpec) -> str:
+    """The data set and how many labels the student sees."""
+    labels = getattr(spec.data, "labels_per_class", None)
+    return f"{spec.data.use}, {'all labels' if labels is None else f'{count(labels)} labels a class'}"
+
+
+def duration(seconds: float) -> str:
+    """How long: ``11 s``, ``4 min``, then ``about 2 h``."""
+    if seconds < 90:
+        return f"{max(round(seconds), 0)} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"about {round(seconds / 3600)} h"
+
+
+def time_left(row: RunRow, now: float) -> str:
+    """Time to the student's last step in words; empty while nothing can be said.
+
+    Args:
+        row: The run.
+        now: Seconds since the epoch.
+    """
+    started = (row.started_ns or 0) / 1e9
+    if row.status != "training" or not row.rate or row.step >= row.steps:
+        return ""
+    if now - started < SETTLED_SECONDS or not row.step:
+        return ""
+    return f"{duration((row.steps - row.step) / row.rate)} left"
+
+
+def elapsed(row: RunRow, now: float) -> str:
+    """Time since its worker took it, or from there to its end."""
+    if row.started_ns is None:
+        return ""
+    end = row.ended_ns / 1e9 if row.ended_ns else (now if row.active else None)
+    if end is None:
+        end = (row.heartbeat_ns or row.started_ns) / 1e9
+    return duration(end - row.started_ns / 1e9)
+
+
+def clock(nanoseconds: int) -> str:
+    """Local time of day, ``14:02:39``."""
+    return time.strftime("%H:%M:%S", time.localtime(nanoseconds / 1e9))
+
+
+def who(name: str) -> str:
+    """Who did it, as read on the page."""
+    return {PAGE: "on the page", "worker": "", "pause-at": "as asked"}.get(name, name)
+
+
+def journal(events: Sequence[Event]) -> list[dict[str, str]]:
+    """The journal, newest first: step, what, who and when."""
+    return [
+        {
+            "step": count(event.step),
+            "what": _event_text(event),
+            "when": ", ".join(filter(None, (who(event.who), clock(event.created_ns)))),
+        }
+        for event in reversed(events)
+    ]
+
+
+def _event_text(event: Event) -> str:
+    if event.kind == "pace":
+        after = event.payload.get("after")
+        return "Full speed" if after is None else f"Slow motion, {number(1000 * after)} ms a step"
+    words = {
+        "started": "Started",
+        "resumed": "Resumed from its checkpoint",
+        "finished": "Finished",
+        "stopped": "Stopped",
+        "pause": "Paused",
+        "resume": "Resumed",
+        "stop": "Stop asked",
+    }
+    return words.get(event.kind, event.kind.capitalize())
