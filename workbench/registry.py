@@ -7,6 +7,7 @@ of third parties; both are loaded at the first look-up, so importing workbench s
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
@@ -31,7 +32,8 @@ class Registry(Generic[T]):
         self._builtin = builtin
         self._group = group
         self._entries: dict[str, T] = {}
-        self._loaded = False
+        self._loaded = self._loading = False
+        self._lock = threading.RLock()  # one that loads may look up names itself
 
     def register(self, name: str, *, replace: bool = False) -> Callable[[T], T]:
         """Decorator that adds a thing under ``name``.
@@ -87,10 +89,17 @@ class Registry(Generic[T]):
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True
-        importlib.import_module(self._builtin)
-        for point in entry_points(group=self._group):
-            point.load()
+        with self._lock:
+            if self._loading:
+                return
+            self._loading = True
+            try:
+                importlib.import_module(self._builtin)
+                for point in entry_points(group=self._group):
+                    point.load()
+                self._loaded = True  # only now may other threads look without waiting
+            finally:
+                self._loading = False
 
 
 def _origin(entry: object) -> str:

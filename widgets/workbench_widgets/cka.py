@@ -264,7 +264,7 @@ class _Picture:
             "ticklen": 3,
             "tickcolor": "$line_strong",
             "tickfont": {"size": 11, "color": "$ink3"},
-            "tickvals": [self.floor, 0, 0.5, 1] if self.floor else [0, 0.5, 1],
+            "tickvals": [self.floor + 0.004, 0, 0.5, 0.996] if self.floor else [0.004, 0.5, 0.996],
             "ticktext": ["−.2", "0", ".5", "1"] if self.floor else ["0", ".5", "1"],
         }
         common: dict[str, Node] = {

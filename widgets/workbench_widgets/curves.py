@@ -227,7 +227,7 @@ def _skeleton(
             type="log",
             ticks=[10.0**p for p in range(-8, 5)],
             labels=[_power(p) for p in range(-8, 5)],
-            domain=[0, {"$px": [0.5, -18, "y"]}],
+            domain=[0, {"$px": [0.5, -22, "y"]}],
             anchor="x",
         ),
         shapes=mark_lines(marks, "x", ["y domain", "y2 domain"]),
@@ -349,4 +349,4 @@ def _term_names(names: Sequence[str], styles: Sequence[tuple[str, str]]) -> Node
         for name, (colour, dash) in zip(names, styles, strict=True)
     ]
     text = "   ".join([*pieces, paint("weighted loss, batch mean", "$ink3")])
-    return label(text, 0, 1, yref="y2 domain", yshift=4, xshift=-30)
+    return label(text, 0, 1, yref="y2 domain", yshift=9, xshift=-30)

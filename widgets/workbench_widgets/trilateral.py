@@ -202,8 +202,8 @@ def _frame(
 
 
 # The wedge takes the left, the four small ones the right; fractions of the plot area.
-WEDGE_RIGHT: Final = 0.6
-SMALL_COLUMNS: Final = ((0.665, 0.825), (0.84, 1.0))
+WEDGE_RIGHT: Final = 0.585
+SMALL_COLUMNS: Final = ((0.63, 0.808), (0.822, 1.0))
 
 
 def _skeleton(data: dict[str, NDArray[Any]], drawn: dict[str, Any]) -> dict[str, Node]:

@@ -416,7 +416,7 @@ class View {
     const head = h("div", { class: "wb-header" }, this.title, this.controls);
     const body = [head, this.read, this.above, this.middle, this.below, this.footer];
     this.root = h("div", { class: "wb-view", role: "figure", tabindex: "0", "data-step": "-1" }, ...body);
-    this.el.style.height = "100%";
+    this.el.style.height ||= "100%";
     this.el.append(h("style", {}, CSS), this.root);
   }
 
@@ -532,8 +532,8 @@ class View {
 
   around(frame, tokens) {
     const state = { ...frame.state, ...this.chosen };
-    for (const { state: name, count } of [frame.cursor?.x, frame.cursor?.y])
-      if (name) state[name] = Math.min(Math.max(state[name], 0), count - 1);
+    for (const { state: name, count } of frame.cursor ? [frame.cursor.x, frame.cursor.y] : [])
+      state[name] = Math.min(Math.max(state[name], 0), count - 1);
     if (frame.ids && state.picked >= this.arrays[frame.ids].data.length) state.picked = -1;
     const { clientWidth: w, clientHeight: high } = this.root;
     const size = { w, h: high, W: w, H: high };

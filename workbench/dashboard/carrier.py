@@ -35,6 +35,8 @@ class PanelView(AnyWidgetComponent):
     rev = param.Integer(default=0, doc="Counts frames; the view redraws when it changes.")
     selected = param.Parameter(default=None, doc="Bytes of int32 sample ids, or None.")
     theme = param.String(default="auto")
+    height_px = param.Integer(default=0)
+    event = param.Dict(default={}, doc="The last thing a person did in the view.")
     plotly_url = param.String(default=assets.url("plotly.js"))
 
     def push(self, sent: Sent) -> None:

@@ -41,8 +41,14 @@ def open_experiment(name_or_path: str) -> tuple[ExperimentSpec, str | None, Path
         raise BadFile(
             "The experiment is empty text; give a recipe's name or the path of a YAML file."
         )
-    path = Path(name_or_path).expanduser()
-    looks_like_name = path.suffix == "" and len(path.parts) == 1 and not path.exists()
-    if looks_like_name:
+    try:
+        path = Path(name_or_path).expanduser()
+        there = path.exists()
+    except (OSError, RuntimeError) as error:  # a name too long for a file, a home of nobody
+        raise BadFile(
+            f"{name_or_path[:80]!r} is no path of a file here ({error.args[-1]}). "
+            f"Give a recipe ({', '.join(names())}) or the path of a YAML file."
+        ) from None
+    if path.suffix == "" and len(path.parts) == 1 and not there:
         raise UnknownName("recipe", name_or_path, names(), hint="A file needs its path.")
     return ExperimentSpec.parse(read_yaml(path), source=str(path)), None, path.resolve().parent

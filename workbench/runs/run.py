@@ -16,6 +16,7 @@ from workbench.store.store import Store
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    import plotly.graph_objects as go
 
     from workbench.runs.live import LiveViews
     from workbench.training.journal import Event
@@ -163,6 +164,12 @@ class Run:
         from workbench.runs.live import LiveViews
 
         return LiveViews(self, view)
+
+    def figure(self, view: str, **options: Any) -> go.Figure:
+        """One view of the newest snapshot as a static figure (``theme``, ``width``, ``height``)."""
+        from workbench.runs.live import figure
+
+        return figure(self, view, **options)
 
     def _row_of(self, part: str) -> str:
         if part not in ("student", "teacher", "control"):

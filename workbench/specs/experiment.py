@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from workbench.errors import BadInput
-from workbench.registries import DATA, MODELS, PROBES, TASKS, TERMS
+from workbench.registries import DATA, MODELS, OPTIMISERS, PROBES, SCHEDULES, TASKS, TERMS
+from workbench.registry import Registry
 from workbench.specs.base import Kind, Pick, Spec
 from workbench.specs.files import dump_yaml
 from workbench.specs.problems import invalid
@@ -163,10 +164,22 @@ def set_path(data: dict[str, Any], path: str, value: Any) -> None:
     place[last] = value
 
 
+_PICKED: dict[str, Registry[type[Any]]] = {
+    "data": DATA,
+    "optimiser": OPTIMISERS,
+    "schedule": SCHEDULES,
+    "student": MODELS,
+    "task": TASKS,
+    "teacher": MODELS,
+}
+"""Registry behind each field that is chosen by name; the one of a term is known by its place."""
+
+
 def _keep_known(place: dict[str, Any], parents: list[str], name: Any) -> None:
     """Drop the options that the kind called ``name`` does not have."""
-    registry = TERMS if len(parents) > 1 and parents[-2] == "terms" else None
-    registry = {"data": DATA, "teacher": MODELS, "student": MODELS}.get(parents[-1], registry)
+    registry = _PICKED.get(parents[-1]) if parents else None
+    if len(parents) > 1 and parents[-2] == "terms":
+        registry = TERMS
     if registry is None or name not in registry:
         return
     fields = registry.get(name).model_fields

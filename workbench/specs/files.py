@@ -10,6 +10,9 @@ import yaml
 from workbench.errors import BadFile
 
 MAX_BYTES = 1_000_000
+MAX_NODES = 100_000
+"""Values that a file may hold, counting what an alias stands for each time: a few lines of aliases
+of aliases could otherwise stand for more than any memory."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -20,7 +23,7 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     loader.flatten_mapping(node)
     result: dict[Any, Any] = {}
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, (str, int, float, bool)):
             raise yaml.constructor.ConstructorError(
                 None, None, "a key must be a plain word", key_node.start_mark
@@ -29,7 +32,7 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {key!r} is given twice", key_node.start_mark
             )
-        result[key] = loader.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+        result[key] = loader.construct_object(value_node, deep=True)
     return result
 
 
@@ -43,7 +46,7 @@ def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
         BadFile: If the text is empty, not YAML, or not a mapping.
     """
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        data = _load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -51,6 +54,8 @@ def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
         raise BadFile(f"{source} is not valid YAML{where}: {problem}.") from None
     except RecursionError:
         raise BadFile(f"{source} is nested too deeply to be an experiment.") from None
+    except ValueError as error:  # a date such as 2020-13-45, a number of 5000 digits
+        raise BadFile(f"{source} holds a value that is none: {error}.") from None
     if data is None:
         raise BadFile(
             f"{source} is empty; an experiment needs name, data, teacher, student, stages."
@@ -70,11 +75,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         BadFile: If it is missing, a folder, unreadable, too large, binary, empty, not a mapping.
     """
     source = f"{path}"
-    if not path.exists():
-        raise BadFile(f"No file {source}. Give the path of a YAML file, or the name of a recipe.")
-    if not path.is_file():
-        raise BadFile(f"{source} is a folder, not an experiment file.")
     try:
+        if not path.exists():
+            raise BadFile(
+                f"No file {source}. Give the path of a YAML file, or the name of a recipe."
+            )
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise BadFile(f"{source} is {what}, not an experiment file.")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise BadFile(f"{source} has {size} bytes; an experiment file has at most {MAX_BYTES}.")
@@ -96,6 +104,31 @@ def dump_yaml(data: Any) -> str:
 def parse_scalar(text: str) -> Any:
     """The value of ``--set path=value``: YAML, so numbers, words, lists and mappings work."""
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
-    except yaml.YAMLError:
+        return _load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
+
+
+def _load(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _expanded(node, {}) > MAX_NODES:
+            raise yaml.MarkedYAMLError(problem=f"it stands for more than {MAX_NODES} values")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
+    """Values below a node with every alias written out; too many where it contains itself."""
+    if id(node) not in known:
+        known[id(node)] = MAX_NODES + 1  # met again before it is counted: it contains itself
+        children = node.value if isinstance(node, yaml.CollectionNode) else ()
+        flat = (
+            part for child in children for part in (child if isinstance(child, tuple) else (child,))
+        )
+        known[id(node)] = 1 + sum(_expanded(child, known) for child in flat)
+    return known[id(node)]

@@ -8,19 +8,24 @@ cut may lose the last commits). Transactions are short, so reading never blocks 
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, select
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from workbench.errors import BadStore, DiskFull
+from workbench.atomic import disk_full
+from workbench.errors import BadStore, WorkbenchError
 from workbench.store.schema import META, METADATA, VERSION
 
 BUSY_MS = 5000
+_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
+"""No space, and (the second) more than the process may write into one file."""
+_FIND_VERSION = select(META.c.value).where(META.c.key == "version")
 
 
 class Database:
@@ -47,7 +52,10 @@ class Database:
         self._durable = _engine(path, "FULL")
         try:
             self._prepare()
-        except (DatabaseError, OperationalError) as error:
+        except WorkbenchError:
+            self.close()
+            raise
+        except DatabaseError as error:
             self.close()
             raise BadStore(
                 f"Store {path} cannot be opened ({_plain(error)}). "
@@ -55,16 +63,40 @@ class Database:
             ) from None
 
     def _prepare(self) -> None:
+        """Look first, so that opening a store to read it writes nothing; make what is not there."""
+        if self._is_ours():
+            return
+        raw = self._durable.raw_connection()  # a file keeps this mode; no transaction may be open
+        raw.cursor().execute("PRAGMA journal_mode=WAL")
+        raw.close()
         with self.write() as connection:
             METADATA.create_all(connection)
-            row = connection.execute(select(META.c.value).where(META.c.key == "version")).first()
-            if row is None:
+            row = connection.execute(_FIND_VERSION).first()
+            if row is None:  # else another process has made it meanwhile
                 connection.execute(META.insert().values(key="version", value=str(VERSION)))
-            elif int(row.value) > VERSION:
-                raise BadStore(
-                    f"Store {self.path} has version {row.value}, this workbench knows {VERSION}. "
-                    "Update workbench, or give another store with --store."
-                )
+
+    def _is_ours(self) -> bool:
+        """Whether the file is a store of this version; False for a file without tables.
+
+        Raises:
+            BadStore: If it is a newer store, or somebody else's database.
+        """
+        with self.read() as connection:
+            tables = set(inspect(connection).get_table_names())
+            if not tables:
+                return False
+            row = connection.execute(_FIND_VERSION).first() if "meta" in tables else None
+        if row is None or not str(row.value).isdecimal():
+            raise BadStore(
+                f"{self.path} is a database of another program (tables: "
+                f"{', '.join(sorted(tables)[:5])}). Give another place with --store."
+            )
+        if int(row.value) > VERSION:
+            raise BadStore(
+                f"Store {self.path} has version {row.value}, this workbench knows {VERSION}. "
+                "Update workbench, or give another store with --store."
+            )
+        return True
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -86,10 +118,8 @@ class Database:
                 with connection.begin():
                     yield connection
         except OperationalError as error:
-            if "full" in str(error.orig).lower():
-                raise DiskFull(
-                    f"No space left for the store {self.path}; free some and resume the run."
-                ) from None
+            if getattr(error.orig, "sqlite_errorcode", None) in _FULL:
+                raise disk_full(self.path, 0) from None
             raise
 
     def watch(self) -> Watch:
@@ -107,6 +137,7 @@ class Watch:
 
     def __init__(self, engine: Engine) -> None:
         self._connection = engine.raw_connection()
+        self._connection.detach()  # as long as the watch lives: the pool must not run dry
         self._seen: Any = None
 
     def changed(self) -> bool:
@@ -159,7 +190,8 @@ def now_ns() -> int:
 
 def _engine(path: Path, synchronous: str) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False}
+        URL.create("sqlite", database=str(path)),  # not text: a path may hold ? or %
+        connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")
@@ -167,7 +199,6 @@ def _engine(path: Path, synchronous: str) -> Engine:
         connection.isolation_level = None  # SQLAlchemy says BEGIN itself, below
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-        cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute(f"PRAGMA synchronous={synchronous}")
         cursor.close()
 

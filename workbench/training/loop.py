@@ -6,6 +6,7 @@ Everything drawn is a pure function of (seed, component, step), so a resumed run
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from workbench.training.boundary import Boundary
 from workbench.training.device import reseed
 from workbench.training.journal import Recorder
 from workbench.training.meter import Meter
-from workbench.training.objective import Objective, refuse_non_finite
+from workbench.training.objective import Objective, non_finite, refuse_non_finite
 from workbench.training.probing import Prober
 from workbench.training.schedules import Schedule
 
@@ -63,6 +64,15 @@ class Part:
         ids = self.order[epoch][offset * self.batch_size : (offset + 1) * self.batch_size]
         batch = self.data.fetch_full(ids) if self.see_all_labels else self.data.fetch(ids)
         return self.data.transform(batch, self.seed, epoch)
+
+    def refuse(self, step: int, row: dict[str, float]) -> None:
+        """Raise for a step whose loss is no number any more; ``row`` holds its weighted terms.
+
+        Raises:
+            NonFiniteLoss: Names term, step and the ids of the batch.
+        """
+        bad = next((name for name in self.objective.names if not math.isfinite(row[name])), "sum")
+        raise non_finite(bad, step, row["loss"], self.batch(step).ids.tolist())
 
     def columns(self) -> list[str]:
         """Names of the numbers of a step: the loss, then each weighted term."""
@@ -109,7 +119,8 @@ def train(
         reseed(part.seed, "student", step)  # dropout and drop path
         taps = part.model.taps(batch.inputs, part.objective.student_taps)
         found = part.objective(taps, target, batch, step)
-        refuse_non_finite(found, batch, part.objective.names, step)
+        if part.device.type == "cpu":  # elsewhere it would wait for the device: the meter looks
+            refuse_non_finite(found, batch, part.objective.names, step)
         part.optimiser.zero_grad(set_to_none=True)
         found.total.backward()  # type: ignore[no-untyped-call]
         rate = part.set_rate(step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -22,12 +23,20 @@ class Meter:
 
     Args:
         recorder: Where rows go.
-        columns: Names of the numbers of a step.
+        columns: Names of the numbers of a step; the first is the loss.
+        refuse: Told the step (as it is counted while it runs) and the numbers of the first row
+            whose loss is no finite number; raises.
     """
 
-    def __init__(self, recorder: Recorder, columns: list[str]) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        columns: list[str],
+        refuse: Callable[[int, dict[str, float]], None],
+    ) -> None:
         self._recorder = recorder
         self._columns = columns
+        self._refuse = refuse
         self._steps: list[int] = []
         self._rows: list[Tensor] = []
         self._rates: list[float] = []
@@ -53,6 +62,7 @@ class Meter:
         if not self._steps:
             return
         values = torch.stack(self._rows).double().cpu().numpy()
+        self._check(values)
         table = np.column_stack([values, np.asarray(self._rates)])
         speed = 1 / self.step_seconds if self.step_seconds > 0 else None
         self._recorder.metrics(
@@ -67,6 +77,12 @@ class Meter:
         self._rows.clear()
         self._rates.clear()
         self._last_flush = time.perf_counter()
+
+    def _check(self, values: np.ndarray) -> None:
+        bad = np.flatnonzero(~np.isfinite(values[:, 0]))
+        if len(bad):
+            row = dict(zip(self._columns, values[bad[0]].tolist(), strict=True))
+            self._refuse(self._steps[bad[0]] - 1, row)
 
     def skip_time(self) -> None:
         """Leave the time since the last step (a pause) out of the speed."""

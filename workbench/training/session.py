@@ -135,7 +135,7 @@ class _Session:
             recorder=run,
         )
         _write_teacher_headline(run, teacher, self)
-        meter = Meter(run, part.columns())
+        meter = Meter(run, part.columns(), part.refuse)
         keep = Keep(part, run, meter, lambda step: state_of(part, step), lambda: prober.accuracy)
         pause_at = None if _paused_by_itself(run) else options.pause_at
         boundary = Boundary(run, run=run, pace=options.pace, pause_at=pause_at, save=keep.now)
@@ -152,7 +152,7 @@ class _Session:
         if teacher is not None:
             part.target = self._target(part, run)
         prober = HeadlineProber(model, self.rows, part.steps, recorder)
-        meter = Meter(recorder, part.columns())
+        meter = Meter(recorder, part.columns(), part.refuse)
         keep = Keep(
             part, recorder, meter, lambda step: state_of(part, step), lambda: prober.accuracy
         )

@@ -124,7 +124,7 @@ def _train(
     recorder.update(status="training", steps=part.steps, step=start)
     prober = HeadlineProber(model, probe_rows(data), part.steps, recorder)
     progress = _Told(recorder, run, part.steps)
-    meter = Meter(progress, part.columns())
+    meter = Meter(progress, part.columns(), part.refuse)
     keep = Keep(part, recorder, meter, lambda step: state_of(part, step), lambda: prober.accuracy)
     boundary = Boundary(recorder, run=run, running="preparing", save=keep.now)
     run.update(activity="Training the teacher", progress=start / part.steps)

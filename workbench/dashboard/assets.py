@@ -1,0 +1,107 @@
+"""Our own scripts and plotly.js over HTTP: packed once, named by their content, cached for good.
+
+Unusual here: a URL holds a hash of the content, so that a browser never asks twice and never shows an
+old one; nothing comes from another host.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from tornado.web import HTTPError, OutputTransform, RequestHandler
+from workbench_widgets.plotlyjs import plotly_js_gz, plotly_js_path
+from workbench_widgets.view import view_esm
+
+PAGE = Path(__file__).parent / "page"
+SCRIPTS = ("dom.js", "top.js", "start.js", "around.js", "parts.js")
+"""Pieces of ``parts.js`` in order; the last one exports."""
+
+ROUTE = "assets"
+
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        # Panel puts ES modules into blobs, Bokeh compiles its templates
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' ws: blob:",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+"""Content-Security-Policy: whatever a page might hold, it cannot load from elsewhere."""
+
+
+@cache
+def content(name: str) -> bytes:
+    """An asset, unpacked.
+
+    Raises:
+        KeyError: If there is no asset of that name.
+    """
+    if name == "view.js":
+        return view_esm().encode()
+    if name == "parts.js":
+        return b"\n".join((PAGE / script).read_bytes() for script in SCRIPTS)
+    if name == "icon.svg":
+        return (PAGE / "icon.svg").read_bytes()
+    if name == "plotly.js":
+        return plotly_js_path().read_bytes()
+    raise KeyError(name)
+
+
+@cache
+def packed(name: str) -> bytes:
+    """An asset, gzipped."""
+    return plotly_js_gz() if name == "plotly.js" else gzip.compress(content(name), mtime=0)
+
+
+@cache
+def url(name: str) -> str:
+    """Where the page finds an asset, relative to its root."""
+    digest = hashlib.sha256(content(name)).hexdigest()[:12]
+    return f"{ROUTE}/{digest}/{name}"
+
+
+class AssetHandler(RequestHandler):
+    """Serves ``/assets/HASH/NAME``."""
+
+    def get(self, name: str) -> None:
+        """The asset, packed if the browser can unpack it."""
+        try:
+            body, small = content(name), packed(name)
+        except KeyError:
+            raise HTTPError(404) from None
+        kind = "image/svg+xml" if name.endswith(".svg") else "text/javascript; charset=utf-8"
+        self.set_header("Content-Type", kind)
+        self.set_header("Cache-Control", "public, max-age=31536000, immutable")
+        self.set_header("Vary", "Accept-Encoding")
+        if "gzip" in self.request.headers.get("Accept-Encoding", ""):
+            self.set_header("Content-Encoding", "gzip")
+            self.finish(small)
+        else:
+            self.finish(body)
+
+
+class SafeHeaders(OutputTransform):
+    """Puts the headers that keep a page to itself on every answer."""
+
+    def transform_first_chunk(
+        self, status_code: int, headers: object, chunk: bytes, finishing: bool
+    ) -> tuple[int, object, bytes]:
+        """Add them; the body stays."""
+        headers["Content-Security-Policy"] = POLICY  # type: ignore[index]
+        headers["X-Content-Type-Options"] = "nosniff"  # type: ignore[index]
+        headers["Referrer-Policy"] = "no-referrer"  # type: ignore[index]
+        return status_code, headers, chunk
+
+
+PATTERNS = [(rf"/{ROUTE}/[0-9a-f]+/([a-z]+\.(?:js|svg))", AssetHandler)]

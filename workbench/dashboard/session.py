@@ -1,0 +1,182 @@
+"""One browser page: its parts, what it shows, and what a person does on it.
+
+Unusual here: the start page becomes the page of a run without loading anew, so that the first point
+of a curve is there within seconds of the click. The watcher's thread only leaves word; models
+change in this page's own turn, and the newest word wins.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+from bokeh.document import Document
+from panel.io.document import hold
+from panel.io.state import set_curdoc
+from workbench_widgets.frame import VIEWS
+from workbench_widgets.tokens import css_variables
+
+from workbench.dashboard import assets, summary
+from workbench.dashboard.carrier import PanelView, Part
+from workbench.dashboard.hub import Hub
+from workbench.dashboard.live import Shown
+from workbench.dashboard.start import QUICKSTART, recent_runs
+from workbench.dashboard.wording import PAGE
+from workbench.errors import WorkbenchError
+from workbench.runs.launch import command, resume
+
+FOLDER = Path(__file__).parent / "page"
+AROUND = ("top", "notice", "rail", "result", "tabs")
+
+LOG = logging.getLogger(__name__)
+
+
+def open_page(hub: Hub) -> pn.Template:
+    """The page that a browser has just asked for: `/`, or `/?run=RUN`."""
+    asked = pn.state.session_args.get("run", [b""])[0].decode("utf-8", "replace")
+    return Session(hub, asked or None).template
+
+
+class Session:
+    """A page in a browser; told by the hub's thread, drawn in its own document's turn.
+
+    Args:
+        hub: The server's runs.
+        asked: Run in the address, or None for the start page.
+    """
+
+    def __init__(self, hub: Hub, asked: str | None) -> None:
+        self.hub = hub
+        self.run: str | None = None
+        self._doc: Document = pn.state.curdoc
+        self._lock = threading.Lock()
+        self._next: Shown | None = None
+        self._next_recent: list[dict[str, Any]] | None = None
+        self._scheduled = False
+        self._seen: dict[str, Any] = {}
+        self._views: dict[str, PanelView] = {}
+        self._parts = {kind: Part(kind, self.act) for kind in ("start", *AROUND)}
+        self._slots = {view: pn.Column(sizing_mode="stretch_both", margin=0) for view in VIEWS}
+        missing = self._open(asked) if asked else None
+        if self.run is None:
+            recent = recent_runs(hub.store)
+            self._parts["start"].state = {**hub.quickstart.page(), "runs": recent, "missing": missing}
+            self._parts["top"].state = {}
+        self.template = self._make_template()
+        self._doc.on_session_destroyed(lambda _: hub.detach(self))
+        hub.attach(self)
+
+    # Told by the hub, from its thread
+
+    def show(self, shown: Shown) -> None:
+        """Draw this in the page's next turn."""
+        self._leave(shown, None)
+
+    def show_recent(self, runs: list[dict[str, Any]]) -> None:
+        """Draw the list of runs in the page's next turn."""
+        self._leave(None, runs)
+
+    def _leave(self, shown: Shown | None, runs: list[dict[str, Any]] | None) -> None:
+        with self._lock:
+            self._next = shown or self._next
+            self._next_recent = runs if runs is not None else self._next_recent
+            if self._scheduled:
+                return
+            self._scheduled = True
+        self._doc.add_next_tick_callback(self._turn)
+
+    # In the page's own turn
+
+    def _turn(self) -> None:
+        with self._lock:
+            shown, runs = self._next, self._next_recent
+            self._next = self._next_recent = None
+            self._scheduled = False
+        with set_curdoc(self._doc), hold(self._doc):
+            if shown is not None and self.run is not None:
+                self._draw(shown)
+            if runs is not None and self.run is None:
+                start = self._parts["start"]
+                start.state = {**start.state, "runs": runs}
+
+    def _draw(self, shown: Shown) -> None:
+        for view, sent in shown.views.items():
+            if self._seen.get(view) is not sent:
+                self._seen[view] = sent
+                self._views[view].push(sent)
+        for kind, state in shown.parts.items():
+            self._set(kind, state)
+
+    def _set(self, kind: str, state: dict[str, Any] | None) -> None:
+        if kind not in self._seen or self._seen[kind] != state:
+            self._seen[kind] = state
+            self._parts[kind].state = state or {}
+
+    def _open(self, run: str) -> dict[str, str] | None:
+        """Show a run; what to say instead if there is no such run."""
+        try:
+            shown = self.hub.live(run).shown
+        except WorkbenchError as error:
+            return {"run": run, "text": error.message}
+        self.run = run
+        for view in VIEWS:
+            self._views[view] = PanelView(sizing_mode="stretch_both", margin=0)
+        self._draw(shown)
+        for view, slot in self._slots.items():
+            slot[:] = [self._views[view]]
+        return None
+
+    # What a person does
+
+    def act(self, asked: dict[str, Any]) -> None:
+        """Follow a press of a button; what is refused is said in the top bar."""
+        try:
+            self._act(str(asked.get("do", "")), asked)
+        except WorkbenchError as error:
+            kind = "top" if self.run else "start"
+            part = self._parts[kind]
+            part.state = {**part.state, "refused": error.message}
+            self._seen.pop(kind, None)
+
+    def _act(self, do: str, asked: dict[str, Any]) -> None:
+        store = self.hub.store
+        if do == "start":
+            self._start(str(asked.get("recipe") or QUICKSTART))
+        elif self.run is None:
+            LOG.warning("The page asked for %r and shows no run.", do)
+        elif do == "resume":
+            resume(store, self.run, self.hub.starter, who=PAGE)
+        elif do in ("pause", "stop"):
+            command(store, self.run, do, who=PAGE)
+        elif do == "pace":
+            seconds = summary.SLOW_SECONDS if asked.get("slow") else None
+            command(store, self.run, do, who=PAGE, seconds=seconds)
+
+    def _start(self, recipe: str) -> None:
+        if self.run is not None:  # a second click that was under way
+            return
+        run = self.hub.quickstart.start(recipe, self.hub.starter)
+        with hold(self._doc):
+            self._open(run)
+            self._parts["start"].state = {"gone": True}
+        if pn.state.location is not None:
+            pn.state.location.search = f"?run={run}"
+
+    def _make_template(self) -> pn.Template:
+        template = pn.Template((FOLDER / "page.html").read_text("utf-8"))
+        for kind, part in self._parts.items():
+            part.sizing_mode = "stretch_width" if kind in ("top", "notice", "tabs") else "stretch_both"
+            template.add_panel(kind, part)
+        for view, slot in self._slots.items():
+            template.add_panel(view, slot)
+        template.add_variable("mode", "start" if self.run is None else "run")
+        template.add_variable("light", css_variables("light"))
+        template.add_variable("dark", css_variables("dark"))
+        template.add_variable("sheet", (FOLDER / "page.css").read_text("utf-8"))
+        template.add_variable("app_favicon", assets.url("icon.svg"))
+        template.add_variable("plotly_url", assets.url("plotly.js"))
+        template.title = "Workbench"
+        return template
