@@ -1,4 +1,4 @@
-"""Honest arrays for the views: a large and a small network on scikit-learn's digits, measured in float64."""
+"""Honest arrays for the views: two networks on scikit-learn digits, measured in float64."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def measure_digits() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
         "trilateral": trilateral_of(answers[-1], snapshots[-1][-1], truth, test, shared),
         "calibration": calibration_of(answers[-1], snapshots[-1][-1], truth, shared),
         "loyalty": loyalty_of(answers[-1], snapshots, truth, steps, shared),
-        "curves": curves_of(answers[-1], snapshots, truth, steps, costs, {**shared, "marks": marks}),
+        "curves": curves_of(
+            answers[-1], snapshots, truth, steps, costs, {**shared, "marks": marks}
+        ),
     }
 
 
@@ -184,7 +186,10 @@ def loyalty_of(t: Any, snapshots: Any, truth: Any, steps: Any, facts: dict[str, 
 
     def table(seen: Any) -> np.ndarray:
         mine = seen[-1].argmax(-1)
-        sides = [(mine == truth) == bool(a) for a in (1, 0)], [(teacher == truth) == bool(b) for b in (1, 0)]
+        sides = (
+            [(mine == truth) == bool(a) for a in (1, 0)],
+            [(teacher == truth) == bool(b) for b in (1, 0)],
+        )
         return np.array([[int(np.sum(a & b)) for b in sides[1]] for a in sides[0]])
 
     history = np.array([table(seen) for seen in snapshots])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench_widgets.frame import Arrays, Facts, Frame, fact, need
-from workbench_widgets.skeleton import Node, axis, label, layout, paint
+from workbench_widgets.skeleton import Node, axis, ghost, label, layout, paint
 from workbench_widgets.words import count, number, percent
 
 TITLE: Final = "Calibration"
@@ -71,7 +71,7 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
             state={"scaling": "raw"},
             parts=({"kind": "plot"},),
             skeleton=_skeleton({}, facts, [""]),
-            waiting="Waits for the first snapshot: both networks' confidences on the probe images.",
+            waiting="Waits for the first snapshot.",
         )
     scaled = "student_count_scaled" in arrays
     suffixes = ["", "_scaled"] if scaled else [""]
@@ -183,6 +183,8 @@ def _skeleton(data: dict[str, NDArray[Any]], facts: Facts, suffixes: list[str]) 
             }
         )
         shape["annotations"] += _headings(side, name, sign, facts, DOMAINS[k][0], data, suffixes)
+        if not data:
+            traces += [ghost(f"x{main}", f"y{main}"), ghost(f"x{bars}", f"y{bars}")]
         for suffix in suffixes if data else []:
             test = {"scaling": "scaled" if suffix else "raw"}
             shown = _side(data, side, suffix, symbol, main, bars)

@@ -20,6 +20,7 @@ from workbench_widgets.skeleton import (
     Node,
     axis,
     escape,
+    ghost,
     label,
     layout,
     mark_lines,
@@ -98,7 +99,7 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         state={"x": "step"},
         parts=(_legend(latest, teacher, facts), {"kind": "plot"}),
         skeleton=_skeleton(data, facts, names, styles, total, epochs),
-        waiting=None if data else "Waits for the first snapshot and the first logged step.",
+        waiting=None if data else "Waits for the first step.",
     )
 
 
@@ -121,9 +122,12 @@ def smooth(
 
 def accuracy_floor(values: NDArray[Any], others: Sequence[float]) -> float:
     """Low end of the accuracy axis, %: the tens below all that the run's last half shows."""
-    late = values[values.size // 2 :]
-    shown = [float(v) for v in (*late, *others) if math.isfinite(float(v))]
+    shown = [value for value in (*_late(values), *others) if math.isfinite(value)]
     return max(0.0, min(90.0, math.floor((min(shown, default=0.0) - 1) / 10) * 10))
+
+
+def _late(values: NDArray[Any]) -> list[float]:
+    return [float(value) for value in values[values.size // 2 :]]
 
 
 def _data(arrays: Arrays, total: float) -> dict[str, NDArray[Any]]:
@@ -173,11 +177,11 @@ def _legend(latest: float | None, teacher: float | None, facts: Facts) -> dict[s
 
 
 def _footer(facts: Facts, names: Sequence[str], *, control: bool) -> tuple[Run, ...]:
-    parts = ["faint: raw, full: smoothed"]
+    parts = ["faint: raw"] if control else ["faint: raw, full: smoothed"]
     if "n" in facts:
         parts.insert(0, f"n = {count(facts['n'])} {facts.get('split', '')}".strip())
     if control:
-        parts.append(f"black: {facts.get('control_name', 'control')}")
+        parts.append(f"dotted: {facts.get('control_name', 'control')}")
     return (" · ".join(parts),)
 
 
@@ -204,6 +208,8 @@ def _skeleton(
     marks = list(facts.get("marks", ()))
     teacher: float | None = facts.get("teacher_accuracy")
     others = [] if teacher is None else [100 * teacher]
+    if "control_accuracy" in data:
+        others += _late(data["control_accuracy"])
     accuracy = data.get("student_accuracy", np.zeros(0))
     floor = accuracy_floor(accuracy, others)
     low, high = _decades(data.get("terms_smooth"))
@@ -240,9 +246,9 @@ def _skeleton(
         newselection={"line": {"color": "$ink", "width": 1, "dash": "dot"}},
     )
     shape["shapes"].append(_base_line())
+    traces: list[Node] = [ghost("x", "y"), ghost("x", "y2")]
     if not data:
-        return {"data": [], "layout": shape}
-    traces: list[Node] = []
+        return {"data": traces, "layout": shape}
     if teacher is not None:
         traces.append(_line([0, total], [100 * teacher] * 2, "$teacher", "7px,4px", "T %{y:.1f} %"))
     if "control_steps" in data:
@@ -262,7 +268,16 @@ def _skeleton(
         }
         keep = {"marker": {"opacity": 1}}
         more = {"selected": keep, "unselected": keep, "meta": {"selects": {"steps": True}}}
-        traces.append({**head, **more, "mode": "markers", "marker": marker, "hoverinfo": "skip"})
+        traces.append(
+            {
+                **head,
+                **more,
+                "mode": "markers",
+                "marker": marker,
+                "hoverinfo": "skip",
+                "cliponaxis": False,
+            }
+        )
     for k, (name, (colour, dash)) in enumerate(zip(names, styles, strict=True)):
         raw = _line({"$data": "term_steps"}, {"$data": "terms", "at": [k]}, colour, "solid", "")
         on = {"yaxis": "y2"}

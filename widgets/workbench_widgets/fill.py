@@ -163,7 +163,8 @@ def _contrast(name: str, node: Mapping[str, Any], around: Surroundings) -> list[
 
 
 def _hold(name: str, node: Mapping[str, Any], around: Surroundings) -> Any:
-    return fill(node["range"], around)
+    held = fill(node["range"], around)
+    return held[node["part"]] if "part" in node else held
 
 
 def _path(path: Sequence[Any], around: Surroundings) -> list[Any]:

@@ -54,7 +54,7 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
             summary="No snapshot yet.",
             definition=DEFINITION,
             parts=(_quadrants(None, None, 0, {}), *_measures({})),
-            waiting="Waits for the first snapshot: both networks' answers on the probe images.",
+            waiting="Waits for the first snapshot.",
         )
     need(arrays, "loyalty", {"table": (2, 2)})
     table = np.asarray(arrays["table"], dtype=np.int64)

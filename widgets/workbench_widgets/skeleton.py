@@ -97,6 +97,19 @@ def bare_axis(range_: Node, **more: Node) -> dict[str, Node]:
     }
 
 
+def ghost(x: str, y: str) -> dict[str, Node]:
+    """A trace without a point: Plotly draws only axes that some trace uses."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [None],
+        "y": [None],
+        "xaxis": x,
+        "yaxis": y,
+        "hoverinfo": "skip",
+    }
+
+
 def label(text: Node, x: Node, y: Node, **more: Node) -> dict[str, Node]:
     """A text without arrow at paper coordinates (or others by ``xref``, ``yref``)."""
     return {

@@ -73,7 +73,7 @@ class _Sheet:
                 getattr(self, f"_{part['kind']}")(part, top)
         self._text(self.frame.footer, PADDING, self.height - 26, 11, "$ink3")
         if self.frame.waiting:
-            middle = (plot_top + plot_bottom) / 2
+            middle = (plot_top + plot_bottom) / 2 if plot is not None else self.height - 56.0
             text = [self.frame.waiting]
             self._text(
                 text, self.width / 2, middle, 12, "$ink", xanchor="center", bgcolor="$surface"

@@ -724,7 +724,7 @@ class View {
 // In a shadow root nothing of the page's CSS arrives, Plotly's neither: what it needs is here too.
 const CSS = `
 .wb-view { box-sizing: border-box; position: relative; display: flex; flex-direction: column; width: 100%;
-  min-height: 240px; padding: 11px 12px 8px; overflow: hidden; border: 1px solid var(--wb-line); border-radius: 6px;
+  min-height: 240px; container-type: size; padding: 11px 12px 8px; overflow: hidden; border: 1px solid var(--wb-line); border-radius: 6px;
   background: var(--wb-surface); color: var(--wb-ink); font: 12px/16px ${TABLES.font};
   font-variant-numeric: tabular-nums; text-align: left; }
 .wb-view * { box-sizing: border-box; font-family: inherit; }
@@ -736,16 +736,17 @@ const CSS = `
   text-align: left; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; border-radius: 3px; }
 .wb-controls { display: flex; gap: 6px; flex: none; }
 .wb-toggle { display: flex; border: 1px solid var(--wb-line-strong); border-radius: 4px; overflow: hidden; }
-.wb-view .wb-toggle button { padding: 0 7px; height: 18px; font-size: 11px; line-height: 18px; color: var(--wb-ink-2); }
+.wb-view .wb-toggle button { padding: 0 7px; height: 18px; font-size: 11px; line-height: 18px; color: var(--wb-ink2); }
 .wb-toggle button + button { border-left: 1px solid var(--wb-line-strong); }
 .wb-view .wb-toggle button[aria-pressed="true"] { background: var(--wb-ink); color: var(--wb-surface); }
 .wb-view .wb-chip { padding: 0 8px; height: 20px; font-size: 11px; border: 1px solid var(--wb-ink);
   border-radius: 10px; white-space: nowrap; }
 .wb-read { margin-top: 1px; font-size: 11.5px; line-height: 15px; color: var(--wb-ink2); }
-.wb-middle { position: relative; flex: 1 1 0; min-height: 0; margin-top: 4px; overflow: hidden; }
+.wb-middle { position: relative; flex: 1 1 0; min-height: 0; margin-top: 3px; overflow: hidden; }
 .wb-plot { position: absolute; inset: 0; overflow: hidden; }
-.wb-waiting { position: absolute; left: 12%; right: 12%; top: 44%; padding: 4px 8px; text-align: center;
-  background: var(--wb-surface); color: var(--wb-ink2); border-radius: 4px; pointer-events: none; }
+.wb-waiting { position: absolute; left: 48%; top: 46%; transform: translate(-50%, -50%); width: max-content;
+  max-width: 56%; padding: 5px 9px; text-align: center; background: var(--wb-surface); color: var(--wb-ink2);
+  border: 1px solid var(--wb-line); border-radius: 4px; pointer-events: none; }
 .wb-waiting[hidden] { display: none; }
 .wb-footer { flex: none; margin-top: 5px; font-size: 11px; line-height: 14px; color: var(--wb-ink3);
   white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
@@ -764,7 +765,7 @@ const CSS = `
 .wb-head { text-align: center; font-size: 11.5px; }
 .wb-side { max-width: 66px; font-size: 11.5px; line-height: 15px; }
 .wb-view .wb-cell { display: flex; flex-direction: column; justify-content: space-between; min-width: 0;
-  height: clamp(46px, 15cqh, 58px); padding: 4px 8px 5px; border: 1px solid var(--wb-line); border-radius: 4px;
+  height: clamp(42px, 15cqh, 58px); padding: 4px 8px 5px; border: 1px solid var(--wb-line); border-radius: 4px;
   text-align: left; }
 .wb-view .wb-cell:hover { border-color: var(--wb-line-strong); }
 .wb-top { display: flex; justify-content: space-between; gap: 6px; width: 100%; }
@@ -790,7 +791,7 @@ const CSS = `
 .wb-plot .main-svg .draglayer { pointer-events: all; }
 .wb-plot .cursor-pointer { cursor: pointer; }
 .wb-plot .cursor-crosshair { cursor: crosshair; }
-`.replaceAll("--wb-ink-2", "--wb-ink2");
+`;
 
 function render({ model, el }) {
   const view = new View(model, el);

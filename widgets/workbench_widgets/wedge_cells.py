@@ -46,7 +46,8 @@ def cell_means(
     valid = valid & np.isfinite(values)
     column, row = _where(x[valid], y[valid], side, rows, columns)
     index = row * columns + column
-    total = np.bincount(index, weights=values[valid], minlength=rows * columns)
+    # astype: of no sample at all numpy makes whole numbers, which hold no NaN.
+    total = np.bincount(index, weights=values[valid], minlength=rows * columns).astype(np.float64)
     number = np.bincount(index, minlength=rows * columns).astype(np.float64)
     means = np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
     return means.reshape(rows, columns).astype(np.float32)

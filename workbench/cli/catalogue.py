@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("doctor", epilog="Example: workbench doctor")(doctor)
 
 
-def recipes(as_json: AsJson = False) -> None:
+def recipes(as_json: AsJson = False, _store: StoreUrl = None) -> None:
     """List recipes: a runnable experiment for each paper."""
     from workbench.recipes import names, open_experiment
 
@@ -37,7 +37,7 @@ def recipes(as_json: AsJson = False) -> None:
     print_json(rows) if as_json else table(rows, ("recipe", "paper", "summary"))
 
 
-def terms(as_json: AsJson = False) -> None:
+def terms(as_json: AsJson = False, _store: StoreUrl = None) -> None:
     """List distillation terms with paper, inputs, defaults and bounds."""
     rows = []
     for name, kind in TERMS.items():
@@ -73,7 +73,7 @@ def terms(as_json: AsJson = False) -> None:
     table(rows, ("term", "summary", "parameters", "paper"))
 
 
-def probes(as_json: AsJson = False) -> None:
+def probes(as_json: AsJson = False, _store: StoreUrl = None) -> None:
     """List probes: what is measured while a student trains."""
     rows = [
         {"probe": name, "summary": kind.summary, "paper": kind.paper}
@@ -82,7 +82,7 @@ def probes(as_json: AsJson = False) -> None:
     print_json(rows) if as_json else table(rows, ("probe", "summary", "paper"))
 
 
-def models(as_json: AsJson = False) -> None:
+def models(as_json: AsJson = False, _store: StoreUrl = None) -> None:
     """List models and families of models."""
     rows = [
         {"model": name, "summary": (kind.__doc__ or "").strip().splitlines()[0]}

@@ -25,16 +25,15 @@ def register(app: typer.Typer) -> None:
 def pause(name: RunName, store_url: StoreUrl = None) -> None:
     """Pause a run at its next step; returns when that is journalled and the run stands."""
     run = Run(name, Store(store_url))
-    run.pause()
-    print(f"{name}: paused at step {run.row.step}")
+    print(f"{name}: paused at step {run.pause()}")
 
 
 def stop(name: RunName, store_url: StoreUrl = None) -> None:
     """Stop a run at its next step, for good; returns when it has ended."""
     run = Run(name, Store(store_url))
-    run.stop()
+    step = run.stop()
     run.wait()
-    print(f"{name}: {run.status} at step {run.row.step}")
+    print(f"{name}: {run.status} at step {step}")
 
 
 def runs(
@@ -56,7 +55,7 @@ def runs(
 def show(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) -> None:
     """Show one run: status, numbers, protocol."""
     row = Store(store_url).runs.get(name)
-    found = {**brief(row), **result_of(row), "activity": row.activity, "rate": row.rate}
+    found = {**result_of(row), **brief(row), "activity": row.activity, "rate": row.rate}
     if as_json:
         print_json(found)
         return

@@ -12,12 +12,16 @@ import typer
 from workbench.errors import BadInput
 from workbench.specs.files import parse_scalar
 
+WIDE = 10_000
+"""Columns where nobody looks: a table in a pipe is never folded."""
+
 StoreUrl = Annotated[
     str | None,
     typer.Option(
         "--store",
         metavar="URL",
-        help="Where runs lie: a path or sqlite:///PATH. Default: under ~/.workbench or $WORKBENCH_HOME.",
+        help="Where runs lie: a path or sqlite:///PATH. Default: under ~/.workbench or "
+        "$WORKBENCH_HOME.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
@@ -55,11 +59,11 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     from rich.text import Text
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):  # the first is a name that people copy
+        drawn.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
         drawn.add_row(*(Text(_word(row.get(column))) for column in columns))
-    Console().print(drawn)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(drawn)
 
 
 def _word(value: Any) -> str:

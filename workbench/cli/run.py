@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.options import AsJson, RunName, StoreUrl, changes_of, print_json
-from workbench.errors import BadInput
+from workbench.errors import BadInput, WorkerDied
 from workbench.recipes import open_experiment
 from workbench.runs.follow import Progress
-from workbench.runs.launch import FreshStarter, accept, resume
+from workbench.runs.launch import FreshStarter, accept
 from workbench.runs.run import Run, result_of
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
@@ -77,10 +77,7 @@ def run(
 def resume_command(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) -> None:
     """Let a paused or an interrupted run go on, and follow it to its end."""
     store = Store(store_url)
-    before = store.runs.get(name)
-    resume(store, name, FreshStarter(), who="command line")
-    if before.status != "finished":
-        _await_start(store, before)
+    Run(name, store).resume()
     _follow(store, name, as_json, remove_bad=False)
 
 
@@ -96,6 +93,8 @@ def _follow(store: Store, name: str, as_json: bool, *, remove_bad: bool) -> None
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
+    except WorkerDied as error:
+        print(f"workbench: {error}", file=sys.stderr)
     row = run.row
     if row.status == "failed" and row.error is not None:
         if remove_bad and row.error.get("exit_code") == BadInput.exit_code and row.step == 0:
@@ -108,11 +107,6 @@ def _follow(store: Store, name: str, as_json: bool, *, remove_bad: bool) -> None
     else:
         _print_result(row)
     raise typer.Exit(0 if row.status in ("finished", "paused") else 1)
-
-
-def _await_start(store: Store, before: RunRow) -> None:
-    """Until the resumed run has left the state it was resumed from, or its worker is gone."""
-    Run(before.id, store).wait_for_change(before)
 
 
 def _check_device(spec: ExperimentSpec) -> None:

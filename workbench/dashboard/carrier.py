@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import param
-from panel.custom import AnyWidgetComponent, JSComponent
+from panel.custom import AnyWidgetComponent
 
 from workbench.dashboard import assets
 from workbench.dashboard.live import Sent
@@ -35,7 +35,6 @@ class PanelView(AnyWidgetComponent):
     rev = param.Integer(default=0, doc="Counts frames; the view redraws when it changes.")
     selected = param.Parameter(default=None, doc="Bytes of int32 sample ids, or None.")
     theme = param.String(default="auto")
-    height_px = param.Integer(default=0)
     event = param.Dict(default={}, doc="The last thing a person did in the view.")
     plotly_url = param.String(default=assets.url("plotly.js"))
 
@@ -44,24 +43,22 @@ class PanelView(AnyWidgetComponent):
         self.param.update(frame=sent.content, buffers=sent.buffers, rev=self.rev + 1)
 
 
-class Part(JSComponent):
-    """A piece of the page: top bar, notice, rail, result, start page, tabs.
+class Part(AnyWidgetComponent):
+    """A piece of the page: top bar, notice, tabs, rail, result, start page.
+
+    Not a JSComponent: Panel keeps one wrapper for all modules of a page, that of the kind drawn first.
 
     Args:
         kind: Which piece; a function of ``parts.js``.
-        state: Plain data that it draws.
         act: Called with what a person did, ``{"do": "pause"}`` and the like.
     """
 
     _esm = LOADS.format(url=assets.url("parts.js"))
 
     kind = param.String(default="")
-    state = param.Dict(default={})
+    state = param.Dict(default={}, doc="Plain data that it draws.")
+    asked = param.Dict(default={}, doc="The last thing a person did; counted, so that twice is a change.")
 
     def __init__(self, kind: str, act: Callable[[dict[str, Any]], None], **params: Any) -> None:
         super().__init__(kind=kind, **params)
-        self._act = act
-
-    def _handle_msg(self, msg: Any) -> None:
-        if isinstance(msg, dict):
-            self._act(msg)
+        self.param.watch(lambda event: act(dict(event.new)), "asked")

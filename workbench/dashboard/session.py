@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import panel as pn
+from bokeh.core.templates import get_env
 from bokeh.document import Document
 from panel.io.document import hold
 from panel.io.state import set_curdoc
@@ -63,8 +65,9 @@ class Session:
         missing = self._open(asked) if asked else None
         if self.run is None:
             recent = recent_runs(hub.store)
-            self._parts["start"].state = {**hub.quickstart.page(), "runs": recent, "missing": missing}
-            self._parts["top"].state = {}
+            page = hub.quickstart.page()
+            self._parts["start"].state = {**page, "runs": recent, "missing": missing}
+            self._parts["top"].state = {"machine": page["machine"]}
         self.template = self._make_template()
         self._doc.on_session_destroyed(lambda _: hub.detach(self))
         hub.attach(self)
@@ -162,11 +165,9 @@ class Session:
         with hold(self._doc):
             self._open(run)
             self._parts["start"].state = {"gone": True}
-        if pn.state.location is not None:
-            pn.state.location.search = f"?run={run}"
 
     def _make_template(self) -> pn.Template:
-        template = pn.Template((FOLDER / "page.html").read_text("utf-8"))
+        template = pn.Template(_page())
         for kind, part in self._parts.items():
             part.sizing_mode = "stretch_width" if kind in ("top", "notice", "tabs") else "stretch_both"
             template.add_panel(kind, part)
@@ -175,8 +176,19 @@ class Session:
         template.add_variable("mode", "start" if self.run is None else "run")
         template.add_variable("light", css_variables("light"))
         template.add_variable("dark", css_variables("dark"))
-        template.add_variable("sheet", (FOLDER / "page.css").read_text("utf-8"))
+        template.add_variable("sheet", _sheet())
         template.add_variable("app_favicon", assets.url("icon.svg"))
         template.add_variable("plotly_url", assets.url("plotly.js"))
         template.title = "Workbench"
         return template
+
+
+@cache
+def _page() -> Any:
+    """The template, compiled once."""
+    return get_env().from_string((FOLDER / "page.html").read_text("utf-8"))
+
+
+@cache
+def _sheet() -> str:
+    return (FOLDER / "page.css").read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,15 +11,19 @@ import threading
 from pathlib import Path
 from typing import Any, Protocol
 
-from workbench.errors import RefusedCommand
+from workbench.errors import InvalidExperiment, RefusedCommand
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml
 from workbench.store.files import write_text
+from workbench.store.runs import RESUMABLE as RESUMABLE
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training.control import control_spec
 
-RESUMABLE = frozenset({"paused", "interrupted"})
+LEAVE_SECONDS = 10.0
+"""For a preloaded process to notice that nobody needs it any more."""
+_WORKERS: dict[str, subprocess.Popen[bytes]] = {}
+"""Fresh workers of this process by run: nobody else could take their exit code."""
 
 
 class Starter(Protocol):
@@ -34,9 +39,11 @@ class FreshStarter:
     def start(self, store: Store, run: str) -> None:
         """Start it in a session of its own, its words in ``log.txt``."""
         log = _log(store, run)
+        for ended in [run for run, worker in _WORKERS.items() if worker.poll() is not None]:
+            del _WORKERS[ended]
         with log.open("ab", buffering=0) as file:
-            subprocess.Popen(
-                [sys.executable, "-m", "workbench.runs.worker", str(store.path), run],
+            _WORKERS[run] = subprocess.Popen(
+                _python("workbench.runs.worker", str(store.path), run),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -54,7 +61,7 @@ class ZygoteStarter:
         self._fresh = FreshStarter()
         if hasattr(os, "fork") and sys.platform != "darwin":
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "workbench.runs.zygote"],
+                _python("workbench.runs.zygote"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 text=True,
@@ -65,20 +72,38 @@ class ZygoteStarter:
         """Order a worker; while the zygote still preloads, the order waits in its pipe."""
         order = {"store": str(store.path), "run": run, "log": str(_log(store, run))}
         with self._lock:
-            process = self._process
-            if process is None or process.poll() is not None or process.stdin is None:
+            if not self._tell(json.dumps(order) + "\n"):
                 self._fresh.start(store, run)
-                return
-            process.stdin.write(json.dumps(order) + "\n")
-            process.stdin.flush()
 
     def close(self) -> None:
         """Let the zygote go; its workers go on."""
         with self._lock:
             if self._process is not None and self._process.stdin is not None:
-                self._process.stdin.close()
-                self._process.wait(timeout=10)
+                with contextlib.suppress(BrokenPipeError):  # it is gone already
+                    self._process.stdin.close()
+                try:
+                    self._process.wait(timeout=LEAVE_SECONDS)
+                except subprocess.TimeoutExpired:  # it still imports
+                    self._process.kill()
+                    self._process.wait()
                 self._process = None
+
+    def _tell(self, line: str) -> bool:
+        """Whether a living zygote has taken the line."""
+        process = self._process
+        if process is None or process.poll() is not None or process.stdin is None:
+            return False
+        try:
+            process.stdin.write(line)
+            process.stdin.flush()
+        except BrokenPipeError:
+            return False
+        return True
+
+
+def own_worker(run: str) -> subprocess.Popen[bytes] | None:
+    """The fresh worker that this process started last for a run, living or ended."""
+    return _WORKERS.get(run)
 
 
 def accept(
@@ -94,10 +119,11 @@ def accept(
     """Make the row and folder of a run; returns its id. Nothing trains yet.
 
     Raises:
-        BadInput: If the control would have nothing to train.
+        BadInput: If the student or the control would have nothing to train.
     """
+    _refuse_nothing_to_train(spec)
     if spec.control:
-        control_spec(spec)
+        _refuse_nothing_to_train(control_spec(spec))
     run = store.runs.create(
         name=spec.name,
         experiment=spec.given(),
@@ -114,20 +140,23 @@ def accept(
 
 
 def resume(store: Store, run: str, starter: Starter, *, who: str) -> RunRow:
-    """Let a paused or interrupted run go on; a finished one stays as it is.
+    """Let a paused or interrupted run go on, or one that a full disk ended.
+
+    A finished one stays as it is.
 
     Raises:
-        RefusedCommand: If it is running, stopped or failed.
+        RefusedCommand: If it is running, stopped, or failed for another reason.
     """
     row = store.runs.get(run)
     if row.status == "paused":
         store.journal.send(run, "resume", who=who)
-    elif row.status == "interrupted":
+    elif row.resumable:
         starter.start(store, run)
     elif row.status != "finished":
         words = f"already running, pid {row.pid}" if row.active else f"{row.status}"
         raise RefusedCommand(
-            f"Run {run} is {words}; only a paused or an interrupted run can be resumed."
+            f"Run {run} is {words}; a run can be resumed that is paused or interrupted, or that "
+            "failed because the disk was full."
         )
     return store.runs.get(run)
 
@@ -140,9 +169,29 @@ def command(store: Store, run: str, kind: str, *, who: str, **payload: Any) -> i
     """
     row = store.runs.get(run)
     if not row.active:
-        way = "`workbench resume` lets it go on." if row.status in RESUMABLE else "It has ended."
+        way = "`workbench resume` lets it go on." if row.resumable else "It has ended."
         raise RefusedCommand(f"Run {run} is {row.status}; {kind!r} does not apply. {way}")
     return store.journal.send(run, kind, who=who, payload=payload)
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    """A fresh interpreter on one of our modules.
+
+    ``-P``: a file of the user's working folder (``random.py``) must not stand in for a library.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def _refuse_nothing_to_train(spec: ExperimentSpec) -> None:
+    terms = spec.stage.terms
+    if all(isinstance(term.weight, float) and term.weight == 0 for term in terms.values()):
+        raise InvalidExperiment(
+            [
+                f"stages.{spec.stage_name}.terms: every term ({', '.join(terms)}) has weight 0, so "
+                "nothing would be trained. Give at least one a weight > 0"
+            ],
+            source=repr(spec.name),
+        )
 
 
 def _log(store: Store, run: str) -> Path:

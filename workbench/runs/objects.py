@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ObjectModel(ModelSpec):
-    """A user's module; every build is a copy, so student and control start from the same weights."""
+    """A user's module; every build copies it: student and control start from the same weights."""
 
     use: Literal["object"] = "object"
     _module: Any = PrivateAttr(default=None)

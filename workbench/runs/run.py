@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import BadInput, RefusedCommand, UnknownName, WorkerDied
-from workbench.runs.launch import FreshStarter, command, resume
+from workbench.runs.launch import FreshStarter, command, own_worker, resume
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
@@ -114,17 +114,35 @@ class Run:
         """Status, steps, seconds, weights hash, test metrics and protocol, as ``--json`` prints."""
         return result_of(self.row)
 
-    def pause(self) -> None:
-        """Pause at the next step; returns when it is journalled."""
-        self._command("pause")
+    def pause(self) -> int:
+        """Pause at the next step; returns that step when it is journalled and the run stands."""
+        step = self._command("pause")
+        self._await_told("pause")
+        return step
 
     def resume(self) -> None:
-        """Go on after a pause or an interruption."""
-        resume(self.store, self.id, FreshStarter(), who=_me())
+        """Go on after a pause or an interruption; returns when the run has been taken up.
 
-    def stop(self) -> None:
-        """Stop at the next step, for good; returns when it is journalled."""
-        self._command("stop")
+        Raises:
+            RefusedCommand: If it runs (names the pid), or has ended for good.
+            WorkerDied: If the new worker ends before it has taken the run up.
+        """
+        before = self.row
+        if before.status == "paused":
+            try:
+                self._command("resume")
+            except RefusedCommand:
+                self._refuse_if_running()
+                raise
+            self._await_told("resume")
+            return
+        resume(self.store, self.id, FreshStarter(), who=_me())
+        if before.status != "finished":
+            self._await_own_worker()
+
+    def stop(self) -> int:
+        """Stop at the next step, for good; returns that step when it is journalled."""
+        return self._command("stop")
 
     def wait(self, told: Callable[[RunRow], None] | None = None) -> Run:
         """Wait until it ends or pauses; ``told`` gets the row a few times a second.
@@ -133,10 +151,12 @@ class Run:
             WorkerDied: If the worker is gone without a word.
         """
         while True:
+            worker = own_worker(self.id)
+            gone = worker is not None and worker.poll() is not None
             row = self.row
             if told is not None:
                 told(row)
-            if row.status == "interrupted":
+            if row.status == "interrupted" or (gone and row.status == "queued"):
                 raise WorkerDied(
                     f"The worker of run {self.id} is gone at step {row.step}; "
                     f"`workbench resume {self.id}` goes on from its last checkpoint. "
@@ -146,18 +166,37 @@ class Run:
                 return self
             time.sleep(POLL_SECONDS)
 
-    def wait_for_change(self, before: RunRow) -> None:
-        """Wait until the run has left the state of ``before`` (a resume has been taken up)."""
+    def _await_own_worker(self) -> None:
+        """Until the worker that this process started has the run, or has been turned away."""
+        worker = own_worker(self.id)
         deadline = time.monotonic() + TAKE_UP_SECONDS
-        while time.monotonic() < deadline:
-            row = self.row
-            if row.status not in ("paused", "interrupted") or row.pid != before.pid:
+        while worker is not None and time.monotonic() < deadline:
+            gone = worker.poll() is not None
+            if self.row.pid == worker.pid:
                 return
+            if gone:
+                self._refuse_if_running()
+                break
             time.sleep(POLL_SECONDS)
         raise WorkerDied(
-            f"Run {self.id} was not taken up within {TAKE_UP_SECONDS:.0f} s. "
-            f"Its worker's words are in {self.store.runs.folder(self.id) / 'log.txt'}."
+            f"The new worker of run {self.id} ended before it could take the run up. "
+            f"Its words are in {self.store.runs.folder(self.id) / 'log.txt'}."
         )
+
+    def _refuse_if_running(self) -> None:
+        row = self.row
+        if row.active:
+            raise RefusedCommand(
+                f"Run {self.id} is already running, pid {row.pid}; somebody else resumed it."
+            )
+
+    def _await_told(self, kind: str) -> None:
+        """Until a journalled pause or resume shows, or somebody has told the run otherwise."""
+        while (row := self.row).active and (row.status == "paused") != (kind == "pause"):
+            told = [event for event in self.journal if event.kind in ("pause", "resume")]
+            if max(told, key=lambda event: event.id).kind != kind:
+                return
+            time.sleep(POLL_SECONDS)
 
     def show(self, view: str | None = None) -> LiveViews:
         """The live views for a notebook: all five, or one of them by name."""
@@ -176,14 +215,15 @@ class Run:
             raise UnknownName("part of a run", part, ("student", "teacher", "control"))
         return self.id if part == "student" else f"{self.id}-{part}"
 
-    def _command(self, kind: str) -> None:
+    def _command(self, kind: str) -> int:
+        """Send a command; returns the step at which it applied."""
         number = command(self.store, self.id, kind, who=_me())
         while True:
             answer = self.store.journal.answer(number)
             if answer.state == "refused":
                 raise RefusedCommand(answer.reason or f"Run {self.id} refused {kind!r}.")
             if answer.state == "applied":
-                return
+                return answer.step or 0
             if not self.row.active:
                 raise RefusedCommand(f"Run {self.id} is {self.status}; {kind!r} did not apply.")
             time.sleep(POLL_SECONDS)

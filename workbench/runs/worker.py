@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from workbench.atomic import disk_full, says_full
 from workbench.errors import DiskFull, OutOfMemory, RefusedCommand, RunFailed, WorkbenchError
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.files import drop_ballast, make_ballast
@@ -53,11 +54,15 @@ def _train(store: Store, run: str, spec: ExperimentSpec | None) -> int:
     folder = store.runs.folder(run)
     try:
         make_ballast(folder)
-        configure(row.options.get("threads") or default_threads())
+        threads = row.options.get("threads") or default_threads()
+        configure(threads)  # written down: whoever resumes the run elsewhere takes as many
+        store.runs.update(run, options={**row.options, "threads": threads})
+        base = Path(row.options.get("base") or ".")
         if spec is None:
+            _settle(base)
             spec = ExperimentSpec.parse(row.experiment, source=f"the experiment of run {run}")
         options = Options(
-            base=Path(row.options.get("base") or "."),
+            base=base,
             pace=row.pace,
             pause_at=row.options.get("pause_at"),
         )
@@ -79,14 +84,22 @@ def _train(store: Store, run: str, spec: ExperimentSpec | None) -> int:
     return 0
 
 
+def _settle(base: Path) -> None:
+    """Look for relative paths and for a user's own modules where the experiment file lies."""
+    if base.is_dir():
+        os.chdir(base)
+    if str(base) not in sys.path:
+        sys.path.append(str(base))  # last: a file there never stands in for a library
+
+
 def _in_words(error: Exception, folder: Path) -> WorkbenchError:
     text = str(error)
     if "out of memory" in text.lower():
         return OutOfMemory(
             f"The device ran out of memory; take a smaller batch or model. ({text[:200]})"
         )
-    if "No space left" in text or "disk is full" in text:
-        return DiskFull(f"No space left in {folder}; free some. The last good checkpoint is kept.")
+    if says_full(error):
+        return disk_full(folder / "log.txt", 0)
     return RunFailed(
         f"{type(error).__name__}: {text[:500]} This is a fault of the workbench or of a model; "
         f"the full report is in {folder / 'log.txt'}."
@@ -94,7 +107,11 @@ def _in_words(error: Exception, folder: Path) -> WorkbenchError:
 
 
 def _fail(store: Store, run: str, error: WorkbenchError) -> None:
-    """Write the failure down; the ballast makes room for it on a full disk."""
+    """Write the failure down; the ballast makes room for it on a full disk.
+
+    Where there is no room even so, the log has the words, and the run, whose process is gone,
+    counts as interrupted.
+    """
     print(error, flush=True)
     drop_ballast(store.runs.folder(run))
     checkpoints = store.checkpoints(run)
@@ -110,9 +127,12 @@ def _fail(store: Store, run: str, error: WorkbenchError) -> None:
             "last_good_step": int(checkpoints[0].step) if checkpoints else None,
         },
     }
-    for part in store.runs.list(roles=("student", "teacher", "control"), group=run):
-        if part.active or part.id == run:
-            store.runs.update(part.id, **fields)
+    try:
+        for part in store.runs.list(roles=("student", "teacher", "control"), group=run):
+            if part.active or part.id == run:
+                store.runs.update(part.id, **fields)
+    except DiskFull as full:
+        print(full, flush=True)
 
 
 def main(arguments: list[str]) -> int:

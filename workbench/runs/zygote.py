@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from workbench.runs.worker import NICENESS, work
@@ -47,9 +48,11 @@ def _become_worker(order: dict[str, str]) -> None:
             os.dup2(file.fileno(), 2)
         os.nice(NICENESS)
         code = work(order["store"], order["run"])
+    except BaseException:  # the boundary of the process: os._exit would swallow it
+        traceback.print_exc()
+    finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    finally:
         os._exit(code)
 
 

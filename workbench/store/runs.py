@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select, update
 
-from workbench.errors import RefusedCommand, UnknownRun, nearest
+from workbench.errors import DiskFull, RefusedCommand, UnknownRun, nearest
 from workbench.store.database import Database, now_ns
 from workbench.store.processes import STALE_SECONDS, is_alive, is_here, this_process
 from workbench.store.schema import BLOCKS, CHECKPOINTS, COMMANDS, EVENTS, RUNS, SNAPSHOTS
@@ -22,6 +22,8 @@ from workbench.training.journal import ACTIVE
 UNCLAIMED_SECONDS = 60.0
 """After which an accepted run that no worker has taken counts as interrupted."""
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+RESUMABLE = frozenset({"paused", "interrupted"})
+ENDED_WELL = frozenset({"finished", "stopped"})
 _JSON = ("experiment", "options", "protocol", "result", "error")
 
 
@@ -60,6 +62,13 @@ class RunRow:
     def active(self) -> bool:
         """Whether a process works on it."""
         return self.status in ACTIVE
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it can go on: it waits, its worker is gone, or it only lacked space."""
+        if self.status == "failed":
+            return self.error is not None and self.error.get("code") == DiskFull.code
+        return self.status in RESUMABLE
 
 
 class Runs:
@@ -164,7 +173,7 @@ class Runs:
         """Make this process the only writer of a run; returns the owner token.
 
         Raises:
-            RefusedCommand: If another living process has it; names its pid.
+            RefusedCommand: If another living process has it (names its pid), or it has ended.
         """
         host, pid, started = this_process()
         token = _token(16)
@@ -172,6 +181,8 @@ class Runs:
             row = connection.execute(select(RUNS).where(RUNS.c.id == run)).one()
             if row.owner is not None and row.pid != pid and _lives(row):
                 raise RefusedCommand(f"Run {run} is already running, pid {row.pid} on {row.host}.")
+            if row.role == "student" and row.status in ENDED_WELL:
+                raise RefusedCommand(f"Run {run} is {row.status}; nothing of it is left to train.")
             connection.execute(
                 update(RUNS)
                 .where(RUNS.c.id == run)

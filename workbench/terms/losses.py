@@ -5,7 +5,7 @@ A loss of features says in :data:`FORMS` how two layers of different networks ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
@@ -33,6 +33,10 @@ FORMS: dict[str, Form] = {
 1x1 convolution from the student's width to the teacher's."""
 
 
+LAST = "last"
+"""Tap of a network's last stage, whatever its number."""
+
+
 class LossTerm(TermKind):
     """A term that is one stateless loss."""
 
@@ -51,22 +55,25 @@ class FeatureTerm(LossTerm):
     """A term that is one stateless loss of two layers."""
 
     student_tap: str = Field(
-        "stage4", min_length=1, description="Student's layer: stage1 to stage4, or a module path."
+        LAST, min_length=1, description="Student's layer: last stage, stage1 and on, or a module."
     )
     teacher_tap: str = Field(
-        "stage4", min_length=1, description="Teacher's layer: stage1 to stage4, or a module path."
+        LAST, min_length=1, description="Teacher's layer: last stage, stage1 and on, or a module."
     )
 
     def build(self, context: TermContext) -> Term:
         """Builds the projector, if the loss needs one, from the shapes of the two taps."""
         from workbench.terms.projector import Projector, map_shape
 
-        student = context.student_shapes([self.student_tap])[self.student_tap]
-        teacher = context.teacher_shapes([self.teacher_tap])[self.teacher_tap]
+        taps = (
+            _resolved(self.student_tap, context.student_stages),
+            _resolved(self.teacher_tap, context.teacher_stages),
+        )
+        student = context.student_shapes([taps[0]])[taps[0]]
+        teacher = context.teacher_shapes([taps[1]])[taps[1]]
         module = None
         if FORMS[self.loss.name] == "projected":
             module = Projector(map_shape(student)[0], map_shape(teacher)[0], seed=context.seed)
-        taps = (self.student_tap, self.teacher_tap)
         return LossModule(self.loss, self._fixed(), taps, module)
 
 
@@ -131,6 +138,11 @@ def register_losses() -> None:
         features = "student.features" in loss.needs
         if not features or name in FORMS:
             TERMS.register(name)(_kind(loss, FeatureTerm if features else LossTerm))
+
+
+def _resolved(tap: str, stages: Sequence[str]) -> str:
+    """Networks differ in how many stages they have; each has a last one."""
+    return stages[-1] if tap == LAST and stages else tap
 
 
 def _kind(loss: Loss, base: type[LossTerm]) -> type[LossTerm]:

@@ -7,7 +7,7 @@ Shapes: B = sample, U = unit (a sample, or 1 for a set statistic).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -32,11 +32,15 @@ class TermContext:
     Attributes:
         student_shapes: Shapes of the student's taps.
         teacher_shapes: Shapes of the target's taps.
+        student_stages: The student's normalised stages, first to last (``stage1``, ...).
+        teacher_stages: The target's.
         seed: Of the term's own initial weights.
     """
 
     student_shapes: Shapes
     teacher_shapes: Shapes
+    student_stages: Sequence[str]
+    teacher_stages: Sequence[str]
     seed: int
 
 

@@ -101,6 +101,8 @@ def build_objective(
         context = TermContext(
             student_shapes=student.shapes,
             teacher_shapes=(teacher or student).shapes,
+            student_stages=student.facts.stages,
+            teacher_stages=(teacher or student).facts.stages,
             seed=key(spec.seed, "term", name),
         )
         term = kind.build(context)

@@ -52,7 +52,14 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
     plain = control_spec(spec) if spec.control else None
     data = build_data(cast(Any, spec.data), base=options.base, seed=spec.seed, device=device)
     run.update(activity="Preparing the teacher", progress=None)
-    teacher = prepare_teacher(spec, data, keeper, device, machine)
+    teacher = prepare_teacher(
+        spec,
+        data,
+        keeper,
+        device,
+        machine,
+        check=lambda model: _check_terms(spec, data, model, keeper, device),
+    )
     if teacher is None:
         _stopped(run, 0)
         return
@@ -119,7 +126,7 @@ class _Session:
     def student(self, options: Options) -> tuple[ModelAdapter, Outcome, StudentProber]:
         """Train the student under the teacher, live."""
         run, teacher = self.keeper.recorder("student"), self.teacher.model
-        student = self._fresh(self.spec)
+        student = _new_student(self.spec, self.data, self.keeper, self.device)
         part = student_part(self.spec, self.data, student, teacher, self.device)
         part.target = self._target(part, run)
         kinds = cast(list[ProbeKind], self.spec.probes)
@@ -145,7 +152,7 @@ class _Session:
         """Train the control at full speed; None if somebody stopped it."""
         run, recorder = self.keeper.recorder("student"), self.keeper.recorder("control")
         run.update(activity="Training the control: the same student without the teacher")
-        model = self._fresh(plain)
+        model = _new_student(plain, self.data, self.keeper, self.device)
         data = self._data_of(plain, base)
         teacher = self.teacher.model if isinstance(self.spec.control, dict) else None
         part = student_part(plain, data, model, teacher, self.device)
@@ -194,20 +201,10 @@ class _Session:
         data = build_data(cast(Any, plain.data), base=base, seed=plain.seed, device=self.device)
         if data.split_hashes != self.data.split_hashes:
             raise BadData(
-                "`control` changes the data's splits, so it would be judged on rows it has learned. "
+                "`control` changes the data's splits: it would be judged on rows it has learned. "
                 "Keep the same `data.use`, `limit` and `split_seed`."
             )
         return data
-
-    def _fresh(self, spec: ExperimentSpec) -> ModelAdapter:
-        return build_model(
-            cast(ModelSpec, spec.student),
-            self.data,
-            seed=spec.seed,
-            role="student",  # the control starts from the student's initial weights
-            keeper=self.keeper,
-            device=self.device,
-        )
 
     @staticmethod
     def _train(
@@ -228,6 +225,31 @@ class _Session:
             status="training", steps=part.steps, step=start, activity=None, progress=None
         )
         return train(part, meter, boundary, prober, keep, start=start)
+
+
+def _check_terms(
+    spec: ExperimentSpec,
+    data: ImageData,
+    teacher: ModelAdapter,
+    keeper: Keeper,
+    device: torch.device,
+) -> None:
+    """Build student and terms once in vain: a tap that is not there must not cost a teacher."""
+    student_part(spec, data, _new_student(spec, data, keeper, device), teacher, device)
+
+
+def _new_student(
+    spec: ExperimentSpec, data: ImageData, keeper: Keeper, device: torch.device
+) -> ModelAdapter:
+    """Initial weights follow the seed alone, so the control starts from the student's."""
+    return build_model(
+        cast(ModelSpec, spec.student),
+        data,
+        seed=spec.seed,
+        role="student",
+        keeper=keeper,
+        device=device,
+    )
 
 
 def _write_teacher_headline(run: Recorder, teacher: ModelAdapter, session: _Session) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -55,8 +56,17 @@ def prepare_teacher(
     keeper: Keeper,
     device: torch.device,
     machine: dict[str, Any],
+    check: Callable[[ModelAdapter], None],
 ) -> Teacher | None:
     """Load or train the experiment's teacher; None when somebody stopped the run meanwhile.
+
+    Args:
+        spec: The experiment.
+        data: What teacher and student learn from.
+        keeper: Where cached teachers and the teacher's row are.
+        device: Where it trains.
+        machine: Fingerprint.
+        check: Told the built teacher before it trains; raises what would only fail afterwards.
 
     Raises:
         BadModel: If its weights would be random, or it has seen the run's test rows.
@@ -65,6 +75,7 @@ def prepare_teacher(
     training = model_spec.train
     seed = training.seed if training is not None else 0
     model = build_model(model_spec, data, seed=seed, role="teacher", keeper=keeper, device=device)
+    check(model)
     if training is None:
         if not model_spec.use.startswith(TRAINED):
             raise BadModel(

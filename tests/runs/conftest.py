@@ -1,0 +1,158 @@
+"""Real workers: processes that train small runs of a store of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from workbench.runs.launch import accept, resume
+from workbench.specs.experiment import ExperimentSpec
+from workbench.store.runs import RunRow
+from workbench.store.store import Store
+
+PATIENCE = 60.0
+"""Seconds after which a condition that was awaited counts as a failure."""
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "data": {"use": "digits", "limit": 400, "labels_per_class": 4},
+    "teacher": {"use": "cnn-small", "width": 4, "train": {"steps": 20}},
+    "student": {"use": "timm/test_resnet", "drop_rate": 0.1},
+    "stages": {
+        "main": {
+            "terms": {"kd": {"use": "kd", "weight": 0.9}, "ce": {"use": "ce", "weight": 0.1}},
+            "optimiser": {"use": "adamw", "lr": 0.005},
+            "batch_size": 16,
+            "steps": 60,
+        }
+    },
+    "control": True,
+}
+OFTEN = """
+import workbench.training.loop as loop
+loop.CHECKPOINT_SECONDS = {seconds}
+from workbench.runs.zygote import serve
+serve()
+"""
+
+
+class Workers:
+    """Starts workers from one preloaded process, as the page does; checkpoints come often.
+
+    Args:
+        seconds: Between two checkpoints made by the clock.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._zygote = subprocess.Popen(
+            [sys.executable, "-c", OFTEN.format(seconds=seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self._zygote.stdin and self._zygote.stdout
+        assert self._zygote.stdout.readline() == "ready\n"
+
+    def start(self, store: Store, run: str) -> None:
+        """Start the worker of a run; returns at once."""
+        log = store.runs.folder(run) / "log.txt"
+        order = {"store": str(store.path), "run": run, "log": str(log)}
+        assert self._zygote.stdin
+        self._zygote.stdin.write(json.dumps(order) + "\n")
+        self._zygote.stdin.flush()
+
+    def close(self) -> None:
+        """Let the preloaded process leave."""
+        assert self._zygote.stdin and self._zygote.stdout
+        self._zygote.stdin.close()
+        self._zygote.wait(timeout=PATIENCE)
+        self._zygote.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Workers]:
+    started = Workers(seconds=0.1)
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One store a module; whatever still runs on it in the end is killed."""
+    opened = Store(str(tmp_path_factory.mktemp("runs") / "workbench.db"))
+    yield opened
+    for row in opened.runs.list():
+        if row.active and row.pid:
+            os.kill(row.pid, signal.SIGKILL)
+    opened.close()
+
+
+Accept = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def accepted(store: Store) -> Accept:
+    """Accept the small experiment with changes; nothing trains yet."""
+
+    def make(changes: Mapping[str, Any] | None = None, **options: Any) -> str:
+        spec = ExperimentSpec.parse(SMALL).replace(changes or {})
+        return accept(store, spec, base=Path.cwd(), threads=1, **options)
+
+    return make
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for a condition; its value once it is true."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.005)
+    pytest.fail(f"not within {PATIENCE:.0f} s: {what}")
+
+
+def until_status(store: Store, run: str, *wanted: str) -> RunRow:
+    """Wait until a run has one of these statuses; its row."""
+    row: RunRow = until(
+        lambda: row if (row := store.runs.get(run)).status in wanted else None,
+        f"run {run} is {' or '.join(wanted)} (it is {store.runs.get(run)})",
+    )
+    return row
+
+
+def until_ended(store: Store, run: str) -> RunRow:
+    """Wait until a run has ended, one way or another."""
+    return until_status(store, run, "finished", "stopped", "failed", "interrupted")
+
+
+def go_on(store: Store, run: str, workers: Workers) -> None:
+    """Resume an interrupted run; returns when its new worker has taken it."""
+    before = store.runs.get(run).pid
+    resume(store, run, workers, who="test")
+    until(lambda: store.runs.get(run).pid != before, f"a new worker takes run {run}")
+
+
+def kill(row: RunRow) -> None:
+    """kill -9; returns when the system has done it."""
+    assert row.pid
+    process = psutil.Process(row.pid)
+    process.kill()
+    until(lambda: _dead(process), f"process {row.pid} is dead")
+
+
+def _dead(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -1,0 +1,108 @@
+"""Curves: values as given, colour by target, axes that do not jump."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from workbench_widgets import FrameError, curves
+from workbench_widgets.curves import accuracy_floor, smooth
+
+
+def lines(figure: Any, axis: str) -> list[Any]:
+    return [t for t in figure.data if t.yaxis == axis and t.mode == "lines" and t.x[0] is not None]
+
+
+def test_accuracy_is_shown_in_percent_against_the_teachers(digits_run: Any) -> None:
+    arrays, facts = digits_run["curves"]
+    figure = curves.frame(arrays, facts).figure("light")
+    shown = {t.line.color: t for t in figure.data if t.mode == "lines" and t.yaxis != "y2"}
+    np.testing.assert_allclose(shown["#0B67C2"].y, arrays["student_accuracy"] * 100, rtol=1e-6)
+    np.testing.assert_allclose(shown["#AD5108"].y, [facts["teacher_accuracy"] * 100] * 2)
+
+
+def test_a_term_wears_the_colour_of_what_it_pulls_towards(digits_run: Any) -> None:
+    arrays, facts = digits_run["curves"]
+    terms = np.stack([arrays["terms"][0], arrays["terms"][1], arrays["terms"][0]])
+    more = {"term_names": ["KD", "CE", "hint"], "term_targets": ["teacher", "labels", "teacher"]}
+    shown = lines(curves.frame({**arrays, "terms": terms}, {**facts, **more}).figure("light"), "y2")
+    smoothed = shown[1::2]  # each term: raw, then smoothed
+    assert [t.line.color for t in smoothed] == ["#AD5108", "#0A7558", "#AD5108"]
+    assert smoothed[0].line.dash != smoothed[2].line.dash
+
+
+def test_raw_values_stay_under_the_smoothed_line(digits_run: Any) -> None:
+    arrays, facts = digits_run["curves"]
+    raw = lines(curves.frame(arrays, facts).figure(), "y2")[0]
+    np.testing.assert_allclose(raw.y, arrays["terms"][0], rtol=1e-6)
+    assert raw.opacity < 0.5
+
+
+def test_a_term_switched_off_leaves_a_gap_on_the_log_axis(digits_run: Any) -> None:
+    arrays, facts = digits_run["curves"]
+    terms = arrays["terms"].copy()
+    terms[0, 5:] = 0.0
+    raw = lines(curves.frame({**arrays, "terms": terms}, facts).figure(), "y2")[0]
+    assert np.isnan(np.asarray(raw.y)[5:]).all()
+
+
+def test_x_runs_to_the_planned_end_from_the_first_frame(digits_run: Any) -> None:
+    arrays, facts = digits_run["curves"]
+    early = {k: v[..., :1] for k, v in arrays.items()}
+    for given in (arrays, early, {}):
+        assert tuple(curves.frame(given, facts).figure().layout.xaxis.range) == (0, 150 * 1.006)
+
+
+def test_cost_axis_ends_at_whole_decades(digits_run: Any) -> None:
+    low, high = curves.frame(*digits_run["curves"]).figure().layout.yaxis2.range
+    assert low == int(low) and high == int(high) and low < high
+
+
+def test_smoothing_of_a_constant_is_the_constant_and_skips_gaps() -> None:
+    steps = np.array([0.0, 1.0, 5.0, 6.0])
+    got = smooth(np.array([2.0, np.nan, 2.0, 2.0]), steps, half_life=1.0)
+    np.testing.assert_allclose(got, 2.0)
+
+
+def test_smoothing_forgets_half_after_one_half_life() -> None:
+    """Weights 1 and 0.5: (2 * 0.5 + 8 * 1) / 1.5."""
+    got = smooth(np.array([2.0, 8.0]), np.array([0.0, 10.0]), half_life=10.0)
+    assert got[1] == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "others", "floor"),
+    [([9, 80, 95, 96], [97.0], 90.0), ([9, 11], [97.0], 10.0), ([], [], 0.0), ([5, 100], [], 90.0)],
+)
+def test_accuracy_floor_is_the_tens_below_the_late_half(
+    values: list[float], others: list[float], floor: float
+) -> None:
+    assert accuracy_floor(np.array(values), others) == floor
+
+
+def test_a_control_that_is_worse_stays_in_sight(digits_run: Any) -> None:
+    arrays, facts = digits_run["curves"]
+    steps = arrays["steps"]
+    more = {"control_steps": steps, "control_accuracy": np.full(len(steps), 0.52)}
+    figure = curves.frame({**arrays, **more}, facts).figure()
+    assert figure.layout.yaxis.range[0] <= 52
+
+
+def test_marks_run_through_both_plots_with_their_number(digits_run: Any) -> None:
+    figure = curves.frame(*digits_run["curves"]).figure()
+    at = [s.yref for s in figure.layout.shapes if s.x0 == 40 and s.x1 == 40]
+    assert at == ["y domain", "y2 domain"]
+    assert any(n.text == "<b>1</b>" and n.x == 40 for n in figure.layout.annotations)
+
+
+def test_epochs_relabel_the_same_axis(digits_run: Any) -> None:
+    layout = curves.frame(*digits_run["curves"]).figure(x="epoch").layout
+    assert layout.xaxis.title.text == "epoch"
+    assert layout.xaxis.tickvals[1] / 5 == float(layout.xaxis.ticktext[1])
+
+
+def test_terms_without_names_are_refused(digits_run: Any) -> None:
+    arrays, facts = digits_run["curves"]
+    with pytest.raises(FrameError, match=r"'terms' has shape \(2, 24\), expected \(1, 24\)"):
+        curves.frame(arrays, {**facts, "term_names": ["KD"], "term_targets": ["teacher"]})

@@ -1,0 +1,78 @@
+// Left and right of the views: the experiment with its journal, and the card of numbers.
+
+const AROUND = `
+.rail { position: relative; height: 100%; display: flex; flex-direction: column; padding: 0; overflow: hidden; }
+.group { padding: 11px 12px; border-bottom: 1px solid var(--wb-line); }
+.group:last-child { border-bottom: 0; }
+.loss { margin: 6px 0 0; padding: 6px 8px; border-radius: 4px; background: var(--wb-sunken); overflow-wrap: anywhere; }
+.watch { margin: 6px 0 0; }
+.model + .model { margin-top: 8px; }
+.model .acc { font-weight: 600; }
+dl { margin: 0; display: grid; grid-template-columns: auto 1fr; gap: 3px 10px; }
+dt { color: var(--wb-ink3); } dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
+.activity .bar { margin-top: 6px; }
+.journal { flex: 1 1 0; min-height: 60px; overflow: auto; }
+.event { display: grid; grid-template-columns: 44px 1fr; gap: 0 8px; padding: 5px 0; border-top: 1px solid var(--wb-line); }
+.event:first-of-type { border-top: 0; }
+.event .small { grid-column: 2; color: var(--wb-ink3); }
+.strip { display: none; }
+@media (max-width: 1199px) and (min-width: 900px) {
+  .rail:not(.open) > .group { display: none; }
+  .rail:not(.open) > .strip { display: flex; flex-direction: column; align-items: center; gap: 12px; padding: 12px 2px;
+    height: 100%; text-align: center; }
+  .rail.open > .strip { display: flex; justify-content: flex-end; padding: 4px 6px 0; }
+  .rail.open > .strip > div { display: none; }
+  .strip button { margin-top: auto; }
+}
+.result { height: 100%; display: flex; flex-direction: column; overflow: auto; }
+table { width: 100%; border-collapse: collapse; margin-top: 8px; }
+th { font-weight: 400; text-align: right; padding: 4px 0; font-size: 11.5px; }
+td { border-top: 1px solid var(--wb-line); padding: 5px 0; text-align: right; font-weight: 600; }
+td:first-child, th:first-child { text-align: left; font-weight: 400; color: var(--wb-ink2); }
+.note { margin: 10px 0 0; color: var(--wb-ink2); }
+.foot { margin-top: auto; padding-top: 8px; color: var(--wb-ink3); font-size: 11px; line-height: 14px; }
+`;
+
+function rail(state) {
+  const open = document.documentElement.dataset.rail === "open";
+  if (!state.models) return h("div", { class: "root card rail" });
+  const models = state.models.map((model) =>
+    h("div", { class: "model" },
+      h("div", { class: "row" }, h("b", {}, marked(model.who, `${model.letter} ${model.name}`)),
+        h("span", { class: `acc ${model.who}` }, model.accuracy)),
+      h("div", { class: "small ink3 row" }, h("span", {}, model.weights || model.who), model.accuracy ? h("span", {}, "probe accuracy") : "")));
+  const facts = state.facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
+  const doing = state.activity;
+  const events = state.journal.map((event) =>
+    h("div", { class: "event" }, h("b", {}, event.step), h("span", {}, event.what), h("span", { class: "small" }, event.when)));
+  const small = state.models.map((model) => h("div", {}, h("div", { class: "ink3 small" }, `${model.letter}, %`),
+    h("b", { class: model.who }, model.accuracy ? model.accuracy.replace(/[^\d.]/g, "") : "–")));
+  return h("div", { class: `root card rail${open ? " open" : ""}` },
+    h("div", { class: "strip" }, small, h("button", { type: "button", class: "bare", "data-do": "rail",
+      "aria-label": open ? "Close the experiment" : "Open the experiment" }, open ? "«" : "»")),
+    h("div", { class: "group" }, h("div", { class: "row" }, h("h2", { class: "title" }, "Experiment"),
+      h("span", { class: "small ink3" }, "loss")), h("p", { class: "code loss" }, pieces(state.loss)),
+      state.watch ? h("p", { class: "read watch" }, state.watch) : null),
+    h("div", { class: "group" }, models),
+    doing ? h("div", { class: "group activity", "data-key": "activity" }, h("b", {}, doing.text),
+      doing.share === null || doing.share === undefined ? null
+        : h("div", { class: "bar" }, h("div", { style: `width:${100 * doing.share}%` }))) : null,
+    h("div", { class: "group", "data-key": "facts" }, h("dl", { class: "small" }, facts)),
+    h("div", { class: "group journal", "data-key": "journal", tabindex: 0, "aria-label": "Journal" },
+      h("h2", { class: "title" }, "Journal"),
+      events.length ? events : h("p", { class: "read" }, "Nothing yet."),
+      state.older ? h("p", { class: "small ink3" }, `and ${state.older} earlier`) : null));
+}
+
+function result(state) {
+  if (!state.rows) return h("div", { class: "root card result" });
+  const head = state.columns.map((name) =>
+    h("th", { scope: "col" }, name === "control" ? "control" : marked(name, name)));
+  const rows = state.rows.map(([name, ...values]) =>
+    h("tr", {}, h("td", {}, name), values.map((value, k) => h("td", { class: ["student", "teacher", ""][k] }, value))));
+  return h("div", { class: "root card result" },
+    h("h2", { class: "title" }, state.title), h("div", { class: "read" }, state.read),
+    h("table", {}, h("thead", {}, h("tr", {}, h("th"), head)), h("tbody", {}, rows)),
+    state.notes.map((note) => h("p", { class: "note" }, note)),
+    h("div", { class: "foot" }, state.footer));
+}

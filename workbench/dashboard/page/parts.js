@@ -1,0 +1,97 @@
+// One module for all pieces of the page around the views. `kind` says which; `state` is what it shows.
+// What a person does goes back as a message; theme, tabs and the rail's drawer stay in the browser.
+
+const KINDS = { top, notice, tabs, rail, result, start };
+const html = document.documentElement;
+
+function setTheme(dark) {
+  html.dataset.theme = dark ? "dark" : "light";
+  html.classList.toggle("dark", dark);
+  localStorage.setItem("workbench-theme", html.dataset.theme);
+}
+
+// Presses that Python need not know of; true if the press was one.
+function here(what, data, own) {
+  if (what === "theme") setTheme(html.dataset.theme !== "dark");
+  else if (what === "tab") html.dataset.tab = data.tab;
+  else if (what === "rail") html.dataset.rail = html.dataset.rail === "open" ? "" : "open";
+  else if (what === "ask") own.asking = true;
+  else if (what === "keep") own.asking = false;
+  else return false;
+  return true;
+}
+
+function begin(model, own, recipe) {
+  if (own.starting) return;
+  own.starting = true;
+  ask(model, own, { do: "start", recipe });
+}
+
+function ask(model, own, what) {
+  own.count = (own.count ?? 0) + 1;
+  model.set("asked", { ...what, count: own.count });
+  model.save_changes();
+}
+
+function render({ model, el }) {
+  const own = {}; // what only this browser knows
+  const kind = model.get("kind");
+  el.style.height = "100%";
+  const style = document.createElement("style");
+  style.textContent = BASE + { top: TOP, notice: TOP, tabs: TOP, rail: AROUND, result: AROUND, start: START }[kind];
+  let root = h("div");
+  el.append(style, root);
+
+  const draw = () => {
+    const state = model.get("state") ?? {};
+    if (kind === "top" && !(state.buttons ?? []).includes("stop")) own.asking = false;
+    if (kind === "start" && (state.refused || state.gone)) own.starting = false;
+    const made = KINDS[kind](state, own);
+    if (root.nodeName === made.nodeName) morph(root, made);
+    else {
+      root.replaceWith(made);
+      root = made;
+    }
+    if (kind === "top") {
+      html.dataset.mode = state.run ? "run" : "start";
+      const asked = new URLSearchParams(location.search).get("run");
+      if (state.run && asked !== state.run) history.pushState(null, "", `?run=${encodeURIComponent(state.run)}`);
+      document.title = state.run ? `${state.name}, ${state.word} · Workbench` : "Workbench";
+    }
+    html.dataset.drawn = "";
+    if (kind === "start") fetchAhead();
+  };
+
+  el.addEventListener("click", (event) => {
+    const pressed = event.target.closest?.("[data-do]");
+    if (!pressed || pressed.disabled) return;
+    const { do: what, slow, recipe } = pressed.dataset;
+    if (here(what, pressed.dataset, own)) draw();
+    else if (what === "start" || what === "recipe") {
+      begin(model, own, recipe ?? null);
+      draw();
+    } else {
+      own.asking = false;
+      ask(model, own, { do: what, slow: slow === "1" });
+      draw();
+    }
+  });
+  if (kind === "start")
+    addEventListener("keydown", (event) => {
+      const busy = event.composedPath()[0].closest?.("a, button, input, textarea, select");
+      if (event.key !== "Enter" || busy || html.dataset.mode !== "start" || !model.get("state")?.hero) return;
+      begin(model, own, null);
+      draw();
+    });
+  if (kind === "top") addEventListener("popstate", () => location.reload());
+  model.on("change:state", draw);
+  draw();
+}
+
+// On the start page plotly.js is fetched while the reader reads.
+function fetchAhead() {
+  if (html.dataset.mode !== "start" || document.querySelector("link[rel=prefetch]")) return;
+  document.head.append(h("link", { rel: "prefetch", as: "script", href: html.dataset.plotly }));
+}
+
+export default { render };

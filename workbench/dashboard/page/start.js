@@ -1,0 +1,153 @@
+// The start page: the quickstart, recipes, recent runs, colours, the command line.
+
+const START = `
+.start { display: grid; grid-template-columns: minmax(0, 1fr) 320px; gap: 12px; max-width: 1240px; margin: 0 auto; padding: 12px; }
+.col { display: flex; flex-direction: column; gap: 12px; min-width: 0; }
+.hero { padding: 16px; display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 20px; }
+h1 { margin: 0 0 4px; font-size: 20px; line-height: 26px; font-weight: 600; }
+.hero p { margin: 0; max-width: 62ch; color: var(--wb-ink2); }
+.hero table { border-collapse: collapse; margin: 14px 0 0; }
+.hero td, .hero th { padding: 3px 22px 3px 0; text-align: left; font-weight: 400; }
+.hero th { color: var(--wb-ink3); font-size: 11px; }
+.go { display: flex; align-items: center; gap: 12px; margin-top: 16px; }
+.root .go button { min-height: 32px; padding: 0 18px; font-size: 13px; }
+kbd { font: 11.5px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; }
+.hero .picture { align-self: center; width: 300px; height: 176px; }
+.picture .s { fill: var(--wb-student); } .picture rect.t { fill: var(--wb-teacher); } .picture path.g:not(.pull) { fill: var(--wb-truth); }
+.picture text.student { fill: var(--wb-student); } .picture text.teacher { fill: var(--wb-teacher); }
+.picture text.truth { fill: var(--wb-truth); }
+.watched { display: grid; grid-template-columns: auto 1fr; gap: 7px 18px; margin: 8px 0 0; }
+.watched dt { font-weight: 600; } .watched dd { margin: 0; color: var(--wb-ink2); }
+.picture .edge { fill: none; stroke: var(--wb-line-strong); stroke-dasharray: 4 3; }
+.picture .pull { fill: none; stroke-width: 2; }
+.picture .pull.t { stroke: var(--wb-teacher); } .picture .pull.g { stroke: var(--wb-truth); }
+.picture text { font-size: 11px; }
+.recipes { display: grid; grid-template-columns: repeat(auto-fill, minmax(260px, 1fr)); gap: 12px; }
+.recipe { display: flex; flex-direction: column; gap: 6px; }
+.recipe p { margin: 0; }
+.recipe .row { margin-top: auto; padding-top: 8px; border-top: 1px solid var(--wb-line); align-items: center; }
+.runs { padding: 0; }
+.runs > .row { padding: 10px 12px; }
+.run { display: grid; grid-template-columns: 16px minmax(0, 1fr) auto; gap: 1px 8px; padding: 8px 12px; text-decoration: none;
+  border-top: 1px solid var(--wb-line); }
+.run:hover { background: var(--wb-sunken); }
+.run b, .run .small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.run .small { color: var(--wb-ink2); }
+.run .small.failed { color: var(--wb-error); }
+.run > :nth-child(4) { grid-column: 2; }
+.run > :nth-child(3), .run > :nth-child(5) { text-align: right; }
+.runs .foot { padding: 8px 12px; border-top: 1px solid var(--wb-line); }
+.empty { padding: 4px 12px 18px; text-align: center; border-top: 1px solid var(--wb-line); }
+.empty p { margin: 4px 0 0; color: var(--wb-ink2); }
+.empty svg { width: 110px; height: 84px; margin: 14px auto 6px; display: block; }
+.empty svg path { fill: none; stroke: var(--wb-line-strong); stroke-dasharray: 2 3; }
+.empty .s { fill: var(--wb-student); } .empty .t { fill: var(--wb-teacher); } .empty path.g { fill: var(--wb-truth); stroke: none; }
+.legend { display: grid; grid-template-columns: auto 1fr; gap: 5px 14px; margin-top: 8px; }
+.legend > :nth-child(odd) { font-weight: 600; }
+pre { margin: 8px 0 0; padding: 8px; border-radius: 4px; background: var(--wb-sunken); white-space: pre-wrap; }
+.warn { padding: 10px 12px; border: 1px solid var(--wb-attention-edge); border-radius: 6px; background: var(--wb-attention); }
+@media (max-width: 899px) { .start { grid-template-columns: minmax(0, 1fr); } .hero { grid-template-columns: minmax(0, 1fr); }
+  .hero .picture { display: none; } }
+`;
+
+function hero({ models, loss, summary, data, about }, own) {
+  const known = models.every((model) => model.weights);
+  const [teacher, student] = models;
+  const head = known
+    ? `Distil ${teacher.weights} weights into ${student.weights}, now`
+    : "Distil a trained network into a small one, now";
+  const scored = models.some((model) => model.accuracy);
+  const rows = models.map((model) =>
+    h("tr", {}, h("td", {}, h("b", {}, marked(model.who, model.who[0].toUpperCase() + model.who.slice(1)))),
+      h("td", {}, model.name), h("td", {}, model.weights), h("td", {}, h("b", { class: model.who }, model.accuracy))));
+  const heads = ["", "network", models.some((model) => model.weights) ? "weights" : "", scored ? "test accuracy, last time" : ""];
+  return h("section", { class: "card hero" },
+    h("div", {}, h("h1", {}, head), h("p", {}, summary),
+      h("table", {}, h("thead", {}, h("tr", {}, heads.map((text) => h("th", {}, text)))), h("tbody", {}, rows)),
+      h("p", { class: "small", style: "margin-top:8px" }, h("span", { class: "code" }, pieces(loss)), ` · ${data}`),
+      h("div", { class: "go" },
+        h("button", { type: "button", class: "primary", "data-do": "start", disabled: own.starting, "aria-label": "Start" },
+          icon("▶"), "Start"),
+        h("span", { class: "ink2" }, own.starting ? "Starting…" : [`${about} · key `, h("kbd", {}, "Enter")]))),
+    idea(loss));
+}
+
+// The idea in one picture: the student between teacher and truth, each term an arrow in its colour.
+function idea(loss) {
+  const said = (colour) => loss.filter((piece) => piece.colour === colour).map((piece) => piece.text).join(", ");
+  const text = (x, y, content, colour, anchor = "middle") =>
+    h("text", { x, y, "text-anchor": anchor, class: colour }, content);
+  return h("svg", { class: "picture", viewBox: "0 0 300 176", role: "img",
+    "aria-label": "The student is pulled towards the teacher and towards the labels" },
+    h("path", { class: "edge", d: "M52 140H248" }),
+    h("path", { class: "pull t", d: "M160 46 234 124m-12 -3 12 3 -2 -12" }),
+    h("path", { class: "pull g", d: "M140 46 66 124m2 -12 -2 12 12 -3" }),
+    h("circle", { class: "s", cx: 150, cy: 34, r: 10 }),
+    h("rect", { class: "t", x: 240, y: 131, width: 18, height: 18 }),
+    h("path", { class: "g", d: "M52 129 63 140 52 151 41 140Z" }),
+    text(150, 16, "student", "student"), text(249, 168, "teacher", "teacher"), text(52, 168, "labels", "truth"),
+    text(206, 76, said("teacher"), "teacher", "start"), text(94, 76, said("truth"), "truth", "end"));
+}
+
+const WATCHED = [
+  ["Layer similarity", "Which layers of both networks come to find the same images alike."],
+  ["Student · Teacher · Truth", "Each image as a point between the three: how wrong, and wrong like whom."],
+  ["Calibration", "Whether the student may be believed when it is sure."],
+  ["Loyalty and knowledge", "Where it follows the teacher, and where it should not have."],
+  ["Curves", "How right both are, and what each term of the loss still costs."],
+];
+
+const watched = () =>
+  h("section", { class: "card", "data-key": "watched" }, h("h2", { class: "title" }, "What you will see, live"),
+    h("dl", { class: "watched" }, WATCHED.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])));
+
+const triangle = () =>
+  h("svg", { viewBox: "0 0 110 84", "aria-hidden": "true" },
+    h("path", { d: "M55 12 18 68 92 68Z" }),
+    h("circle", { class: "s", cx: 55, cy: 12, r: 6 }),
+    h("rect", { class: "t", x: 86, y: 62, width: 12, height: 12 }),
+    h("path", { class: "g", d: "M18 60 26 68 18 76 10 68Z" }));
+
+function recent(runs) {
+  const split = [...new Set(runs.map((run) => run.split).filter(Boolean))].join(" or ");
+  const rows = runs.map((run) =>
+    h("a", { class: "run", href: `?run=${encodeURIComponent(run.run)}`, "data-key": run.run },
+      icon(run.icon), h("b", {}, run.name, h("span", { class: "ink3", style: "font-weight:400" }, ` seed ${run.seed}`)),
+      h("b", { class: "student" }, run.accuracy || "–"), h("span", { class: "small" }, run.step || "\u00a0"),
+      h("span", { class: `small ${run.status}` }, run.split && run.accuracy ? `${run.word}, ${run.split}` : run.word)));
+  const body = runs.length
+    ? [rows, h("div", { class: "foot small ink3" }, `student accuracy, ${split || "none yet"}`)]
+    : h("div", { class: "empty" }, triangle(), h("b", {}, "No runs yet"),
+        h("p", {}, "The quickstart needs no download and no GPU. Press Start."));
+  return h("section", { class: "card runs", "data-key": runs.length ? "runs" : "empty" },
+    h("div", { class: "row" }, h("h2", { class: "title" }, "Recent runs")), body);
+}
+
+function start(state, own) {
+  if (!state.hero) return h("div", { class: "root" });
+  const recipes = state.recipes.map((recipe) =>
+    h("section", { class: "card recipe" }, h("h3", { class: "title" }, recipe.name),
+      h("p", { class: "ink2" }, recipe.summary), h("p", { class: "code" }, pieces(recipe.loss)),
+      h("p", { class: "small ink3" }, recipe.paper),
+      h("div", { class: "row" }, h("span", { class: "small ink2" }, recipe.pair),
+        h("button", { type: "button", "data-do": "recipe", "data-recipe": recipe.name, disabled: own.starting },
+          `Run ${recipe.name}`))));
+  const missing = state.missing
+    ? h("div", { class: "warn", role: "alert" }, h("b", {}, `No run ${state.missing.run} here. `), state.missing.text, " ",
+        h("a", { href: "./" }, "Go to the start page"))
+    : null;
+  const refused = state.refused ? h("div", { class: "warn", role: "alert" }, state.refused) : null;
+  const legend = [
+    [marked("student", "S student"), "the small network that learns"],
+    [marked("teacher", "T teacher"), "the large network, frozen"],
+    [marked("truth", "G truth"), "the label"],
+  ].map(([name, text]) => [h("span", {}, name), h("span", { class: "ink2" }, text)]);
+  return h("div", { class: "root start" },
+    h("div", { class: "col" }, missing, refused, hero(state.hero, own), watched(),
+      recipes.length ? [h("div", { class: "row", style: "justify-content:flex-start" }, h("h2", { class: "title" }, "Recipes"),
+        h("span", { class: "ink2" }, "one readable file per paper")), h("div", { class: "recipes" }, recipes)] : null),
+    h("div", { class: "col" }, recent(state.runs ?? []),
+      h("section", { class: "card" }, h("h2", { class: "title" }, "From the command line"),
+        h("pre", { class: "code" }, "$ workbench run quickstart\n$ workbench runs")),
+      h("section", { class: "card" }, h("h2", { class: "title" }, "Colours, everywhere"), h("div", { class: "legend" }, legend))));
+}

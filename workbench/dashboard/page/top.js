@@ -1,0 +1,112 @@
+// The top bar of a run (one element carries data-run and data-status), the notice under it, the tabs.
+
+const TOP = `
+.top { display: flex; align-items: center; gap: 14px; height: 47px; padding: 0 12px; white-space: nowrap; }
+.brand { display: flex; align-items: center; gap: 8px; font-size: 13px; font-weight: 600; text-decoration: none; }
+.what { border-left: 1px solid var(--wb-line); padding-left: 12px; min-width: 0; overflow: hidden; flex: 0 1 auto; }
+.what > div { overflow: hidden; text-overflow: ellipsis; }
+.name { font-size: 13px; font-weight: 600; }
+.chip { display: inline-flex; align-items: center; height: 20px; padding: 0 9px; border: 1px solid var(--wb-ink);
+  border-radius: 10px; font-weight: 600; }
+.chip.failed { border-color: var(--wb-error); color: var(--wb-error); }
+.progress { width: 190px; flex: 0 1 190px; min-width: 104px; }
+.progress .bar { margin-top: 5px; }
+.pair { min-width: 88px; }
+.pair.left { min-width: 76px; overflow: hidden; text-overflow: ellipsis; flex: 0 1 auto; }
+.gap { flex: 1 1 0; min-width: 0; }
+.acts { display: flex; align-items: center; gap: 8px; flex: none; }
+.refused { position: absolute; right: 12px; top: 50px; z-index: 15; max-width: 560px; padding: 6px 10px;
+  white-space: normal; background: var(--wb-attention); border: 1px solid var(--wb-attention-edge); border-radius: 5px; }
+.theme { min-width: 30px; font-size: 14px; }
+.root button.theme { padding: 0 6px; }
+@media (max-width: 1279px) { .brand b { display: none; } .top { gap: 10px; } .probes { display: none; } }
+@media (max-width: 1099px) { .pair { min-width: 64px; } .progress { flex-basis: 120px; } }
+@media (max-width: 899px) { .what, .pair.speed, .elapsed { display: none; } .top { gap: 8px; } .slow { display: none; }
+  .progress { min-width: 70px; } }
+.notice { display: flex; gap: 10px; align-items: baseline; padding: 8px 16px; border-bottom: 1px solid var(--wb-line);
+  background: var(--wb-sunken); }
+.notice.error { background: var(--wb-error-wash); color: var(--wb-ink); }
+.notice.error .icon { color: var(--wb-error); }
+.notice.attention { background: var(--wb-attention); border-color: var(--wb-attention-edge); }
+.notice .icon { margin: 0; }
+.notice .code { margin-left: auto; }
+.tabs { display: flex; align-items: center; gap: 4px; padding: 8px 8px 0; }
+.root .tabs button { border-color: transparent; background: none; color: var(--wb-ink2); }
+.root .tabs button[aria-selected="true"] { background: var(--wb-sunken); color: var(--wb-ink); font-weight: 600; }
+@media (max-width: 899px) { .tabs { display: none; } }
+`;
+
+const BUTTONS = {
+  pause: ["❚❚", "Pause"],
+  resume: ["▶", "Resume"],
+  stop: ["■", "Stop"],
+};
+
+function actions(state, own) {
+  const has = (name) => (state.buttons ?? []).includes(name);
+  const made = [];
+  if (has("pace")) {
+    const slow = state.slow !== null && state.slow !== undefined;
+    const ms = Math.round(1000 * (slow ? state.slow : 0.08));
+    made.push(h("button", { type: "button", class: "slow", "data-key": "pace", "data-do": "pace", "data-slow": slow ? "" : "1",
+      "aria-pressed": String(slow), title: slow ? "Train at full speed" : "Stretch each step so that you can follow" },
+      slow ? `Slow motion: ${ms} ms a step` : "Full speed"));
+  }
+  for (const name of ["pause", "resume"]) {
+    if (!has(name)) continue;
+    const [sign, word] = BUTTONS[name];
+    made.push(button([icon(sign), word], name, { "data-key": name, class: name === "resume" ? "primary" : null }));
+  }
+  if (has("stop") && own.asking) {
+    made.push(h("span", { "data-key": "ask" }, "Stop at the next step?"));
+    made.push(button([icon("■"), "Stop"], "stop", { "data-key": "sure", class: "primary" }));
+    made.push(button("Keep going", "keep", { "data-key": "keep" }));
+  } else if (has("stop")) made.push(button([icon("■"), "Stop"], "ask", { "data-key": "stop" }));
+  return made;
+}
+
+function top(state, own) {
+  const light = document.documentElement.dataset.theme !== "dark";
+  const theme = h("button", { type: "button", class: "bare theme", "data-do": "theme", "data-key": "theme",
+    "aria-label": light ? "Dark theme" : "Light theme", title: light ? "Dark theme" : "Light theme" }, "◐");
+  const brand = h("a", { class: "brand", href: "./", "aria-label": "Workbench, start page" }, logo(), h("b", {}, "Workbench"));
+  const gap = h("div", { class: "gap" });
+  if (!state.run) {
+    const machine = h("span", { class: "ink2" }, state.machine ?? "");
+    return h("div", { class: "root top" }, brand, gap, h("div", { class: "acts" }, machine, theme));
+  }
+  const by = [state.recipe && state.recipe !== state.name ? `recipe ${state.recipe}` : state.recipe ? "recipe" : null,
+    `seed ${state.seed}`].filter(Boolean).join(", ");
+  const part = state.steps ? (100 * state.step) / state.steps : 0;
+  return h("div", { class: "root top", "data-run": state.run, "data-status": state.status },
+    brand,
+    h("div", { class: "what" }, h("div", { class: "name" }, state.name), h("div", { class: "small ink2" }, by)),
+    h("span", { class: `chip ${state.status}`, role: "status" }, icon(state.icon), state.word),
+    h("div", { class: "progress" },
+      h("div", { class: "row" }, h("span", {}, state.step_text ? h("b", {}, state.step_text) : ""), h("span", { class: "ink2" }, state.share)),
+      h("div", { class: "bar", role: "progressbar", "aria-label": "Steps", "aria-valuemin": 0, "aria-valuemax": 100,
+        "aria-valuenow": Math.round(part) }, h("div", { style: `width:${part}%` }))),
+    h("div", { class: "pair speed" }, h("div", {}, state.speed || "\u00a0"), h("div", { class: "small ink2 probes" }, state.probes || "\u00a0")),
+    h("div", { class: "pair left" }, h("div", { title: state.left }, state.left || "\u00a0"),
+      h("div", { class: "small ink2 elapsed" }, state.elapsed || "\u00a0")),
+    gap,
+    h("div", { class: "acts" }, actions(state, own), theme),
+    state.refused ? h("div", { class: "refused", role: "alert" }, state.refused) : null);
+}
+
+function notice(state) {
+  if (!state.kind) return h("div", { class: "root", hidden: true });
+  const role = state.kind === "error" ? "alert" : "status";
+  return h("div", { class: "root" },
+    h("div", { class: `notice ${state.kind}`, role }, icon(state.icon),
+      h("div", {}, h("b", {}, state.head), " ", h("span", { class: "ink2" }, state.text)),
+      state.code ? h("span", { class: "code" }, state.code) : null));
+}
+
+function tabs() {
+  const now = document.documentElement.dataset.tab;
+  const tab = (name, text) => h("button", { type: "button", role: "tab", "data-do": "tab", "data-tab": name,
+    "aria-selected": String(now === name) }, text);
+  return h("div", { class: "root" }, h("div", { class: "tabs", role: "tablist" },
+    tab("views", "Four views"), tab("curves", "Curves and result")));
+}
