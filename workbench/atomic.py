@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 from workbench.errors import BadFile, DiskFull
@@ -17,14 +16,12 @@ FULL_WORDS = ("os error 28", "os error 27", "os error 122", "No space left")
 """How libraries that wrap the system's error say the same."""
 
 
-def write_atomically(
-    path: Path, content: bytes | Callable[[Path], None], *, durable: bool = True
-) -> str:
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> str:
     """Make ``path`` in one step: a reader sees the old file or the new one, never a half.
 
     Args:
         path: Target; its folder is made if absent.
-        content: The bytes, or a function that writes them to the temporary path it is given.
+        content: All of it.
         durable: Flush file and folder to the disk, so that a power cut loses neither.
 
     Returns:
@@ -37,36 +34,34 @@ def write_atomically(
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if callable(content):
-            content(temporary)
-        else:
-            temporary.write_bytes(content)
-        digest = sha256(temporary)
+        temporary.write_bytes(content)
         if durable:
             _sync(temporary)
         temporary.replace(path)
         if durable:
             _sync_folder(path.parent)
-    except BaseException as error:
-        size = len(content) if isinstance(content, bytes) else _size(temporary)
+    except OSError as error:
         _discard(temporary)
         if says_full(error):
-            raise disk_full(path, size) from None
-        if isinstance(error, OSError):
-            raise BadFile(f"{path}: cannot be written: {error.strerror or error}.") from None
-        raise
-    return digest
+            raise disk_full(path, len(content)) from None
+        raise BadFile(f"{path}: cannot be written: {error.strerror or error}.") from None
+    return hashlib.sha256(content).hexdigest()
 
 
 def disk_full(path: Path, size: int) -> DiskFull:
-    """The error for a full disk: what could not be written, what is free, what to do."""
+    """The error for a full disk: what could not be written, what is free, what to do.
+
+    Args:
+        path: What was to be written.
+        size: Its bytes; 0 where they are not known.
+    """
     try:
         found = os.statvfs(path.parent)
         free = f"{found.f_bavail * found.f_frsize} bytes are free there"
     except OSError:
         free = "how much is free is not known"
     return DiskFull(
-        f"{path}: no space for {size} bytes or more; {free}. "
+        f"{path}: no space for {f'{size} bytes' if size else 'what was to be written'}; {free}. "
         "Free some space; what was written before stays as it was."
     )
 
@@ -82,10 +77,6 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _discard(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A shell to drive the command in, as a stranger would: a process of its own, a store of its own."""
+"""A shell to drive the command in, as a stranger would: own processes, a store of its own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
+from workbench.store.runs import RunRow
+from workbench.store.store import Store
+
 COMMAND = (sys.executable, "-m", "workbench.cli.main")
 PATIENCE = 120.0
-SHORT = ("--set", "stages.main.epochs=1", "--set", "teacher.train.epochs=1")
-SHORT += ("--set", "data.limit=300", "--set", "data.labels_per_class=3")
-"""The quickstart in a second of training."""
-LONG = ("--set", "stages.main.epochs=100000", "--set", "teacher.train.epochs=1")
-LONG += ("--set", "data.limit=300", "--set", "data.labels_per_class=3", "--set", "control=false")
-"""The quickstart without end: somebody has to steer it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,11 @@ class Shell:
         """One row of ``runs --all --json``."""
         return next(row for row in self.rows("--all") if row["run"] == run)
 
+    def peek(self, run: str) -> RunRow:
+        """A row as Python sees it: for waiting, where a process a look would be slow."""
+        with closing(Store(str(self.store))) as store:
+            return store.runs.get(run)
+
     def detach(self, *words: str) -> str:
         """Start a run and return its name."""
         name: str = self("run", "quickstart", *words, "--detach", "--json").json["run"]
@@ -95,25 +97,14 @@ class Shell:
     def end(self) -> None:
         """Leave no worker and no command behind."""
         if self.store.is_file():
-            from workbench.store.store import Store
-
-            store = Store(str(self.store))
-            workers = {row.pid for row in store.runs.list() if row.active and row.pid}
-            store.close()
+            with closing(Store(str(self.store))) as store:
+                workers = {row.pid for row in store.runs.list() if row.active and row.pid}
             for pid in workers:
                 psutil.Process(pid).kill()
         for child in self.started:
             if child.poll() is None:
                 child.kill()
             child.communicate()
-
-
-def until(true: Callable[[], bool], what: str, *, seconds: float = PATIENCE) -> None:
-    """Wait until something holds; fails with ``what`` after a while."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

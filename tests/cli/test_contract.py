@@ -3,17 +3,53 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from workbench.store.store import Store
+
 # conftest's helpers reach tests through fixtures; the constants are arguments of commands
 SMOKE = ("--scale", "smoke", "--set", "data.limit=300", "--set", "data.labels_per_class=3")
-COMMANDS = ("run resume pause stop runs show journal recipes terms probes models doctor serve").split()
+COMMANDS = [
+    "run",
+    "resume",
+    "pause",
+    "stop",
+    "runs",
+    "show",
+    "journal",
+    "recipes",
+    "terms",
+    "probes",
+    "models",
+    "doctor",
+    "serve",
+]
 RESULT = {"run", "status", "steps", "seconds", "weights", "metrics", "protocol"}
 LISTED = {"run", "name", "role", "status", "step", "steps", "pid", "started", "parent"}
+BY_HAND = """\
+name: my-first
+task: classification
+data: {use: digits, labels_per_class: 3, limit: 300}
+teacher: {use: cnn-small, train: {epochs: 1}}
+student: {use: cnn-tiny}
+stages:
+  main:
+    terms:
+      kd: {use: kd, weight: 0.9, temperature: 4.0}
+      ce: {use: ce, weight: 0.1}
+    optimiser: {use: sgd, lr: 0.05, momentum: 0.9, weight_decay: 5e-4}
+    schedule: {use: cosine}
+    batch_size: 64
+    epochs: 1
+probes: [cka, trilateral, calibration, loyalty]
+seed: 0
+device: auto
+"""
 HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -94,7 +130,9 @@ def test_runs_lists_students_newest_first_and_all_lists_the_parts(shell, finishe
     rows = shell.rows()
     assert all(set(row) >= LISTED for row in rows)
     assert {row["role"] for row in rows} == {"student"}
-    assert [row["started"] for row in rows] == sorted((row["started"] for row in rows), reverse=True)
+    assert [row["started"] for row in rows] == sorted(
+        (row["started"] for row in rows), reverse=True
+    )
     row = next(row for row in rows if row["run"] == finished["run"])
     assert (row["status"], row["step"]) == ("finished", row["steps"])
     mine = [row for row in shell.rows("--all") if row["group"] == finished["run"]]
@@ -138,11 +176,14 @@ def test_plain_output_shows_numbers_with_n_and_words_go_to_the_error_stream(shel
     assert "Training the student" not in said.out
 
 
-def test_control_option_trains_the_control(shell):
-    off = shell("run", "quickstart", *SMOKE, "--set", "control=false", "--json").json
+def test_a_file_by_hand_runs_without_control_and_the_option_adds_one(shell, tmp_path):
+    file = tmp_path / "my first.yaml"
+    file.write_text(BY_HAND)
+    off = shell("run", str(file), "--json").json
     assert off["metrics"]["control"] is None
-    on = shell("run", "quickstart", *SMOKE, "--set", "control=false", "--control", "--json").json
+    on = shell("run", str(file), "--control", "--json").json
     assert on["metrics"]["control"]["nll"] > 0
+    assert on["weights"] == off["weights"]
 
 
 def test_catalogue_is_json_and_complete(shell):
@@ -184,10 +225,6 @@ def test_a_file_of_the_working_folder_stands_in_for_no_library(fresh):
     script = Path(sys.executable).with_name("workbench")
     if not script.is_file():
         pytest.skip("the package is not installed here, so there is no console script")
-    from workbench.store.store import Store
-
-    import subprocess
-
     words = [script, "run", "quickstart", *SMOKE, "--set", "control=false", "--json"]
     done = subprocess.run(
         [*map(str, words), "--store", str(fresh.store)],

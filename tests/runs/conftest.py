@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -149,6 +150,13 @@ def kill(row: RunRow) -> None:
     process = psutil.Process(row.pid)
     process.kill()
     until(lambda: _dead(process), f"process {row.pid} is dead")
+
+
+def assert_sound(store: Store) -> None:
+    """SQLite's own check of the file."""
+    connection = sqlite3.connect(store.path)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
 
 
 def _dead(process: psutil.Process) -> bool:

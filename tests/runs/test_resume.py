@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 
-from .conftest import Workers, go_on, kill, until, until_ended, until_status
+from .conftest import Workers, assert_sound, go_on, kill, until, until_ended, until_status
 
 KILLS = 4
 
@@ -44,13 +43,6 @@ def assert_equal_runs(store: Store, one: str, other: str) -> None:
         np.testing.assert_array_equal(theirs.values, mine.values)
     steps = store.metrics.read(other, "probe").steps
     assert (np.diff(steps) > 0).all(), "a probe stands twice in the series"
-
-
-def assert_sound(store: Store) -> None:
-    """SQLite's own check, and no half-written file beside it."""
-    with sqlite3.connect(store.path) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    connection.close()
 
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(
@@ -125,7 +117,7 @@ def test_a_run_killed_while_it_is_paused_goes_on_from_there(store, workers, acce
     run = accepted(pause_at=23)
     workers.start(store, run)
     paused = until_status(store, run, "paused")
-    assert [row.step for row in store.checkpoints(run)][0] == 23
+    assert store.checkpoints(run)[0].step == 23
     assert store.metrics.last_step(run, "train") == 23, "rows before the pause are not written"
     kill(paused)
     assert store.runs.get(run).status == "interrupted"

@@ -298,10 +298,10 @@ const PARTS = {
   note: (part, { tokens }) => h("div", { class: "wb-note" }, runs(part.text, tokens)),
   stats(part, { tokens }) {
     const rows = part.rows.map(([name, value]) =>
-      h("div", {}, h("dt", {}, runs([name].flat(), tokens)), h("dd", {}, value)),
+      h("div", {}, h("span", {}, runs([name].flat(), tokens)), h("span", { class: "wb-value" }, value)),
     );
     const style = `grid-template-columns:repeat(${part.columns},minmax(0,1fr))`;
-    return h("dl", { class: `wb-stats${part.rules ? " wb-rules" : ""}`, style }, rows);
+    return h("div", { class: `wb-stats${part.rules ? " wb-rules" : ""}`, style }, rows);
   },
   quadrants(part, { tokens, emit }) {
     const table = h("div", { class: "wb-quadrants" }, h("span"));
@@ -639,7 +639,7 @@ class View {
 
   brush(event) {
     const meta = this.plot.data.map((trace) => trace.meta?.selects).find(Boolean);
-    if (!meta) return;
+    if (!meta || !(event.range ?? event.lassoPoints)) return; // Plotly tells of its own clearing too
     if (meta.steps) {
       if (event.range?.x) this.emit({ kind: "range", from: event.range.x[0], to: event.range.x[1] });
       this.schedule(true);
@@ -757,9 +757,10 @@ const CSS = `
 .wb-stats > div { display: flex; justify-content: space-between; gap: 8px; min-width: 0; padding: 1px 0;
   white-space: nowrap; }
 .wb-rules > div { padding: 2px 0; border-top: 1px solid var(--wb-line); }
-.wb-stats dt { margin: 0; min-width: 0; overflow: hidden; text-overflow: ellipsis; color: var(--wb-ink2);
+.wb-stats span { min-width: 0; overflow: hidden; text-overflow: ellipsis; color: var(--wb-ink2);
   font-size: 11.5px; }
-.wb-stats dd { margin: 0; flex: none; font-weight: 600; }
+.wb-stats .wb-mark { color: var(--wb-surface); }
+.wb-view .wb-stats .wb-value { flex: none; font-size: 12px; font-weight: 600; color: var(--wb-ink); }
 .wb-quadrants { display: grid; grid-template-columns: minmax(52px, max-content) 1fr 1fr; gap: 4px 5px;
   align-items: center; margin-top: 6px; }
 .wb-head { text-align: center; font-size: 11.5px; }

@@ -12,7 +12,7 @@ from workbench.errors import BadInput, WorkerDied
 from workbench.recipes import open_experiment
 from workbench.runs.follow import Progress
 from workbench.runs.launch import FreshStarter, accept
-from workbench.runs.run import Run, result_of
+from workbench.runs.run import Run, result_of, was_refused
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
@@ -96,12 +96,11 @@ def _follow(store: Store, name: str, as_json: bool, *, remove_bad: bool) -> None
     except WorkerDied as error:
         print(f"workbench: {error}", file=sys.stderr)
     row = run.row
-    if row.status == "failed" and row.error is not None:
-        if remove_bad and row.error.get("exit_code") == BadInput.exit_code and row.step == 0:
-            store.runs.remove(name)  # it could never have run: leave nothing behind
-            print(f"workbench: [{row.error['code']}] {row.error['message']}", file=sys.stderr)
-            raise typer.Exit(2)
+    if row.error is not None:
         print(f"workbench: [{row.error['code']}] {row.error['message']}", file=sys.stderr)
+    if remove_bad and was_refused(row):
+        store.runs.remove(name)
+        raise typer.Exit(BadInput.exit_code)
     if as_json:
         print_json(result_of(row))
     else:

@@ -28,8 +28,8 @@ def check_host(host: str) -> str:
         ) from None
     if str(address) != "127.0.0.1":
         raise BadAddress(
-            f"--host {host}: the page has no login yet, so it listens on 127.0.0.1 only. From another "
-            "machine, forward the port: `ssh -L PORT:127.0.0.1:PORT HOST`."
+            f"--host {host}: the page has no login yet, so it listens on 127.0.0.1 only. From "
+            "another machine, forward the port: `ssh -L PORT:127.0.0.1:PORT HOST`."
         )
     return str(address)
 

@@ -1,7 +1,7 @@
 """Our own scripts and plotly.js over HTTP: packed once, named by their content, cached for good.
 
-Unusual here: a URL holds a hash of the content, so that a browser never asks twice and never shows an
-old one; nothing comes from another host.
+Unusual here: a URL holds a hash of the content, so that a browser never asks twice and never shows
+an old one; nothing comes from another host.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError, OutputTransform, RequestHandler
 from workbench_widgets.plotlyjs import plotly_js_gz, plotly_js_path
 from workbench_widgets.view import view_esm
@@ -74,6 +75,10 @@ def url(name: str) -> str:
 class AssetHandler(RequestHandler):
     """Serves ``/assets/HASH/NAME``."""
 
+    def head(self, name: str) -> None:
+        """Whether it is there; how a page finds its server again."""
+        self.get(name)
+
     def get(self, name: str) -> None:
         """The asset, packed if the browser can unpack it."""
         try:
@@ -84,7 +89,9 @@ class AssetHandler(RequestHandler):
         self.set_header("Content-Type", kind)
         self.set_header("Cache-Control", "public, max-age=31536000, immutable")
         self.set_header("Vary", "Accept-Encoding")
-        if "gzip" in self.request.headers.get("Accept-Encoding", ""):
+        if self.request.method == "HEAD":
+            self.finish()
+        elif "gzip" in self.request.headers.get("Accept-Encoding", ""):
             self.set_header("Content-Encoding", "gzip")
             self.finish(small)
         else:
@@ -95,12 +102,12 @@ class SafeHeaders(OutputTransform):
     """Puts the headers that keep a page to itself on every answer."""
 
     def transform_first_chunk(
-        self, status_code: int, headers: object, chunk: bytes, finishing: bool
-    ) -> tuple[int, object, bytes]:
+        self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
+    ) -> tuple[int, HTTPHeaders, bytes]:
         """Add them; the body stays."""
-        headers["Content-Security-Policy"] = POLICY  # type: ignore[index]
-        headers["X-Content-Type-Options"] = "nosniff"  # type: ignore[index]
-        headers["Referrer-Policy"] = "no-referrer"  # type: ignore[index]
+        headers["Content-Security-Policy"] = POLICY
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "no-referrer"
         return status_code, headers, chunk
 
 

@@ -38,6 +38,11 @@ class PanelView(AnyWidgetComponent):
     event = param.Dict(default={}, doc="The last thing a person did in the view.")
     plotly_url = param.String(default=assets.url("plotly.js"))
 
+    @classmethod
+    def make(cls) -> PanelView:
+        """A view that fills its place and shows nothing yet."""
+        return cls(sizing_mode="stretch_both", margin=0)
+
     def push(self, sent: Sent) -> None:
         """Show a frame; all its parts change together."""
         self.param.update(frame=sent.content, buffers=sent.buffers, rev=self.rev + 1)
@@ -46,7 +51,8 @@ class PanelView(AnyWidgetComponent):
 class Part(AnyWidgetComponent):
     """A piece of the page: top bar, notice, tabs, rail, result, start page.
 
-    Not a JSComponent: Panel keeps one wrapper for all modules of a page, that of the kind drawn first.
+    Not a JSComponent: Panel keeps one wrapper for all modules of a page, that of the kind drawn
+    first.
 
     Args:
         kind: Which piece; a function of ``parts.js``.
@@ -57,8 +63,8 @@ class Part(AnyWidgetComponent):
 
     kind = param.String(default="")
     state = param.Dict(default={}, doc="Plain data that it draws.")
-    asked = param.Dict(default={}, doc="The last thing a person did; counted, so that twice is a change.")
+    asked = param.Dict(default={}, doc="The last thing a person did, counted.")
 
     def __init__(self, kind: str, act: Callable[[dict[str, Any]], None], **params: Any) -> None:
-        super().__init__(kind=kind, **params)
+        super().__init__(kind=kind, **params)  # type: ignore[no-untyped-call]
         self.param.watch(lambda event: act(dict(event.new)), "asked")

@@ -48,7 +48,7 @@ class Frames:
     def of_snapshot(self, waits_for: str | None) -> dict[str, Frame]:
         """Four views of the newest snapshot; before the first they say what they wait for."""
         history = self._history
-        made = {}
+        made: dict[str, Frame] = {}
         for view in SNAPSHOT_VIEWS:
             if history.latest is None or view not in history.latest.facts:
                 made[view] = self._waiting(view, waits_for)
@@ -77,9 +77,10 @@ class Frames:
         if per_epoch := self._steps_per_epoch():
             facts["steps_per_epoch"] = per_epoch
         columns = [history.train.columns.index(name) for name in names if len(history.train.steps)]
-        steps, values = decimate(
-            history.train.steps, history.train.values[:, columns], CURVE_POINTS
-        ) if columns else (np.zeros(0), np.zeros((0, len(names))))
+        steps, values = np.zeros(0, np.int64), np.zeros((0, len(names)))
+        if columns:
+            logged = history.train.values[:, columns]
+            steps, values = decimate(history.train.steps, logged, CURVE_POINTS)
         arrays = {
             "steps": history.probe.steps,
             "student_accuracy": history.probe.column("accuracy"),
@@ -94,8 +95,8 @@ class Frames:
     @property
     def curve_step(self) -> int:
         """Last step of the student that a curve holds; -1 before the first."""
-        ends = [int(s.steps[-1]) for s in (self._history.train, self._history.probe) if len(s.steps)]
-        return max(ends, default=-1)
+        both = (self._history.train, self._history.probe)
+        return max((int(series.steps[-1]) for series in both if len(series.steps)), default=-1)
 
     def _waiting(self, view: ViewName, waits_for: str | None) -> Frame:
         """Axes and a sentence; says so if the experiment does not measure this at all."""
@@ -121,10 +122,12 @@ class Frames:
         facts = {**snapshot.facts[view], "steps_total": max(history.row.steps, 1)}
         if view == "cka":
             facts["reasons"] = _reasons(facts)
-            arrays |= {"history": np.stack(history.similarity), "steps": np.asarray(history.steps)}
+            arrays["history"] = np.stack(history.similarity)
+            arrays["steps"] = np.asarray(history.steps)
         elif view == "loyalty":
             arrays["by_class"] = arrays["by_class"][:2]
-            arrays |= {"table_history": np.stack(history.tables), "steps": np.asarray(history.steps)}
+            arrays["table_history"] = np.stack(history.tables)
+            arrays["steps"] = np.asarray(history.steps)
             now = arrays.pop("student_right") > 0
             if history.right is not None and len(history.steps) > 1:
                 facts["gained"] = int((now & ~history.right).sum())
@@ -137,8 +140,8 @@ class Frames:
         return str(getattr(kind, "pull", ""))
 
     def _probe_rows(self) -> int:
-        latest = self._history.latest
-        return int(next((f["n"] for k, f in latest.facts.items() if k != "cka"), 0)) if latest else 0
+        facts = self._history.latest.facts if self._history.latest else {}
+        return int(next((told["n"] for view, told in facts.items() if view != "cka"), 0))
 
     def _steps_per_epoch(self) -> int | None:
         stage, steps = (self.spec.stage if self.spec else None), self._history.row.steps

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+
 import numpy as np
 
 from workbench.store import RunRow, Snapshot, Store
@@ -84,7 +86,7 @@ class History:
 
     @property
     def teacher_accuracy(self) -> float | None:
-        """Of the teacher on the probe split, in [0, 1]; from the newest snapshot where there is one."""
+        """Of the teacher on the probe split, in [0, 1]; from the snapshot where there is one."""
         if self.latest is not None and "trilateral.teacher_right" in self.latest.arrays:
             return float(np.mean(self.latest.arrays["trilateral.teacher_right"]))
         told = ((self.row.protocol or {}).get("teacher") or {}).get("probe") or {}
@@ -124,7 +126,7 @@ def decimate(steps: np.ndarray, values: np.ndarray, limit: int) -> tuple[np.ndar
     edges = np.linspace(0, total, (limit - 2) // 2 + 1).astype(np.int64)
     first = np.nan_to_num(values[:, 0])
     kept = {0, total - 1}
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         kept.add(int(low + np.argmin(first[low:high])))
         kept.add(int(low + np.argmax(first[low:high])))
     rows = np.asarray(sorted(kept))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from workbench.dashboard.live import Live, Shown
@@ -104,7 +103,7 @@ class Hub:
     def _round(self, stirred: bool) -> None:
         with self._lock:
             viewers = list(self._viewers)
-            lives = {run: live for run, live in self._lives.items()}
+            lives = dict(self._lives)
         for run, live in lives.items():
             self._tell(viewers, run, live, stirred)
         self._recent_due |= stirred
@@ -126,5 +125,3 @@ class Hub:
             for viewer in viewers:
                 if viewer.run == run:
                     viewer.show(shown)
-
-

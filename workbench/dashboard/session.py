@@ -11,7 +11,7 @@ import logging
 import threading
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import panel as pn
 from bokeh.core.templates import get_env
@@ -33,6 +33,8 @@ from workbench.runs.launch import command, resume
 FOLDER = Path(__file__).parent / "page"
 AROUND = ("top", "notice", "rail", "result", "tabs")
 
+BARS = ("top", "notice", "tabs")
+
 LOG = logging.getLogger(__name__)
 
 
@@ -53,7 +55,7 @@ class Session:
     def __init__(self, hub: Hub, asked: str | None) -> None:
         self.hub = hub
         self.run: str | None = None
-        self._doc: Document = pn.state.curdoc
+        self._doc: Document = cast(Document, pn.state.curdoc)
         self._lock = threading.Lock()
         self._next: Shown | None = None
         self._next_recent: list[dict[str, Any]] | None = None
@@ -126,7 +128,7 @@ class Session:
             return {"run": run, "text": error.message}
         self.run = run
         for view in VIEWS:
-            self._views[view] = PanelView(sizing_mode="stretch_both", margin=0)
+            self._views[view] = PanelView.make()
         self._draw(shown)
         for view, slot in self._slots.items():
             slot[:] = [self._views[view]]
@@ -169,7 +171,7 @@ class Session:
     def _make_template(self) -> pn.Template:
         template = pn.Template(_page())
         for kind, part in self._parts.items():
-            part.sizing_mode = "stretch_width" if kind in ("top", "notice", "tabs") else "stretch_both"
+            part.sizing_mode = "stretch_width" if kind in BARS else "stretch_both"
             template.add_panel(kind, part)
         for view, slot in self._slots.items():
             template.add_panel(view, slot)
@@ -179,7 +181,6 @@ class Session:
         template.add_variable("sheet", _sheet())
         template.add_variable("app_favicon", assets.url("icon.svg"))
         template.add_variable("plotly_url", assets.url("plotly.js"))
-        template.title = "Workbench"
         return template
 
 

@@ -69,19 +69,16 @@ class Quickstart:
 
     def _hero(self) -> dict[str, Any]:
         spec, _ = self.experiments[QUICKSTART]
-        earlier = self._earlier(QUICKSTART)
         finished = next(
             (r for r in self._store.runs.list() if r.result and r.experiment == spec.given()), None
         )
         metrics = ((finished.result or {}).get("metrics") or {}) if finished else {}
         protocol = (finished.protocol or {}) if finished else {}
-        pace = pace_of(spec, earlier)
-        about = WATCH_SECONDS + 4 if pace != FALLBACK_PACE or earlier is None else pace * earlier.steps
         return {
             "loss": wording.expression(spec.stage),
             "summary": spec.recipe.summary if spec.recipe else "",
             "data": wording.data_text(spec),
-            "about": f"about {wording.duration(about)} here, in slow motion",
+            "about": f"about {wording.duration(WATCH_SECONDS + 4)} here, in slow motion",
             "models": [
                 {
                     "who": who,
@@ -119,7 +116,7 @@ def recent_runs(store: Store) -> list[dict[str, Any]]:
     rows = []
     for row in store.runs.list()[:RECENT]:
         icon, word = wording.CHIPS[row.status]
-        accuracy, split = _accuracy(store, row)
+        accuracy = _accuracy(store, row)
         rows.append(
             {
                 "run": row.id,
@@ -130,21 +127,19 @@ def recent_runs(store: Store) -> list[dict[str, Any]]:
                 "word": word,
                 "step": f"step {count(row.step)} of {count(row.steps)}" if row.steps else "",
                 "accuracy": "" if accuracy is None else percent(accuracy),
-                "split": split,
             }
         )
     return rows
 
 
-def _accuracy(store: Store, row: RunRow) -> tuple[float | None, str]:
+def _accuracy(store: Store, row: RunRow) -> float | None:
+    """Of the student: on test once it has been read, on probe before."""
     metrics = (row.result or {}).get("metrics") or {}
     if metrics.get("student"):
-        return metrics["student"]["accuracy"], "test"
+        return float(metrics["student"]["accuracy"])
     probe = store.metrics.read(row.id, "probe")
-    return (float(probe.column("accuracy")[-1]), "probe") if len(probe.steps) else (None, "")
+    return float(probe.column("accuracy")[-1]) if len(probe.steps) else None
 
 
 def _weights(protocol: dict[str, Any], who: str) -> int | None:
     return (protocol.get(who) or {}).get("parameters")
-
-

@@ -75,7 +75,7 @@ def notice(history: History) -> dict[str, Any] | None:
         if last is not None:
             when = ", ".join(filter(None, (wording.who(last.who), wording.clock(last.created_ns))))
         what = f"Paused at {at}{', ' if when else ''}{when}."
-        return {"kind": "quiet", "icon": "❚❚", "head": what, "text": f"{kept} Resume goes on bit for bit."}
+        return _line("quiet", "❚❚", what, f"{kept} Resume goes on bit for bit.")
     if row.status == "interrupted":
         text = f"{kept} Resume goes on from there, with the same bits as if nothing had happened."
         if history.checkpoint is None:
@@ -83,12 +83,16 @@ def notice(history: History) -> dict[str, Any] | None:
         head = f"The training process ended at {at} without a word."
         if row.pid is None:
             head = "No training process took this run."
-        return {"kind": "attention", "icon": "△", "head": head, "text": text}
+        return _line("attention", "△", head, text)
     if row.status == "failed":
         return _failed(row)
     if row.status == "stopped":
-        return {"kind": "quiet", "icon": "■", "head": f"Stopped at {at}.", "text": f"{kept} All views show {at}."}
+        return _line("quiet", "■", f"Stopped at {at}.", kept)
     return None
+
+
+def _line(kind: str, icon: str, head: str, text: str, code: str = "") -> dict[str, Any]:
+    return {"kind": kind, "icon": icon, "head": head, "text": text, "code": code}
 
 
 def _failed(row: RunRow) -> dict[str, Any]:
@@ -96,14 +100,11 @@ def _failed(row: RunRow) -> dict[str, Any]:
     good = error.get("last_good_step")
     lost = "No checkpoint was written before."
     if good is not None:
-        lost = f"Last good checkpoint: step {count(good)}; steps lost: {count(max(row.step - good, 0))}."
-    return {
-        "kind": "error",
-        "icon": "✕",
-        "head": f"Failed at step {count(row.step)}: {error.get('message', 'no reason was recorded.')}",
-        "text": lost,
-        "code": error.get("code", ""),
-    }
+        steps = count(max(row.step - good, 0))
+        lost = f"Last good checkpoint: step {count(good)}; steps lost: {steps}."
+    message = error.get("message", "no reason was recorded.")
+    head = f"Failed at step {count(row.step)}: {message}"
+    return _line("bad", "✕", head, lost, str(error.get("code", "")))
 
 
 def rail(history: History, frames: Frames) -> dict[str, Any]:
@@ -145,13 +146,16 @@ def _facts(spec: ExperimentSpec | None, row: RunRow) -> list[list[str]]:
     if spec is not None:
         facts.append(["data", wording.data_text(spec)])
         stage = spec.stage
-        length = f"{count(stage.epochs)} epochs" if stage.epochs else f"{count(stage.steps or 0)} steps"
+        length = f"{count(stage.steps or 0)} steps"
+        if stage.epochs:
+            length = f"{count(stage.epochs)} epochs"
         facts.append(["training", f"{length} of batches of {count(stage.batch_size)}"])
         rate = getattr(stage.optimiser, "lr", None)
         rate_text = f", lr {rate:g}" if isinstance(rate, float) else ""
         facts.append(["optimiser", f"{stage.optimiser.use}{rate_text}, {stage.schedule.use}"])
     machine = (row.protocol or {}).get("machine") or {}
-    facts.append(["device", str(machine.get("device_name") or row.experiment.get("device", "auto"))])
+    asked = row.experiment.get("device", "auto")
+    facts.append(["device", str(machine.get("device_name") or asked)])
     facts.append(["seed", str(row.experiment.get("seed", 0))])
     return facts
 
@@ -176,11 +180,12 @@ def waits_for(history: History) -> str | None:
     doing = activity(history)
     if doing is None:
         return "Waits for the first snapshot."
-    share = "" if doing["share"] is None else f", {percent(doing['share'], 0)}"
-    known = ""
-    if len(history.teacher.steps) and doing["text"] == "Training the teacher":
-        known = f"; it is right on {percent(float(history.teacher.column('accuracy')[-1]))} so far"
-    return f"Waits: {doing['text'][:1].lower()}{doing['text'][1:]}{share}{known}."
+    if row.status == "queued":
+        return "Waits for a training process."
+    # Tens of percent: a finer sentence would redraw five views for a number nobody reads.
+    share = "" if doing["share"] is None else f", {percent(int(10 * doing['share']) / 10, 0)}"
+    words = doing["text"][:1].lower() + doing["text"][1:]
+    return f"Waits for the first snapshot. Now: {words}{share}."
 
 
 def result(history: History) -> dict[str, Any]:
@@ -192,11 +197,13 @@ def result(history: History) -> dict[str, Any]:
 
 
 def _final(history: History, metrics: dict[str, Any]) -> dict[str, Any]:
-    student, teacher, control = (metrics.get(k) for k in ("student", "teacher", "control"))
+    columns = ("student", "teacher", "control")
+    all_three: list[dict[str, Any]] = [metrics.get(name) or {} for name in columns]
+    student, _, control = all_three
     rows = [
-        ["test accuracy, %", *(_times(m, "accuracy", 100, 1) for m in (student, teacher, control))],
-        ["NLL, nats", *(_times(m, "nll", 1, 3) for m in (student, teacher, control))],
-        ["ECE, %", *(_times(m, "ece", 100, 1) for m in (student, teacher, control))],
+        ["test accuracy, %", *(_hundred(told.get("accuracy")) for told in all_three)],
+        ["NLL, nats", *(fixed(told.get("nll"), 3) for told in all_three)],
+        ["ECE, %", *(_hundred(told.get("ece")) for told in all_three)],
     ]
     notes = []
     if control:
@@ -213,7 +220,7 @@ def _final(history: History, metrics: dict[str, Any]) -> dict[str, Any]:
     return {
         "title": "Result",
         "read": "On images that nobody has seen before the end.",
-        "columns": ["student", "teacher", "control"],
+        "columns": list(columns),
         "rows": rows,
         "notes": notes,
         "footer": f"{n}weights of the last step · seed {history.row.experiment.get('seed', 0)}",
@@ -227,10 +234,10 @@ def _so_far(history: History) -> dict[str, Any]:
     accuracy = history.probe.column("accuracy")[-1] if len(history.probe.steps) else None
     right = history.teacher_accuracy
     rows = [
-        ["accuracy, %", fixed(_scaled(accuracy, 100), 1), fixed(_scaled(right, 100), 1)],
+        ["accuracy, %", _hundred(accuracy), _hundred(right)],
         ["NLL, nats", fixed(student.get("nll"), 3), fixed(teacher.get("nll"), 3)],
-        ["ECE, %", fixed(_scaled(student.get("ece"), 100), 1), fixed(_scaled(teacher.get("ece"), 100), 1)],
-        ["label loyalty, %", fixed(_scaled(loyalty.get("label_loyalty"), 100), 1), ""],
+        ["ECE, %", _hundred(student.get("ece")), _hundred(teacher.get("ece"))],
+        ["label loyalty, %", _hundred(loyalty.get("label_loyalty")), ""],
     ]
     ended = not history.row.active
     n = loyalty.get("n") or calibration.get("n")
@@ -245,14 +252,10 @@ def _so_far(history: History) -> dict[str, Any]:
             if ended
             else "Test images are read once, at the end; then the result stands here."
         ],
-        "footer": f"{shown}n = {count(n)} probe" if n else "probe images, before the first snapshot",
+        "footer": f"{shown}n = {count(n)} probe" if n else "before the first snapshot",
     }
 
 
-def _times(metrics: dict[str, Any] | None, name: str, factor: float, digits: int) -> str:
-    value = (metrics or {}).get(name)
-    return fixed(None if value is None else factor * value, digits)
-
-
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else factor * float(value)
+def _hundred(share: float | None) -> str:
+    """A share in [0, 1] as a bare percentage; the unit stands in the row's name."""
+    return fixed(None if share is None else 100 * share, 1)

@@ -1,4 +1,4 @@
-"""A run in words: its loss with colours, its status, its time, its journal. Plain data for the page."""
+"""A run in words: its loss with colours, status, time, journal. Plain data for the page."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def model_name(model: Any) -> str:
 def data_text(spec: ExperimentSpec) -> str:
     """The data set and how many labels the student sees."""
     labels = getattr(spec.data, "labels_per_class", None)
-    return f"{spec.data.use}, {'all labels' if labels is None else f'{count(labels)} labels a class'}"
+    seen = "all labels" if labels is None else f"{count(labels)} labels a class"
+    return f"{spec.data.use}, {seen}"
 
 
 def duration(seconds: float) -> str:

@@ -16,7 +16,7 @@ from workbench.functional.calibration import ReliabilityTable, confidence_and_co
 from workbench.functional.calibration_null import calibration_band, ece_null, wilson_interval
 from workbench.functional.knowledge import copied_errors, correctness_table
 from workbench.functional.loyalty import fidelity_kl, label_loyalty, probability_loyalty
-from workbench.functional.scoring import brier_score, fit_temperature, nll
+from workbench.functional.scoring import COLDEST, HOTTEST, brier_score, fit_temperature, nll
 from workbench.functional.trilateral import embed
 from workbench.probes.probe import Measured, Pair, Probe
 from workbench.probes.view import Look
@@ -80,21 +80,21 @@ class CalibrationProbe(Probe):
 
     def _model(self, who: str, seen: Look) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         labels = self.pair.rows.labels
-        temperature = fit_temperature(seen.val_logits.double(), self.pair.rows.val_labels)
+        temperature = _temperature(seen.val_logits.double(), self.pair.rows.val_labels)
         logits = seen.logits.double()
         raw, raw_arrays = _reliability(logits, labels)
-        # an infinite or vanishing fit (all val rows right, say) leaves nothing to scale by
-        usable = math.isfinite(temperature) and temperature > 0
+        # a fit that ran into its bound (all val rows right, say) leaves nothing to scale by
+        usable = COLDEST < temperature < HOTTEST
         scaled, scaled_arrays = _reliability(logits / (temperature if usable else 1.0), labels)
         arrays = {f"{who}_{name}": values for name, values in raw_arrays.items()}
         arrays |= {f"{who}_{name}_scaled": values for name, values in scaled_arrays.items()}
         return arrays, {
-            "ece": raw.ece(),
+            "ece": _number(raw.ece()),
             "ece_null_p95": _number(ece_null(raw)[1]),
-            "ece_scaled": scaled.ece() if usable else None,
+            "ece_scaled": _number(scaled.ece()) if usable else None,
             "ece_scaled_null_p95": _number(ece_null(scaled)[1]) if usable else None,
             "nll": _number(nll(logits, labels)),
-            "brier": brier_score(logits.softmax(-1), labels),
+            "brier": _number(brier_score(logits.softmax(-1), labels)),
             "temperature": temperature if usable else None,
         }
 
@@ -125,8 +125,10 @@ class LoyaltyProbe(Probe):
             {
                 "n": len(labels),
                 "label_loyalty": label_loyalty(student.logits, teacher),
-                "probability_loyalty": probability_loyalty(
-                    student.logits.double().softmax(-1), teacher.double().softmax(-1)
+                "probability_loyalty": _number(
+                    probability_loyalty(
+                        student.logits.double().softmax(-1), teacher.double().softmax(-1)
+                    )
                 ),
                 "copied": num_copied,
                 "teacher_wrong": num_wrong,
@@ -138,7 +140,10 @@ class LoyaltyProbe(Probe):
 
 def _reliability(logits: Tensor, labels: Tensor) -> tuple[ReliabilityTable, dict[str, np.ndarray]]:
     table = ReliabilityTable()
-    table.update(*confidence_and_correct(logits.softmax(-1), labels))
+    probs = logits.softmax(-1)
+    defined = probs.isfinite().all(-1)  # a student that diverged has no confidence in some rows
+    if bool(defined.any()):
+        table.update(*confidence_and_correct(probs[defined], labels[defined]))
     rows = table.compute()
     hits = (rows.accuracy * rows.count).nan_to_num().round()
     wilson, band = wilson_interval(hits, rows.count), calibration_band(table)
@@ -151,6 +156,12 @@ def _reliability(logits: Tensor, labels: Tensor) -> tuple[ReliabilityTable, dict
         "band_low": _floats(band[0]),
         "band_high": _floats(band[1]),
     }
+
+
+def _temperature(logits: Tensor, labels: Tensor) -> float:
+    """Fitted on the rows whose logits are finite; NaN if there is none."""
+    finite = logits.isfinite().all(-1)
+    return fit_temperature(logits[finite], labels[finite]) if bool(finite.any()) else math.nan
 
 
 def _right(logits: Tensor, labels: Tensor) -> np.ndarray:

@@ -5,15 +5,15 @@ Shapes: n = probe rows, m = rows of the similarity map, K = classes, d = pooled 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from workbench.functional.cka import pooled
 from workbench.models.adapter import ModelAdapter
+from workbench.models.inspection import restored
 
 CHUNK = 256
 
@@ -63,7 +63,7 @@ def look(model: ModelAdapter, rows: Rows, layers: Collection[str], *, val: bool)
         layers: Taps of the similarity map; empty if it is not drawn.
         val: Whether the validation split is needed.
     """
-    with evaluating(model), torch.no_grad():
+    with restored(model):
         logits, features = [], []
         for start in range(0, len(rows.inputs), CHUNK):
             chunk = rows.inputs[start : start + CHUNK]
@@ -82,15 +82,3 @@ def look(model: ModelAdapter, rows: Rows, layers: Collection[str], *, val: bool)
         torch.cat(val_logits).float().cpu() if val_logits else torch.zeros(0),
         [torch.cat(column)[: rows.num_similar] for column in zip(*features, strict=True)],
     )
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; each module's own mode again afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench.recipes import open_experiment
-from workbench.runs.expression import Sum
+from workbench.runs.expression import Sum, TermExpression, as_mapping
 from workbench.runs.follow import Progress
 from workbench.runs.launch import FreshStarter, accept
 from workbench.runs.objects import data_spec, holds_objects, model_spec, refuse_objects
-from workbench.runs.run import Run, check_ended_well
+from workbench.runs.run import Run, check_ended_well, was_refused
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml
 from workbench.store.files import write_text
@@ -57,7 +57,7 @@ class Experiment:
         data: Any,
         teacher: Any,
         student: Any,
-        terms: Sum | Mapping[str, Any] | None = None,
+        terms: Sum | TermExpression | Mapping[str, Any] | None = None,
         store: Store | str | None = None,
         **fields: Any,
     ) -> None:
@@ -66,7 +66,7 @@ class Experiment:
         self._base = Path.cwd()
         stage = {key: fields.pop(key) for key in STAGE if key in fields}
         if terms is not None:
-            stage["terms"] = terms.mapping() if isinstance(terms, Sum) else dict(terms)
+            stage["terms"] = as_mapping(terms)
         if stage:
             stage.setdefault("optimiser", {"use": "adamw", "lr": 5e-3})
             fields.setdefault("stages", {"main": stage})
@@ -74,7 +74,7 @@ class Experiment:
         self.spec = ExperimentSpec.parse(
             {
                 "name": name,
-                "data": data_spec(data, self.store.folder / "data"),
+                "data": data_spec(data, lambda: self.store.folder / "data"),
                 "teacher": model_spec(teacher),
                 "student": model_spec(student),
                 **fields,
@@ -146,13 +146,16 @@ class Experiment:
         """Train to the end, with a progress bar.
 
         Raises:
-            BadInput: If the experiment cannot be carried out as asked.
+            BadInput: If the experiment cannot be carried out as asked; no run is left of it.
             WorkerDied: If it failed or its worker is gone.
         """
         run = self.start(**options)
         with Progress(enabled=progress) as bar:
             run.wait(bar.told)
-        check_ended_well(run.row)
+        row = run.row
+        if was_refused(row):
+            self.store.runs.remove(run.id)
+        check_ended_well(row)
         return run
 
     def __repr__(self) -> str:

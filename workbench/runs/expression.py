@@ -5,8 +5,11 @@ It builds the same mapping that an experiment file holds; there is no expression
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from workbench.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,14 @@ class TermExpression:
     weight: float | None = None
 
     def __mul__(self, factor: float) -> TermExpression:
+        if isinstance(factor, bool) or not isinstance(factor, (int, float)):
+            return NotImplemented
         return replace(self, weight=factor * (1.0 if self.weight is None else self.weight))
 
     __rmul__ = __mul__
 
     def __add__(self, other: TermExpression | Sum) -> Sum:
-        return Sum((self,)) + other
+        return Sum((self,)).__add__(other)
 
     def mapping(self) -> dict[str, Any]:
         """As in a file: ``{use, weight, options}``."""
@@ -38,8 +43,16 @@ class Sum:
     terms: tuple[TermExpression, ...]
 
     def __add__(self, other: TermExpression | Sum) -> Sum:
-        more = other.terms if isinstance(other, Sum) else (other,)
-        return Sum((*self.terms, *more))
+        if isinstance(other, Sum):
+            return Sum((*self.terms, *other.terms))
+        return Sum((*self.terms, other)) if isinstance(other, TermExpression) else NotImplemented
+
+    def __mul__(self, factor: float) -> Sum:
+        if isinstance(factor, bool) or not isinstance(factor, (int, float)):
+            return NotImplemented
+        return Sum(tuple(factor * term for term in self.terms))
+
+    __rmul__ = __mul__
 
     def mapping(self) -> dict[str, dict[str, Any]]:
         """Key to term; a second term of one kind gets the key ``NAME-2``."""
@@ -50,6 +63,27 @@ class Sum:
                 key, number = f"{term.use}-{number}", number + 1
             found[key] = term.mapping()
         return found
+
+
+def as_mapping(terms: Sum | TermExpression | Mapping[str, Any]) -> dict[str, Any]:
+    """Terms as a file holds them, from an expression or from a mapping of either.
+
+    Raises:
+        BadInput: If it is none of these.
+    """
+    if isinstance(terms, TermExpression):
+        terms = Sum((terms,))
+    if isinstance(terms, Sum):
+        return terms.mapping()
+    if not isinstance(terms, Mapping):
+        raise BadInput(
+            f"terms: a {type(terms).__name__} is no loss. Write 0.9 * KD(temperature=4) + 0.1 * "
+            "CE(), or a mapping of key to term as in a file."
+        )
+    return {
+        str(key): value.mapping() if isinstance(value, TermExpression) else value
+        for key, value in terms.items()
+    }
 
 
 def term(use: str, **options: Any) -> TermExpression:

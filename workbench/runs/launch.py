@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workbench.errors import InvalidExperiment, RefusedCommand
+from workbench.runs.objects import refuse_stored_objects
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml
 from workbench.store.files import write_text
@@ -146,11 +147,13 @@ def resume(store: Store, run: str, starter: Starter, *, who: str) -> RunRow:
 
     Raises:
         RefusedCommand: If it is running, stopped, or failed for another reason.
+        NotSendable: If it trained a Python object of a process that is gone.
     """
     row = store.runs.get(run)
     if row.status == "paused":
         store.journal.send(run, "resume", who=who)
     elif row.resumable:
+        refuse_stored_objects(row.experiment, run)
         starter.start(store, run)
     elif row.status != "finished":
         words = f"already running, pid {row.pid}" if row.active else f"{row.status}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import BadInput, RefusedCommand, UnknownName, WorkerDied
 from workbench.runs.launch import FreshStarter, command, own_worker, resume
+from workbench.runs.objects import stored_spec
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
@@ -62,7 +63,7 @@ class Run:
     @property
     def experiment(self) -> ExperimentSpec:
         """What it was started from."""
-        return ExperimentSpec.parse(self.row.experiment, source=f"the experiment of run {self.id}")
+        return stored_spec(self.row.experiment, source=f"the experiment of run {self.id}")
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -247,6 +248,16 @@ def result_of(row: RunRow) -> dict[str, Any]:
     if row.error is not None:
         result["error"] = row.error
     return result
+
+
+def was_refused(row: RunRow) -> bool:
+    """Whether a run could never have trained as asked: nothing of it is worth keeping."""
+    return (
+        row.status == "failed"
+        and row.step == 0
+        and row.error is not None
+        and row.error.get("exit_code") == BadInput.exit_code
+    )
 
 
 def _me() -> str:

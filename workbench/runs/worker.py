@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.atomic import disk_full, says_full
-from workbench.errors import DiskFull, OutOfMemory, RefusedCommand, RunFailed, WorkbenchError
+from workbench.errors import DiskFull, OutOfMemory, RunFailed, WorkbenchError
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.files import drop_ballast, make_ballast
 from workbench.store.store import Store
@@ -33,7 +33,7 @@ def work(store_url: str, run: str, spec: ExperimentSpec | None = None) -> int:
     store = Store(store_url)
     try:
         store.runs.claim(run)
-    except RefusedCommand as error:
+    except WorkbenchError as error:  # somebody else has it, or there is no space to say so
         print(error, flush=True)
         store.close()
         return error.exit_code

@@ -7,7 +7,7 @@ A spec is plain validated data. It imports no torch; a kind of spec (a data set,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -36,7 +36,7 @@ class Spec(BaseModel):
     def _name_the_unknown(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """An unknown field is refused with the nearest valid name; all problems stay together."""
         try:
-            return handler(value)
+            return handler(_without_truth(cls, value) if isinstance(value, Mapping) else value)
         except ValidationError as error:
             raise ValidationError.from_exception_data(
                 cls.__name__, [_reworded(cls, item) for item in error.errors()]
@@ -116,6 +116,21 @@ class Pick:
         spec: Kind = kind.model_validate(dict(fields))
         spec._short = short
         return spec
+
+
+def _without_truth(cls: type[Spec], value: Mapping[Any, Any]) -> dict[Any, Any]:
+    """``epochs: yes`` is no number: pydantic would take it as 1, as the word it is refused."""
+    return {
+        name: str(item).lower() if isinstance(item, bool) and _is_number(cls, name) else item
+        for name, item in value.items()
+    }
+
+
+def _is_number(cls: type[Spec], name: Any) -> bool:
+    """Whether a field takes numbers and no truth values."""
+    field = cls.model_fields.get(name) if isinstance(name, str) else None
+    kinds = () if field is None else (get_args(field.annotation) or (field.annotation,))
+    return bool({int, float} & set(kinds)) and bool not in kinds
 
 
 def _reworded(cls: type[Spec], item: Any) -> InitErrorDetails:

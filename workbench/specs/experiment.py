@@ -83,6 +83,15 @@ class ExperimentSpec(Spec):
             )
         return value
 
+    @field_validator("control", mode="before")
+    @classmethod
+    def _control_is_one_of_two(cls, value: Any) -> Any:
+        if not isinstance(value, (bool, Mapping)):
+            raise PydanticCustomError(
+                "control", "must be true, false, or a mapping of path to value", {}
+            )
+        return value
+
     @field_validator("device")
     @classmethod
     def _device_is_known(cls, value: str) -> str:

@@ -19,7 +19,7 @@ from workbench.store.files import write_arrays
 from workbench.store.metrics import Metrics, MetricWriter
 from workbench.store.runs import Runs
 from workbench.store.schema import CHECKPOINTS, SNAPSHOTS
-from workbench.training.checkpoint import write_state
+from workbench.training.checkpoint import state_bytes
 from workbench.training.journal import CheckpointRow, Command, Event
 
 KEEP_TIMED = 2
@@ -111,11 +111,11 @@ class StoreRecorder:
         """Write the file durably, then its row; then thin the ones made by the clock."""
         file = f"checkpoints/{step:010d}.safetensors"
         path = self.folder / file
-        digest = write_atomically(path, lambda temporary: write_state(temporary, state))
+        content = state_bytes(state)
         values = {
             "file": file,
-            "sha256": digest,
-            "bytes": path.stat().st_size,
+            "sha256": write_atomically(path, content),
+            "bytes": len(content),
             "created_ns": now_ns(),
             "reason": reason,
             "accuracy": accuracy,

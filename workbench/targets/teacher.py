@@ -56,7 +56,8 @@ class FrozenTeacher:
         classes = self.teacher.facts.num_classes
         if self.taps or num_rows * classes * 4 > CACHE_BYTES:
             return
-        table = torch.zeros(num_rows, classes, device=rows.device)
+        # NaN: a row that was not prepared stops the run, a zero would teach it noise
+        table = torch.full((num_rows, classes), torch.nan, device=rows.device)
         for start in range(0, len(rows), CACHE_ROWS):
             ids = rows[start : start + CACHE_ROWS]
             with torch.no_grad():

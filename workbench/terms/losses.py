@@ -174,4 +174,9 @@ def _kind(loss: Loss, base: type[LossTerm]) -> type[LossTerm]:
 def _fixed_type(parameter: Parameter, default: Any) -> Any:
     if parameter.choices:
         return Literal[parameter.choices]
-    return type(default)
+    limits = {
+        "gt" if parameter.open_low else "ge": parameter.low,
+        "lt" if parameter.open_high else "le": parameter.high,
+    }
+    given: dict[str, Any] = {key: limit for key, limit in limits.items() if limit is not None}
+    return Annotated[type(default), Field(**given)] if given else type(default)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workbench.functional.attention import averaged_to
 from workbench.models.inspection import seeded
 
 
@@ -66,4 +66,4 @@ class Projector(nn.Module):
 
 
 def _to(features: Tensor, size: tuple[int, int]) -> Tensor:
-    return features if features.shape[2:] == size else F.adaptive_avg_pool2d(features, size)
+    return features if features.shape[2:] == size else averaged_to(features, *size)

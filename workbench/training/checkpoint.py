@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 FORMAT = "workbench-state-1"
 
 
-def write_state(path: Path, tree: Any) -> None:
-    """Write nested dicts, lists and tuples of tensors, numbers, text, None.
+def state_bytes(tree: Any) -> bytes:
+    """A file's content for nested dicts, lists and tuples of tensors, numbers, text, None.
 
     Raises:
         TypeError: For a leaf that has no checkpoint form; names its place.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors: dict[str, Tensor] = {}
     shape = _pack(tree, "state", tensors)
     metadata = {"format": FORMAT, "tree": json.dumps(shape)}
-    save_file(tensors, path, metadata=metadata)
+    return save(tensors, metadata=metadata)
 
 
 def read_state(path: Path) -> Any:
-    """The tree that :func:`write_state` wrote.
+    """The tree behind :func:`state_bytes`.
 
     Raises:
         BadFile: If the file is damaged or of another format.

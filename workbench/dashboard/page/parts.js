@@ -83,9 +83,36 @@ function render({ model, el }) {
       begin(model, own, null);
       draw();
     });
-  if (kind === "top") addEventListener("popstate", () => location.reload());
+  addEventListener(LOST, ({ detail }) => {
+    own.lost = detail;
+    draw();
+  });
+  if (kind === "top") {
+    addEventListener("popstate", () => location.reload());
+    watchContact();
+  }
   model.on("change:state", draw);
   draw();
+}
+
+// The server has gone: say so everywhere, look for it, and come back with what is true then.
+const LOST = "workbench-lost";
+
+function watchContact() {
+  const seen = new Set();
+  const lost = () => dispatchEvent(new CustomEvent(LOST, { detail: new Date().toTimeString().slice(0, 8) }));
+  const look = setInterval(() => {
+    for (const page of globalThis.Bokeh?.documents ?? []) {
+      if (seen.has(page)) continue;
+      seen.add(page);
+      page.on_event("connection_lost", () => {
+        clearInterval(look);
+        lost();
+        setInterval(() => fetch(html.dataset.plotly, { method: "HEAD", cache: "no-store" })
+          .then((answer) => answer.ok && location.reload(), () => null), 3000);
+      });
+    }
+  }, 500);
 }
 
 // On the start page plotly.js is fetched while the reader reads.

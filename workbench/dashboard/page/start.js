@@ -46,8 +46,9 @@ kbd { font: 11.5px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; 
 .legend > :nth-child(odd) { font-weight: 600; }
 pre { margin: 8px 0 0; padding: 8px; border-radius: 4px; background: var(--wb-sunken); white-space: pre-wrap; }
 .warn { padding: 10px 12px; border: 1px solid var(--wb-attention-edge); border-radius: 6px; background: var(--wb-attention); }
-@media (max-width: 899px) { .start { grid-template-columns: minmax(0, 1fr); } .hero { grid-template-columns: minmax(0, 1fr); }
-  .hero .picture { display: none; } }
+.hero td:first-child { white-space: nowrap; }
+@media (max-width: 1199px) { .hero { grid-template-columns: minmax(0, 1fr); } .hero .picture { display: none; } }
+@media (max-width: 899px) { .start { grid-template-columns: minmax(0, 1fr); } }
 `;
 
 function hero({ models, loss, summary, data, about }, own) {
@@ -109,14 +110,13 @@ const triangle = () =>
     h("path", { class: "g", d: "M18 60 26 68 18 76 10 68Z" }));
 
 function recent(runs) {
-  const split = [...new Set(runs.map((run) => run.split).filter(Boolean))].join(" or ");
   const rows = runs.map((run) =>
     h("a", { class: "run", href: `?run=${encodeURIComponent(run.run)}`, "data-key": run.run },
       icon(run.icon), h("b", {}, run.name, h("span", { class: "ink3", style: "font-weight:400" }, ` seed ${run.seed}`)),
       h("b", { class: "student" }, run.accuracy || "–"), h("span", { class: "small" }, run.step || "\u00a0"),
-      h("span", { class: `small ${run.status}` }, run.split && run.accuracy ? `${run.word}, ${run.split}` : run.word)));
+      h("span", { class: `small ${run.status}` }, run.word)));
   const body = runs.length
-    ? [rows, h("div", { class: "foot small ink3" }, `student accuracy, ${split || "none yet"}`)]
+    ? [rows, h("div", { class: "foot small ink3" }, "student accuracy; on test once done, on probe before")]
     : h("div", { class: "empty" }, triangle(), h("b", {}, "No runs yet"),
         h("p", {}, "The quickstart needs no download and no GPU. Press Start."));
   return h("section", { class: "card runs", "data-key": runs.length ? "runs" : "empty" },
@@ -133,7 +133,7 @@ function start(state, own) {
         h("button", { type: "button", "data-do": "recipe", "data-recipe": recipe.name, disabled: own.starting },
           `Run ${recipe.name}`))));
   const missing = state.missing
-    ? h("div", { class: "warn", role: "alert" }, h("b", {}, `No run ${state.missing.run} here. `), state.missing.text, " ",
+    ? h("div", { class: "warn", role: "alert" }, state.missing.text, " ",
         h("a", { href: "./" }, "Go to the start page"))
     : null;
   const refused = state.refused ? h("div", { class: "warn", role: "alert" }, state.refused) : null;

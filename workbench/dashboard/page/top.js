@@ -8,6 +8,7 @@ const TOP = `
 .name { font-size: 13px; font-weight: 600; }
 .chip { display: inline-flex; align-items: center; height: 20px; padding: 0 9px; border: 1px solid var(--wb-ink);
   border-radius: 10px; font-weight: 600; }
+.chip.lost { border-style: dashed; }
 .chip.failed { border-color: var(--wb-error); color: var(--wb-error); }
 .progress { width: 190px; flex: 0 1 190px; min-width: 104px; }
 .progress .bar { margin-top: 5px; }
@@ -25,8 +26,8 @@ const TOP = `
   .progress { min-width: 70px; } }
 .notice { display: flex; gap: 10px; align-items: baseline; padding: 8px 16px; border-bottom: 1px solid var(--wb-line);
   background: var(--wb-sunken); }
-.notice.error { background: var(--wb-error-wash); color: var(--wb-ink); }
-.notice.error .icon { color: var(--wb-error); }
+.notice.bad { background: var(--wb-error-wash); color: var(--wb-ink); }
+.notice.bad .icon { color: var(--wb-error); }
 .notice.attention { background: var(--wb-attention); border-color: var(--wb-attention-edge); }
 .notice .icon { margin: 0; }
 .notice .code { margin-left: auto; }
@@ -81,7 +82,9 @@ function top(state, own) {
   return h("div", { class: "root top", "data-run": state.run, "data-status": state.status },
     brand,
     h("div", { class: "what" }, h("div", { class: "name" }, state.name), h("div", { class: "small ink2" }, by)),
-    h("span", { class: `chip ${state.status}`, role: "status" }, icon(state.icon), state.word),
+    own.lost
+      ? h("span", { class: "chip lost", role: "status" }, icon("△"), "Not connected")
+      : h("span", { class: `chip ${state.status}`, role: "status" }, icon(state.icon), state.word),
     h("div", { class: "progress" },
       h("div", { class: "row" }, h("span", {}, state.step_text ? h("b", {}, state.step_text) : ""), h("span", { class: "ink2" }, state.share)),
       h("div", { class: "bar", role: "progressbar", "aria-label": "Steps", "aria-valuemin": 0, "aria-valuemax": 100,
@@ -90,13 +93,16 @@ function top(state, own) {
     h("div", { class: "pair left" }, h("div", { title: state.left }, state.left || "\u00a0"),
       h("div", { class: "small ink2 elapsed" }, state.elapsed || "\u00a0")),
     gap,
-    h("div", { class: "acts" }, actions(state, own), theme),
+    h("div", { class: "acts" }, own.lost ? null : actions(state, own), theme),
     state.refused ? h("div", { class: "refused", role: "alert" }, state.refused) : null);
 }
 
-function notice(state) {
+function notice(state, own) {
+  if (own.lost)
+    state = { kind: "attention", icon: "△", head: `No contact with the server since ${own.lost}.`,
+      text: "Training runs in its own process and goes on. What you see is of that moment; the page tries again by itself." };
   if (!state.kind) return h("div", { class: "root", hidden: true });
-  const role = state.kind === "error" ? "alert" : "status";
+  const role = state.kind === "bad" ? "alert" : "status";
   return h("div", { class: "root" },
     h("div", { class: `notice ${state.kind}`, role }, icon(state.icon),
       h("div", {}, h("b", {}, state.head), " ", h("span", { class: "ink2" }, state.text)),

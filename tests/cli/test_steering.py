@@ -1,0 +1,158 @@
+"""A hand on a running run: pause, resume, stop, kill, Ctrl-C. Bits never notice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+
+SMALL = ("--set", "data.limit=300", "--set", "data.labels_per_class=3", "--set", "control=false")
+SMALL += ("--set", "teacher.train.epochs=1")
+ENDLESS = (*SMALL, "--set", "stages.main.epochs=100000")
+KILLABLE = (*SMALL, "--set", "stages.main.epochs=400")
+"""About ten seconds: long enough to be killed on the way."""
+
+
+def until(holds: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
+    """Wait until something holds; fails with ``what`` after a while."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.05)
+
+
+def training(shell: Any, run: str) -> dict[str, Any]:
+    """The row of a run once it trains its student."""
+    until(lambda: shell.peek(run).status == "training" and shell.peek(run).step > 0, "training")
+    found: dict[str, Any] = shell.row(run)
+    return found
+
+
+def test_pause_at_stands_at_that_step_and_resume_gives_the_bits_of_a_straight_run(shell):
+    few = (*SMALL, "--set", "stages.main.epochs=3")
+    straight = shell("run", "quickstart", *few, "--json").json
+    paused = shell("run", "quickstart", *few, "--pause-at", "3", "--json").json
+    assert (paused["status"], paused["steps"]) == ("paused", 3)
+    assert paused["weights"] is None
+    row = shell.row(paused["run"])
+    assert row["status"] == "paused"
+    assert psutil.pid_exists(row["pid"])
+    done = shell("resume", paused["run"], "--json").json
+    assert done["status"] == "finished"
+    assert done["weights"] == straight["weights"]
+    assert done["metrics"] == straight["metrics"]
+    kinds = [event["kind"] for event in shell("journal", paused["run"], "--json").json]
+    assert kinds == ["started", "pause", "resume", "finished"]
+
+
+def test_detach_returns_with_a_queued_row_and_the_run_can_be_steered(shell):
+    run = shell.detach(*ENDLESS)
+    training(shell, run)
+    said = shell("resume", run, code=2)
+    assert f"already running, pid {shell.row(run)['pid']}" in said.err
+
+    said = shell("pause", run)
+    row = shell.row(run)
+    assert row["status"] == "paused"
+    assert said.out == f"{run}: paused at step {row['step']}\n"
+    time.sleep(0.3)  # longer than the worker's look at its inbox: a paused run takes no step
+    assert shell.peek(run).step == row["step"]
+    assert "paused" in shell("pause", run, code=2).err
+
+    follower = shell.spawn("resume", run, "--json")
+    until(lambda: shell.peek(run).step > row["step"], "steps after resume")
+    said = shell("stop", run)
+    step = shell.row(run)["step"]
+    assert said.out == f"{run}: stopped at step {step}\n"
+    out, err = follower.communicate(timeout=60)
+    assert follower.returncode == 1, err
+    assert f'"steps": {step}' in out
+    assert '"status": "stopped"' in out
+    assert "is stopped" in shell("resume", run, code=2).err
+    assert "is stopped" in shell("stop", run, code=2).err
+
+
+def test_killed_worker_is_interrupted_at_once_and_resume_ends_like_a_straight_run(shell):
+    straight = shell("run", "quickstart", *KILLABLE, "--json").json
+    run = shell.detach(*KILLABLE)
+    os.kill(training(shell, run)["pid"], signal.SIGKILL)
+    row = shell.row(run)
+    assert row["status"] == "interrupted"
+    said = shell("pause", run, code=2)
+    assert "is interrupted" in said.err
+    assert "resume" in said.err
+    done = shell("resume", run, "--json").json
+    assert done["status"] == "finished"
+    assert done["weights"] == straight["weights"]
+    assert done["metrics"] == straight["metrics"]
+
+
+def test_follower_of_a_killed_worker_exits_1_with_json_and_a_way_out(shell):
+    child = shell.spawn("run", "quickstart", *ENDLESS, "--json")
+    known = {row["run"] for row in shell.rows()}
+    until(lambda: len(shell.rows()) > len(known), "a new run")
+    run = next(row["run"] for row in shell.rows() if row["run"] not in known)
+    os.kill(training(shell, run)["pid"], signal.SIGKILL)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert '"status": "interrupted"' in out
+    assert f"workbench resume {run}" in err
+    assert "Traceback" not in err
+
+
+def test_of_two_resumes_one_goes_on_and_the_other_names_its_pid(shell):
+    run = shell.detach(*ENDLESS)
+    os.kill(training(shell, run)["pid"], signal.SIGKILL)
+    pair = [shell.spawn("resume", run, "--json") for _ in range(2)]
+    until(lambda: any(child.poll() is not None for child in pair), "one of two resumes refused")
+    (refused,) = [child for child in pair if child.poll() is not None]
+    (going,) = [child for child in pair if child is not refused]
+    out, err = refused.communicate()
+    row = shell.row(run)
+    assert refused.returncode == 2, err
+    assert f"pid {row['pid']}" in err
+    assert out == ""
+    assert row["status"] in ("preparing", "training")
+    shell("stop", run)
+    going.communicate(timeout=60)
+    assert going.returncode == 1
+
+
+def test_interrupt_leaves_the_worker_training(shell):
+    known = {row["run"] for row in shell.rows()}
+    child = shell.spawn("run", "quickstart", *ENDLESS)
+    until(lambda: len(shell.rows()) > len(known), "a new run")
+    run = next(row["run"] for row in shell.rows() if row["run"] not in known)
+    step = training(shell, run)["step"]
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert f"workbench stop {run}" in err
+    assert f"workbench resume {run}" in err
+    assert "Traceback" not in out + err
+    until(lambda: shell.peek(run).step > step, "steps after Ctrl-C")
+    shell("stop", run)
+
+
+def test_stop_while_the_teacher_trains_ends_the_run(fresh):
+    run = fresh.detach("--set", "teacher.train.epochs=10000")
+    until(
+        lambda: any(row["role"] == "teacher" and row["step"] for row in fresh.rows("--all")),
+        "a step of the teacher",
+    )
+    assert fresh.row(run)["status"] == "preparing"
+    assert "stopped at step" in fresh("stop", run).out
+    assert {row["status"] for row in fresh.rows("--all")} == {"stopped"}
+
+
+@pytest.mark.parametrize("command", ["pause", "stop", "resume", "show", "journal"])
+def test_unknown_run_is_named_with_its_neighbour(shell, command):
+    run = shell.rows()[0]["run"]
+    said = shell(command, run[:-1], code=2)
+    assert "WB111" in said.err
+    assert "Did you mean" in said.err

@@ -1,0 +1,98 @@
+"""A store with a finished run of the quickstart at smoke scale, and servers on free ports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from workbench.recipes import open_experiment
+from workbench.runs.launch import accept
+from workbench.store import Store
+
+SERVE = "import sys; from workbench.dashboard.server import serve; serve(sys.argv[1], port=int(sys.argv[2]), open_browser=False)"
+
+
+@dataclass
+class Finished:
+    store: Store
+    run: str
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    """The quickstart at smoke scale, really trained, with its control."""
+    from workbench.runs.worker import work
+
+    store = Store(str(tmp_path_factory.mktemp("finished") / "workbench.db"))
+    spec, recipe, base = open_experiment("quickstart")
+    run = accept(store, spec.at_scale("smoke"), recipe=recipe, base=base, threads=1)
+    assert work(str(store.path), run) == 0
+    yield Finished(store, run)
+    store.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    opened = Store(str(tmp_path / "workbench.db"))
+    yield opened
+    opened.close()
+
+
+def free_port() -> int:
+    with socket.socket() as plug:
+        plug.bind(("127.0.0.1", 0))
+        return int(plug.getsockname()[1])
+
+
+@dataclass
+class Served:
+    """A server process that has said that it answers."""
+
+    process: subprocess.Popen[str]
+    url: str
+    store: Path
+    said: str
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Starts servers in processes of their own; ends those that still run."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(store: Path | None = None) -> Served:
+        path, port = store or tmp_path / "served" / "workbench.db", free_port()
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(path), str(port)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        running.append(process)
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        return Served(process, f"http://127.0.0.1:{port}", path, said)
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait(timeout=20)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """A port that somebody listens on."""
+    with socket.socket() as plug:
+        plug.bind(("127.0.0.1", 0))
+        plug.listen()
+        yield int(plug.getsockname()[1])

@@ -1,0 +1,60 @@
+"""The page listens on this machine only, on a port that is free, or says which one is."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import pytest
+
+from workbench.dashboard.address import check_host, choose_port, next_free
+from workbench.errors import BadAddress
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_loopback_is_the_address_that_is_bound(host):
+    assert check_host(host) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "::1", "127.0.0.2"])
+def test_an_address_that_others_may_reach_is_refused_with_the_way_out(host):
+    with pytest.raises(BadAddress, match=r"WB110.*no login yet.*127\.0\.0\.1 only.*ssh -L"):
+        check_host(host)
+
+
+def test_a_host_that_is_no_address_names_those_allowed():
+    with pytest.raises(BadAddress, match=r"'my host' is not an address.*127\.0\.0\.1, localhost"):
+        check_host("my host")
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536, 10**9])
+def test_a_port_out_of_range_names_the_range(port):
+    with pytest.raises(BadAddress, match=rf"--port {port} is no port\. Allowed: 1 to 65535"):
+        choose_port("127.0.0.1", port)
+
+
+def test_a_port_in_use_offers_one_that_can_be_bound():
+    with socket.socket() as plug:
+        plug.bind(("127.0.0.1", 0))
+        plug.listen()
+        taken = plug.getsockname()[1]
+        with pytest.raises(BadAddress, match=rf"Port {taken} is in use") as refused:
+            choose_port("127.0.0.1", taken)
+    offered = int(re.search(r"--port (\d+)", str(refused.value))[1])
+    assert offered != taken
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", offered))
+    assert refused.value.exit_code == 2
+
+
+def test_without_a_port_a_free_one_is_taken():
+    with socket.socket() as plug:
+        plug.bind(("127.0.0.1", choose_port("127.0.0.1", None)))
+
+
+def test_the_search_passes_over_ports_in_use():
+    with socket.socket() as plug:
+        plug.bind(("127.0.0.1", 0))
+        plug.listen()
+        taken = plug.getsockname()[1]
+        assert next_free("127.0.0.1", taken) != taken

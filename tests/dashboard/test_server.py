@@ -1,0 +1,115 @@
+"""The server: one line, this machine only, its own headers, gone at a word; without torch."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+from workbench.dashboard import assets
+from workbench.dashboard.server import serve
+from workbench.errors import BadAddress
+
+
+@pytest.fixture
+def served(start_server, finished):
+    return start_server(finished.store.path)
+
+
+def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+def test_every_answer_keeps_the_page_to_itself(served):
+    for path in ("/", f"/{assets.url('icon.svg')}", "/no-such-page"):
+        _, headers, _ = get(served.url + path)
+        assert "default-src 'self'" in headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+    status, _, body = get(served.url)
+    assert status == 200
+    assert b"cdn" not in body.lower()
+
+
+def test_plotly_comes_packed_and_may_be_kept_for_good(served):
+    url = f"{served.url}/{assets.url('plotly.js')}"
+    status, headers, body = get(url, **{"Accept-Encoding": "gzip"})
+    assert (status, headers["Content-Encoding"]) == (200, "gzip")
+    assert "immutable" in headers["Cache-Control"]
+    assert len(body) < 2_000_000
+    status, headers, plain = get(url)
+    assert "Content-Encoding" not in headers
+    assert plain == assets.content("plotly.js")
+
+
+@pytest.mark.parametrize("path", ["/assets/0/secret.js", "/assets/0/..%2Fserver.py", "/assets/"])
+def test_only_named_assets_are_served(served, path):
+    assert get(served.url + path)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("http://evil.example", 403), ("http://localhost:1", 403)]
+)
+def test_a_page_of_another_origin_gets_no_websocket(served, origin, status):
+    host, port = served.url.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=20)
+    connection.request(
+        "GET",
+        "/ws",
+        headers={
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Origin": origin,
+        },
+    )
+    assert connection.getresponse().status == status
+    connection.close()
+
+
+def test_only_loopback_is_bound(served):
+    port = int(served.url.rsplit(":", 1)[1])
+    with socket.socket() as plug, pytest.raises(OSError, match="refused"):
+        plug.connect(("127.0.0.2", port))
+
+
+@pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_it_cleanly_after_its_one_line(start_server, finished, word):
+    served = start_server(finished.store.path)
+    served.process.send_signal(word)
+    assert served.process.wait(timeout=20) == 0
+    assert served.said == f"Workbench: {served.url}\n"
+    assert served.process.stdout.read() == ""
+
+
+def test_a_taken_port_is_refused_before_anything_starts(tmp_path):
+    with socket.socket() as plug:
+        plug.bind(("127.0.0.1", 0))
+        plug.listen()
+        port = plug.getsockname()[1]
+        with pytest.raises(BadAddress, match=f"Port {port} is in use"):
+            serve(str(tmp_path / "w.db"), port=port, open_browser=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_server_process_does_not_load_torch():
+    code = (
+        "import sys, workbench.dashboard.server\n"
+        "print(*sorted({'torch', 'timm', 'sklearn', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

@@ -1,0 +1,88 @@
+"""The quickstart keeps its claim: over five seeds the student beats its control on test."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.recipes import names, open_experiment
+from workbench.runs.launch import accept
+from workbench.runs.run import result_of
+from workbench.runs.worker import work
+from workbench.store.store import Store
+
+SEEDS = range(5)
+T_95 = 2.7764451051977934
+"""Student's t with 4 degrees of freedom: 95 % of the mass lies within ± this."""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, Any]]]:
+    """The quickstart as written, seeds 0 to 4, in one store; its teacher is trained once."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    store = Store(str(tmp_path_factory.mktemp("quickstart") / "wb.db"))
+    spec, recipe, _ = open_experiment("quickstart")
+    found = []
+    for seed in SEEDS:
+        run = accept(store, spec.replace({"seed": seed, "device": "cpu"}), recipe=recipe, threads=1)
+        with (
+            Path(os.devnull).open("w") as nothing,
+            redirect_stdout(nothing),
+            redirect_stderr(nothing),
+        ):
+            assert work(str(store.path), run, store_spec(store, run)) == 0
+        found.append(result_of(store.runs.get(run)))
+    yield found
+    store.close()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(strict)
+
+
+def store_spec(store: Store, run: str) -> Any:
+    """The experiment as the store has it, so that this process keeps its folder and path."""
+    from workbench.specs.experiment import ExperimentSpec
+
+    return ExperimentSpec.parse(store.runs.get(run).experiment)
+
+
+@pytest.mark.recipe
+def test_paired_gain_over_the_control_is_five_points_with_an_interval_above_zero(results):
+    accuracy = {
+        part: np.array([result["metrics"][part]["accuracy"] for result in results])
+        for part in ("teacher", "student", "control")
+    }
+    gain = accuracy["student"] - accuracy["control"]
+    half = T_95 * gain.std(ddof=1) / np.sqrt(len(gain))
+    print(json.dumps({part: values.round(4).tolist() for part, values in accuracy.items()}))
+    print(f"gain {gain.mean():.4f} ± {half:.4f} (95 %), sd {gain.std(ddof=1):.4f}")
+    assert gain.mean() >= 0.05
+    assert gain.mean() - half > 0
+    assert (accuracy["teacher"] > accuracy["student"]).all()
+
+
+@pytest.mark.recipe
+def test_one_teacher_serves_all_seeds(results):
+    assert len({result["protocol"]["teacher"]["hash"] for result in results}) == 1
+    sources = [result["protocol"]["teacher"]["source"] for result in results]
+    assert sources == ["trained for this run", *["from the cache"] * 4]
+    assert len({result["protocol"]["splits"]["test"]["hash"] for result in results}) == 1
+    assert len({result["weights"] for result in results}) == len(results)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_recipe_says_what_it_shows_and_its_scales_fit(name):
+    spec, recipe, _ = open_experiment(name)
+    assert recipe == name
+    assert spec.recipe is not None
+    for text in (spec.recipe.paper, spec.recipe.summary, spec.recipe.watch, spec.recipe.claim):
+        assert len(text) > 20
+    for scale in ("smoke", "demo", "paper"):
+        assert spec.at_scale(scale).stage.terms
