@@ -6,8 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,11 @@ from workbench.recipes import open_experiment
 from workbench.runs.launch import accept
 from workbench.store import Store
 
-SERVE = "import sys; from workbench.dashboard.server import serve; serve(sys.argv[1], port=int(sys.argv[2]), open_browser=False)"
+SERVE = """
+import sys
+from workbench.dashboard.server import serve
+serve(sys.argv[1], port=int(sys.argv[2]), open_browser=False)
+"""
 
 
 @dataclass
@@ -63,36 +66,44 @@ class Served:
     said: str
 
 
-@pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+class Servers:
     """Starts servers in processes of their own; ends those that still run."""
-    running: list[subprocess.Popen[str]] = []
 
-    def start(store: Path | None = None) -> Served:
-        path, port = store or tmp_path / "served" / "workbench.db", free_port()
+    def __init__(self) -> None:
+        self._running: list[subprocess.Popen[str]] = []
+
+    def start(self, store: Path) -> Served:
+        port = free_port()
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(path), str(port)],
+            [sys.executable, "-c", SERVE, str(store), str(port)],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
-        running.append(process)
+        self._running.append(process)
         assert process.stdout is not None
-        said = process.stdout.readline()
-        return Served(process, f"http://127.0.0.1:{port}", path, said)
+        return Served(process, f"http://127.0.0.1:{port}", store, process.stdout.readline())
 
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait(timeout=20)
-        assert process.stdout is not None
-        process.stdout.close()
+    def end(self) -> None:
+        for process in self._running:
+            process.terminate()
+        for process in self._running:
+            process.wait(timeout=30)
+            assert process.stdout is not None
+            process.stdout.close()
 
 
-@contextmanager
-def listening() -> Iterator[int]:
-    """A port that somebody listens on."""
-    with socket.socket() as plug:
-        plug.bind(("127.0.0.1", 0))
-        plug.listen()
-        yield int(plug.getsockname()[1])
+@pytest.fixture
+def servers() -> Iterator[Servers]:
+    """For tests that end a server or train on it."""
+    started = Servers()
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="module")
+def served(finished: Finished) -> Iterator[Served]:
+    """A server on the store with the finished run, for tests that only look."""
+    started = Servers()
+    yield started.start(finished.store.path)
+    started.end()

@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -49,12 +48,12 @@ def press_start(page: Page, url: str) -> str:
 
 
 @pytest.fixture
-def quiet_end(start_server) -> Iterator[Callable]:
+def quiet_end(servers, tmp_path) -> Iterator[Callable]:
     """Starts a server; afterwards every run of its store is stopped and its worker gone."""
     served = []
 
     def start():
-        served.append(start_server())
+        served.append(servers.start(tmp_path / "store" / "workbench.db"))
         return served[-1]
 
     yield start
@@ -151,8 +150,7 @@ def test_enter_starts_and_full_speed_reaches_the_result(quiet_end, page):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
 
 
-def test_an_unknown_run_is_said_in_words_with_a_way_back(start_server, page):
-    served = start_server()
+def test_an_unknown_run_is_said_in_words_with_a_way_back(served, page):
     page.goto(f"{served.url}/?run=nothing-here<b>")
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("No run 'nothing-here<b>'")
@@ -162,8 +160,7 @@ def test_an_unknown_run_is_said_in_words_with_a_way_back(start_server, page):
     assert page.url == f"{served.url}/"
 
 
-def test_the_theme_is_remembered_and_follows_in_every_view(finished, start_server, page):
-    served = start_server(finished.store.path)
+def test_the_theme_is_remembered_and_follows_in_every_view(finished, served, page):
     page.goto(f"{served.url}/?run={finished.run}")
     wait_for(lambda: drawn(page), 30, "views of a finished run")
     page.get_by_role("button", name="Dark theme").click()
@@ -173,8 +170,8 @@ def test_the_theme_is_remembered_and_follows_in_every_view(finished, start_serve
     expect(page.get_by_role("button", name="Light theme")).to_be_visible()
 
 
-def test_a_page_without_its_server_says_so(finished, start_server, browser: Browser):
-    served = start_server(finished.store.path)
+def test_a_page_without_its_server_says_so(finished, servers, browser: Browser):
+    served = servers.start(finished.store.path)
     context = browser.new_context()
     lonely = context.new_page()
     lonely.goto(f"{served.url}/?run={finished.run}")
@@ -185,8 +182,7 @@ def test_a_page_without_its_server_says_so(finished, start_server, browser: Brow
     context.close()
 
 
-def test_nothing_on_the_page_is_smaller_than_the_smallest_type(finished, start_server, page):
-    served = start_server(Path(finished.store.path))
+def test_nothing_on_the_page_is_smaller_than_the_smallest_type(finished, served, page):
     page.goto(f"{served.url}/?run={finished.run}")
     wait_for(lambda: drawn(page), 30, "views of a finished run")
     smallest = page.locator(".root").evaluate_all(

@@ -17,11 +17,6 @@ from workbench.dashboard.server import serve
 from workbench.errors import BadAddress
 
 
-@pytest.fixture
-def served(start_server, finished):
-    return start_server(finished.store.path)
-
-
 def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     request = urllib.request.Request(url, headers=headers)
     try:
@@ -86,8 +81,8 @@ def test_only_loopback_is_bound(served):
 
 
 @pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_it_cleanly_after_its_one_line(start_server, finished, word):
-    served = start_server(finished.store.path)
+def test_ctrl_c_ends_it_cleanly_after_its_one_line(servers, finished, word):
+    served = servers.start(finished.store.path)
     served.process.send_signal(word)
     assert served.process.wait(timeout=20) == 0
     assert served.said == f"Workbench: {served.url}\n"
@@ -109,7 +104,5 @@ def test_the_server_process_does_not_load_torch():
         "import sys, workbench.dashboard.server\n"
         "print(*sorted({'torch', 'timm', 'sklearn', 'transformers'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -47,7 +47,7 @@ def test_recent_runs_are_newest_first_with_test_accuracy_once_done(finished):
     assert rows[0]["word"] == "Done"
 
 
-def test_the_hero_gives_the_numbers_of_an_earlier_run_or_none(finished, store):
+def test_without_an_earlier_run_the_hero_gives_names_and_no_numbers(store):
     empty = Quickstart(store).page()["hero"]
     assert [model["accuracy"] for model in empty["models"]] == ["", ""]
     assert [model["name"] for model in empty["models"]] == ["cnn-small", "cnn-tiny (width 8)"]

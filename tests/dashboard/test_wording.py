@@ -51,7 +51,14 @@ def test_every_status_has_an_icon_and_a_word():
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.2, "0 s"), (11.4, "11 s"), (89, "89 s"), (95, "2 min"), (3600, "60 min"), (7300, "about 2 h")],
+    [
+        (0.2, "0 s"),
+        (11.4, "11 s"),
+        (89, "89 s"),
+        (95, "2 min"),
+        (3600, "60 min"),
+        (7300, "about 2 h"),
+    ],
 )
 def test_durations_grow_coarser(seconds, words):
     assert wording.duration(seconds) == words
@@ -90,7 +97,11 @@ def test_the_journal_reads_newest_first_in_words():
         Event(1300, "pace", "mira", {"before": 0.08, "after": None}, command=2),
     ]
     lines = wording.journal(events)
-    assert [line["what"] for line in lines] == ["Full speed", "Slow motion, 80 ms a step", "Started"]
+    assert [line["what"] for line in lines] == [
+        "Full speed",
+        "Slow motion, 80 ms a step",
+        "Started",
+    ]
     assert [line["step"] for line in lines] == ["1\u2009300", "1\u2009200", "0"]
     assert lines[0]["when"].startswith("mira, ")
     assert lines[1]["when"].startswith("on the page, ")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from workbench.recipes import names, open_experiment
+from workbench.recipes import open_experiment
 from workbench.runs.launch import accept
 from workbench.runs.run import result_of
 from workbench.runs.worker import work
@@ -46,13 +44,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
     torch.use_deterministic_algorithms(strict)
 
 
-def store_spec(store: Store, run: str) -> Any:
-    """The experiment as the store has it, so that this process keeps its folder and path."""
-    from workbench.specs.experiment import ExperimentSpec
-
-    return ExperimentSpec.parse(store.runs.get(run).experiment)
-
-
 @pytest.mark.recipe
 def test_paired_gain_over_the_control_is_five_points_with_an_interval_above_zero(results):
     accuracy = {
@@ -75,14 +66,3 @@ def test_one_teacher_serves_all_seeds(results):
     assert sources == ["trained for this run", *["from the cache"] * 4]
     assert len({result["protocol"]["splits"]["test"]["hash"] for result in results}) == 1
     assert len({result["weights"] for result in results}) == len(results)
-
-
-@pytest.mark.parametrize("name", names())
-def test_every_recipe_says_what_it_shows_and_its_scales_fit(name):
-    spec, recipe, _ = open_experiment(name)
-    assert recipe == name
-    assert spec.recipe is not None
-    for text in (spec.recipe.paper, spec.recipe.summary, spec.recipe.watch, spec.recipe.claim):
-        assert len(text) > 20
-    for scale in ("smoke", "demo", "paper"):
-        assert spec.at_scale(scale).stage.terms

@@ -84,7 +84,7 @@ def test_a_place_where_no_folder_can_be_made_is_refused(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder that root may not write")
 def test_a_folder_that_cannot_be_written_is_refused():
-    with pytest.raises(BadStore, match="cannot be opened .unable to open database file"):
+    with pytest.raises(BadStore, match=r"cannot be opened \(unable to open database file"):
         Store("/proc/self/workbench.db")
 
 

@@ -7,8 +7,10 @@ A worker belongs to nobody: when the server ends, runs go on.
 from __future__ import annotations
 
 import gc
+import logging
 import secrets
 import signal
+import subprocess
 import threading
 import urllib.request
 import webbrowser
@@ -28,6 +30,8 @@ from workbench.store import Store
 UNUSED_SESSION_MS = 15_000
 """Life of a session whose browser has gone, or never came."""
 CHECK_SESSIONS_MS = 3_000
+LOG = logging.getLogger(__name__)
+
 MESSAGE_BYTES = 4 * 1024 * 1024
 """Largest message that a browser may send."""
 
@@ -63,7 +67,7 @@ def serve(
         finally:
             hub.close()
     finally:
-        starter.close()
+        _let_go(starter)
         store.close()
 
 
@@ -102,6 +106,14 @@ def make_server(hub: Hub, host: str, port: int) -> Any:
         ) from None
     server._tornado.add_transform(assets.SafeHeaders)
     return server
+
+
+def _let_go(starter: ZygoteStarter) -> None:
+    """Its input is closed, so it leaves as soon as it has preloaded, or started what was asked."""
+    try:
+        starter.close()
+    except subprocess.TimeoutExpired:
+        LOG.info("The workers' parent is still loading; it ends by itself.")
 
 
 def _run(server: Any, url: str, *, open_browser: bool) -> None:

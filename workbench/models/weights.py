@@ -63,14 +63,14 @@ def state_of(module_or_state: nn.Module | Mapping[str, Tensor]) -> Mapping[str, 
 def save_weights(
     path: Path,
     adapter_or_state: nn.Module | Mapping[str, Tensor],
-    spec_data: Mapping[str, Any] | None = None,
+    spec_data: Mapping[str, Any] | str | None = None,
 ) -> None:
     """Write the tensors and what rebuilds their network; the old file or the new one, never half.
 
     Args:
         path: Ends in ``.safetensors``; ``NAME.json`` is written beside it.
         adapter_or_state: An adapter, a network or named tensors.
-        spec_data: Plain data of the model's spec.
+        spec_data: Plain data of the model's spec; a bare name stands for ``{use: NAME}``.
 
     Raises:
         BadFile: If the path has another suffix or cannot be written.
@@ -80,8 +80,9 @@ def save_weights(
     if path.suffix != ".safetensors":
         raise BadFile(f"Cannot save weights as {path.name!r}: the name must end in .safetensors.")
     architecture = getattr(adapter_or_state, "architecture", None)
+    spec = {"use": spec_data} if isinstance(spec_data, str) else spec_data
     description = {
-        "spec": dict(spec_data) if spec_data is not None else None,
+        "spec": dict(spec) if spec is not None else None,
         "architecture": architecture.plain() if architecture is not None else None,
     }
     text = json.dumps(description, allow_nan=False, sort_keys=True)

@@ -79,10 +79,12 @@ def open_run(store: Store, name: str) -> StoredModel:
     run, _, which = name.partition("@")
     which = which or "last"
     row = store.runs.get(run)
+    student = row.experiment["student"]
+    spec = {"use": student} if isinstance(student, str) else student
     folder = store.runs.folder(run)
     final = folder / "student.safetensors"
     if which == "last" and final.is_file():
-        return StoredModel(row.experiment["student"], final)
+        return StoredModel(spec, final)
     checkpoints = store.checkpoints(run)
     steps = ", ".join(str(item.step) for item in checkpoints) or "none"
     if which == "best":
@@ -100,5 +102,5 @@ def open_run(store: Store, name: str) -> StoredModel:
     path = folder / "weights" / f"{chosen.step:010d}.safetensors"
     if not path.is_file():
         state = read_state(folder / chosen.file)
-        save_weights(path, state["network"], row.experiment["student"])
-    return StoredModel(row.experiment["student"], path)
+        save_weights(path, state["network"], spec)
+    return StoredModel(spec, path)

@@ -129,6 +129,9 @@ class ExperimentSpec(Spec):
         data = copy.deepcopy(self.given())
         for path, value in changes.items():
             set_path(data, path, value)
+        touched = {path.partition(".")[0] for path in changes}
+        for field in {"teacher", "student"} - touched:
+            data[field] = getattr(self, field)  # it may hold a module, which data cannot
         return type(self).parse(data, source=f"the changed experiment {self.name!r}")
 
     def at_scale(self, scale: str) -> Self:

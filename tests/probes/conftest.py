@@ -1,0 +1,60 @@
+"""A student and a teacher that have learned something, and the fixed rows they are probed on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from workbench.data.images import ImageData, build_data
+from workbench.models.adapter import ModelAdapter
+from workbench.models.facts import ModelContext
+from workbench.probes.probe import Pair
+from workbench.probes.view import Look, Rows, look
+from workbench.registries import DATA, MODELS
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Real digits, two trained networks, the rows, and the teacher's look at them."""
+
+    data: ImageData
+    student: ModelAdapter
+    teacher: ModelAdapter
+    rows: Rows
+    pair: Pair
+    student_look: Look
+
+
+def trained(name: str, data: ImageData, steps: int, **options: object) -> ModelAdapter:
+    context = ModelContext(1, 8, 8, 10, data.mean, data.std, seed=0, open_run=None)
+    spec = MODELS.get(name).model_validate({"use": name, **options})
+    model = spec.build(context).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    ids = data.split_ids("train")
+    for step in range(steps):
+        batch = data.fetch_full(ids[step * 64 % len(ids) :][:64])
+        loss = F.cross_entropy(model(batch.inputs), batch.labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    spec = DATA.get("digits").model_validate({"use": "digits"})
+    data = build_data(spec, base=Path.cwd(), seed=0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        teacher = trained("cnn-small", data, 40, width=8)
+        student = trained("cnn-tiny", data, 12)
+    probe, val = (data.fetch_full(data.split_ids(name)) for name in ("probe", "val"))
+    rows = Rows(probe.ids, probe.inputs, probe.labels, val.inputs, val.labels, 100)
+    seen = look(teacher, rows, teacher.facts.layers, val=True)
+    pair = Pair(rows, seen, teacher.facts.layers, student.facts.layers, data.class_names)
+    mine = look(student, rows, student.facts.layers, val=True)
+    return Scene(data, student, teacher, rows, pair, mine)
