@@ -7,10 +7,10 @@ import pytest
 from workbench_widgets.frame import VIEWS
 
 from workbench.dashboard import summary
-from workbench.dashboard.frames import Frames
-from workbench.dashboard.history import History
 from workbench.dashboard.live import Live
 from workbench.recipes import open_experiment
+from workbench.runs.frames import Frames
+from workbench.runs.history import History
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +120,13 @@ def test_only_what_changed_is_made_anew(finished):
     live = Live(finished.store, finished.run)
     before = live.shown
     live._looked = 0.0
+    assert live.look(stirred=True) is None  # another run may train meanwhile
+    name = finished.store.runs.get(finished.run).name
+    finished.store.runs.update(finished.run, name="renamed")
     after = live.look(stirred=True)
+    finished.store.runs.update(finished.run, name=name)
     assert after is not None
+    assert after.parts["top"]["name"] == "renamed"
     assert all(after.views[view] is before.views[view] for view in VIEWS)
 
 

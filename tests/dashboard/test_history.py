@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.dashboard.history import History, decimate
 from workbench.errors import UnknownRun
+from workbench.runs.history import History, decimate
 from workbench.training.journal import Event
 
 

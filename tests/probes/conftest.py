@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import torch.nn.functional as F
 from workbench.data.images import ImageData, build_data
 from workbench.models.adapter import ModelAdapter
 from workbench.models.facts import ModelContext
-from workbench.probes.probe import Pair
+from workbench.probes.probe import Measured, Pair
 from workbench.probes.view import Look, Rows, look
-from workbench.registries import DATA, MODELS
+from workbench.registries import DATA, MODELS, PROBES
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,44 @@ def scene() -> Scene:
     pair = Pair(rows, seen, teacher.facts.layers, student.facts.layers, data.class_names)
     mine = look(student, rows, student.facts.layers, val=True)
     return Scene(data, student, teacher, rows, pair, mine)
+
+
+@pytest.fixture
+def digits(scene: Scene) -> ImageData:
+    return scene.data
+
+
+@pytest.fixture
+def student(scene: Scene) -> ModelAdapter:
+    return scene.student
+
+
+@pytest.fixture
+def teacher(scene: Scene) -> ModelAdapter:
+    return scene.teacher
+
+
+@pytest.fixture
+def rows(scene: Scene) -> Rows:
+    return scene.rows
+
+
+@pytest.fixture
+def pair(scene: Scene) -> Pair:
+    return scene.pair
+
+
+@pytest.fixture
+def seen(scene: Scene) -> Look:
+    """The student's look."""
+    return scene.student_look
+
+
+@pytest.fixture
+def measure(pair: Pair) -> Callable[[str, Look], Measured]:
+    """What a probe finds, by its name."""
+
+    def make(name: str, look: Look) -> Measured:
+        return PROBES.get(name).model_validate({"use": name}).build(pair).measure(look)
+
+    return make

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 from workbench.probes import ProbeKind
 from workbench.registries import PROBES
@@ -22,15 +25,14 @@ def test_a_probe_names_its_paper_and_says_what_it_shows(name):
 
 
 @pytest.mark.parametrize("name", BUILTIN)
-def test_a_probe_reads_only_what_it_says_it_needs(name, measure, seen, pair):
+def test_a_probe_reads_only_what_it_says_it_needs(name, scene):
     """Nothing it has not asked for is computed, so it must do without."""
-    from dataclasses import replace
-
-    import torch
-
     kind = PROBES.get(name)
     bare = {} if kind.needs_layers else {"features": ()}
     bare |= {} if kind.needs_val else {"val_logits": torch.zeros(0)}
-    less = replace(pair, teacher=replace(pair.teacher, **bare))
-    found = kind.model_validate({"use": name}).build(less).measure(replace(seen, **bare))
-    assert found.facts == measure(name, seen).facts
+    less = replace(scene.pair, teacher=replace(scene.pair.teacher, **bare))
+    spec = kind.model_validate({"use": name})
+    found = spec.build(less).measure(replace(scene.student_look, **bare))
+    usual = spec.build(scene.pair).measure(scene.student_look)
+    assert found.facts == usual.facts
+    assert set(found.arrays) == set(usual.arrays)

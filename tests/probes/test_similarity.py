@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -41,8 +43,6 @@ def test_the_null_level_is_below_the_trained_last_layers_and_above_minus_one(fou
 
 
 def test_a_layer_that_says_nothing_has_no_cell_but_a_reason(scene):
-    from dataclasses import replace
-
     features = list(scene.student_look.features)
     features[0] = torch.zeros_like(features[0])
     dead = SimilarityProbe(scene.pair).measure(replace(scene.student_look, features=features))

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from workbench.models.weights import weights_hash
-from workbench.probes.view import look
 from workbench.registries import PROBES
 from workbench.training.meter import Meter
 from workbench.training.probing import Cadence, HeadlineProber, StudentProber
@@ -41,16 +40,27 @@ def refuse(step, row):
     raise AssertionError((step, row))
 
 
+def measured(name, scene):
+    """One probe on its own."""
+    kind = PROBES.get(name).model_validate({"use": name})
+    return kind.build(scene.pair).measure(scene.student_look)
+
+
 @pytest.fixture
-def prober(student, teacher, rows, digits):
+def prober(scene):
     def make(names=ALL, steps=240):
         kinds = [PROBES.get(name).model_validate({"use": name}) for name in names]
         recorder = Memory()
-        seen = look(teacher, rows, teacher.facts.layers, val=True)
         return recorder, StudentProber(
-            student, seen, rows, kinds, teacher_layers=teacher.facts.layers,
-            class_names=digits.class_names, steps=steps, recorder=recorder,
-        )  # fmt: skip
+            scene.student,
+            scene.pair.teacher,
+            scene.rows,
+            kinds,
+            teacher_layers=scene.teacher.facts.layers,
+            class_names=scene.data.class_names,
+            steps=steps,
+            recorder=recorder,
+        )
 
     return make
 
@@ -83,23 +93,24 @@ def test_between_grid_steps_looks_stay_below_their_share_of_the_clock(monkeypatc
     assert looks > 2 * 12  # the budget is used, not only the grid
 
 
-def test_a_snapshot_holds_every_probe_as_measured_on_its_own(prober, student, rows, measure, seen):
+def test_a_snapshot_holds_every_probe_as_measured_on_its_own(prober, scene):
     recorder, looking = prober()
     looking.at(0, Meter(recorder, ["loss"], refuse))
     arrays, facts = recorder.snapshots[0]
     assert set(facts) == set(ALL)
     for name in ALL:
-        alone = measure(name, seen)
+        alone = measured(name, scene)
         for key, values in alone.arrays.items():
             np.testing.assert_array_equal(arrays[f"{name}.{key}"], values)
         assert (facts[name]["split"], facts[name]["step"]) == ("probe", 0)
-    assert len(arrays) == sum(len(measure(name, seen).arrays) for name in ALL)
+    assert len(arrays) == sum(len(measured(name, scene).arrays) for name in ALL)
 
 
-def test_the_headline_is_accuracy_and_nll_on_the_probe_split(prober, seen, rows):
+def test_the_headline_is_accuracy_and_nll_on_the_probe_split(prober, scene):
     recorder, looking = prober([])
     looking.at(0, Meter(recorder, ["loss"], refuse))
-    logits, labels = seen.logits.double().numpy(), rows.labels.numpy()
+    logits = scene.student_look.logits.double().numpy()
+    labels = scene.rows.labels.numpy()
     accuracy = (logits.argmax(1) == labels).mean()
     log_sum = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1)
     nll = (log_sum - logits[np.arange(len(labels)), labels]).mean()
@@ -117,7 +128,8 @@ def test_a_look_that_is_not_due_is_not_taken_unless_forced(prober, monkeypatch):
     assert list(recorder.snapshots) == [0, 1]
 
 
-def test_probing_leaves_the_student_and_the_random_state_as_they_were(prober, student):
+def test_probing_leaves_the_student_and_the_random_state_as_they_were(prober, scene):
+    student = scene.student
     recorder, looking = prober()
     student.train()
     before, state = weights_hash(student), torch.get_rng_state()
@@ -127,9 +139,9 @@ def test_probing_leaves_the_student_and_the_random_state_as_they_were(prober, st
     assert all(module.training for module in student.modules())
 
 
-def test_a_resumed_run_writes_no_headline_twice(student, rows):
+def test_a_resumed_run_writes_no_headline_twice(scene):
     recorder = Memory()
-    looking = HeadlineProber(student, rows, 24, recorder)
+    looking = HeadlineProber(scene.student, scene.rows, 24, recorder)
     meter = Meter(recorder, ["loss"], refuse)
     recorder.rows[4] = {"accuracy": 0.5, "nll": 1.0}
     looking.at(4, meter)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from workbench.models.weights import weights_hash
-from workbench.probes.view import evaluating, look
+from workbench.probes.view import look
 
 
 def everything(model) -> tuple:
@@ -32,12 +32,18 @@ def test_modes_weights_buffers_hooks_and_random_state_stay(scene, training):
     np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)
 
 
-def test_modes_come_back_even_when_the_forward_fails(scene):
+def test_modes_come_back_even_when_the_forward_fails(scene, monkeypatch):
     scene.student.train()
-    with pytest.raises(RuntimeError, match="on purpose"), evaluating(scene.student):
+    before = everything(scene.student)
+
+    def fails(images):
         assert not scene.student.training
         raise RuntimeError("on purpose")
-    assert scene.student.training
+
+    monkeypatch.setattr(scene.student.network, "forward", fails)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        look(scene.student, scene.rows, scene.student.facts.layers, val=True)
+    assert everything(scene.student) == before
 
 
 def test_logits_are_those_of_a_plain_evaluation(scene):

@@ -76,7 +76,7 @@ def test_a_term_whose_weight_is_zero_only_for_now_is_built_and_counts_later(trai
 
 
 def test_a_run_without_a_term_left_is_refused_before_it_trains(train):
-    with pytest.raises(BadInput, match=r"stages\.main\.terms: every term has weight 0"):
+    with pytest.raises(BadInput, match=r"stages\.main\.terms: every term .*has weight 0"):
         train({f"{KD}.weight": 0, f"{TERMS}.ce.weight": 0})
 
 
@@ -163,16 +163,12 @@ def test_the_control_is_the_student_trained_with_labels_alone(train):
     alone = train({TERMS: {"ce": {"use": "ce", "weight": 0.1}}})
     ended = train({"control": True})
     assert ended.metrics["control"] == alone.metrics["student"]
-    np.testing.assert_array_equal(
-        ended.series(part="control").values, alone.series().values
-    )
+    np.testing.assert_array_equal(ended.series(part="control").values, alone.series().values)
 
 
 def test_a_control_that_changes_nothing_is_the_student_bit_for_bit(train):
     ended = train({"control": {"name": "the same"}})
-    np.testing.assert_array_equal(
-        ended.series(part="control").values, ended.series().values
-    )
+    np.testing.assert_array_equal(ended.series(part="control").values, ended.series().values)
     assert ended.metrics["control"] == ended.metrics["student"]
 
 
@@ -195,11 +191,7 @@ def test_a_control_may_not_change_the_splits_or_the_teacher(train):
 
 def test_the_student_never_sees_a_label_that_is_withheld(train, monkeypatch):
     _, _, batches = seen_by(train, monkeypatch, {"stages.main.steps": 12})
-    shown = {
-        int(row)
-        for batch in batches[-1]
-        for row in batch.ids[batch.labelled].tolist()
-    }
+    shown = {int(row) for batch in batches[-1] for row in batch.ids[batch.labelled].tolist()}
     assert 0 < len(shown) <= 40
 
 

@@ -72,10 +72,12 @@ class Hub:
         return found
 
     def attach(self, viewer: Viewer) -> None:
-        """Tell a page from now on."""
+        """Tell a page from now on, and once what was missed while it was made."""
         with self._lock:
             self._viewers.add(viewer)
             self._recent_due = True
+        if viewer.run is not None:
+            viewer.show(self.live(viewer.run).shown)
 
     def detach(self, viewer: Viewer) -> None:
         """Forget a page; a run that nobody looks at leaves the memory."""

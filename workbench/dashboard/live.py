@@ -15,8 +15,8 @@ from typing import Any
 from workbench_widgets.frame import VIEWS, Frame
 
 from workbench.dashboard import summary
-from workbench.dashboard.frames import Frames
-from workbench.dashboard.history import History
+from workbench.runs.frames import Frames
+from workbench.runs.history import History
 from workbench.store import Store
 
 QUARTER_SECOND = 0.25
@@ -88,12 +88,11 @@ class Live:
             return self._shown
 
     def _is_due(self, waited: float) -> bool:
+        known, steps = self._history.row, self._history.steps
         if waited >= QUARTER_SECOND:
-            return True
-        known = self._history
-        steps = known.steps
-        return self._store.runs.get(known.row.id).status != known.row.status or bool(
-            self._store.snapshots(known.row.id, after=steps[-1] if steps else -1)
+            return self.active or self._store.runs.get(known.id) != known
+        return self._store.runs.get(known.id).status != known.status or bool(
+            self._store.snapshots(known.id, after=steps[-1] if steps else -1)
         )
 
     def _show(self) -> Shown:

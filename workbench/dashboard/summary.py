@@ -8,8 +8,8 @@ from typing import Any
 from workbench_widgets.words import MINUS, count, fixed, number, percent
 
 from workbench.dashboard import wording
-from workbench.dashboard.frames import Frames
-from workbench.dashboard.history import History
+from workbench.runs.frames import Frames
+from workbench.runs.history import History
 from workbench.runs.launch import RESUMABLE
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow

@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.data.augment import augment
-from workbench.models.batch import UNLABELLED, Batch
 from workbench.data.examples import CHUNK_ROWS, Examples, refuse_large
 from workbench.data.splits import IntArray, Splits, split
 from workbench.errors import BadData
 from workbench.lazy import LazyModule
+from workbench.models.batch import UNLABELLED, Batch
 from workbench.randomness import permutation
 
 if TYPE_CHECKING:

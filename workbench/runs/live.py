@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import UnknownName
 from workbench.runs.follow import describe
@@ -27,7 +27,7 @@ class LiveViews:
 
     Args:
         run: Which.
-        view: One of ``cka``, ``trilateral``, ``calibration``, ``loyalty``, ``curves``; None for all.
+        view: ``cka``, ``trilateral``, ``calibration``, ``loyalty`` or ``curves``; None for all.
 
     Raises:
         UnknownName: For another view.
@@ -71,8 +71,7 @@ class LiveViews:
 
     def _made(self) -> dict[str, Frame]:
         waits_for = waiting_words(self._history)
-        frames = cast("dict[str, Frame]", self._frames.of_snapshot(waits_for))
-        return {**frames, "curves": self._frames.curves(waits_for)}
+        return {**self._frames.of_snapshot(waits_for), "curves": self._frames.curves(waits_for)}
 
     def _follow(self) -> None:
         watch = self._run.store.watch()

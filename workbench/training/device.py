@@ -57,7 +57,8 @@ def default_threads() -> int:
 def fingerprint(device: torch.device) -> dict[str, Any]:
     """What the bits of a training depend on beside the experiment."""
     return {
-        "versions": {name: _version(name) for name in PACKAGES},
+        # torch names its build (+cpu, +cu130) only in the module: builds differ in their bits
+        "versions": {name: _version(name) for name in PACKAGES} | {"torch": torch.__version__},
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
         "device": device.type,

@@ -11,8 +11,8 @@ import numpy as np
 from workbench_widgets import calibration, cka, curves, loyalty, trilateral
 from workbench_widgets.frame import Frame, ViewName
 
-from workbench.dashboard.history import History, decimate
 from workbench.errors import WorkbenchError
+from workbench.runs.history import History, decimate
 from workbench.specs.experiment import ExperimentSpec
 
 CURVE_POINTS = 2000

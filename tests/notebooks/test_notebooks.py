@@ -1,0 +1,53 @@
+"""Every notebook runs from top to bottom in quick mode, on a store of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def quick(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook with its one switch thrown."""
+    thrown = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "QUICK = False" in cell.source:
+            cell.source = cell.source.replace("QUICK = False", "QUICK = True")
+            thrown += 1
+    assert thrown == 1, "a notebook has exactly one `QUICK = False`"
+    return notebook
+
+
+def test_there_are_notebooks() -> None:
+    assert NOTEBOOKS
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_in_quick_mode(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    notebook = quick(nbformat.read(path, as_version=4))
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": tmp_path}}).execute()
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_kept_with_its_outputs(path: Path) -> None:
+    """Who reads it without running it sees the figures and the numbers."""
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    figures = [
+        output
+        for cell in code
+        for output in cell.outputs
+        if "application/vnd.plotly.v1+json" in output.get("data", {})
+    ]
+    assert len(figures) >= 5
+    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
