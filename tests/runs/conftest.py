@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from workbench.runs import launch
 from workbench.runs.launch import accept, resume
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
@@ -85,6 +86,14 @@ def workers() -> Iterator[Workers]:
     started = Workers(seconds=0.1)
     yield started
     started.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _reaped() -> Iterator[None]:
+    """Fresh workers have ended by then; somebody must take their exit codes."""
+    yield
+    for worker in launch._WORKERS:
+        worker.wait(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")

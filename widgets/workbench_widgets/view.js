@@ -189,16 +189,7 @@ function script(url) {
   });
 }
 
-async function overChannel(model) {
-  const buffer = await new Promise((resolve) => {
-    const receive = (message, buffers) => {
-      if (message?.kind !== "plotlyjs") return;
-      model.off("msg:custom", receive);
-      resolve(buffers[0]);
-    };
-    model.on("msg:custom", receive);
-    model.send({ kind: "want-plotlyjs" });
-  });
+async function unpacked(buffer) {
   const packed = new Blob([bytesOf(buffer)]).stream().pipeThrough(new DecompressionStream("gzip"));
   const url = URL.createObjectURL(new Blob([await new Response(packed).blob()], { type: "text/javascript" }));
   try {
@@ -208,13 +199,33 @@ async function overChannel(model) {
   }
 }
 
+function overChannel(model) {
+  return new Promise((resolve) => {
+    const receive = (message, buffers) => {
+      if (message?.kind !== "plotlyjs") return;
+      model.off("msg:custom", receive);
+      resolve(buffers[0]);
+    };
+    model.on("msg:custom", receive);
+    model.send({ kind: "want-plotlyjs" });
+  }).then(unpacked);
+}
+
 function plotly(model, gone) {
   const page = (globalThis[PAGE] ??= {});
-  if (page.loading) return page.loading;
+  if (!page.carried) page.carried = new Promise((resolve) => (page.carry = resolve));
   const url = model.get("plotly_url");
   const canSend = typeof model.send === "function"; // Panel's model cannot
+  const bytes = canSend && !globalThis.Plotly ? model.get("plotly_gz") : null;
+  if (bytes?.byteLength && !page.unpacking) {
+    // A kernel that is busy cannot answer a request; what came with a view's state needs no answer.
+    page.unpacking = true;
+    unpacked(bytes).then(page.carry, () => (page.unpacking = false));
+  }
+  if (page.loading) return page.loading;
   if (!url && !canSend) return Promise.reject(new Error("No plotly_url, and this page has no channel to Python."));
-  const loading = (url ? script(url) : overChannel(model)).catch((error) => {
+  const asked = url ? script(url) : page.unpacking ? page.carried : Promise.race([overChannel(model), page.carried]);
+  const loading = asked.catch((error) => {
     page.loading = null; // the next draw may try again
     throw error;
   });

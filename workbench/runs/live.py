@@ -35,6 +35,7 @@ class LiveViews:
 
     def __init__(self, run: Run, view: str | None = None) -> None:
         from workbench_widgets.frame import VIEWS
+        from workbench_widgets.plotlyjs import plotly_js_gz
         from workbench_widgets.view import View
 
         if view is not None and view not in VIEWS:
@@ -46,6 +47,10 @@ class LiveViews:
         self.views: dict[str, Any] = {
             name: View(frames[name]) for name in VIEWS if view in (None, name)
         }
+        # the next cell may keep the kernel busy, so plotly.js travels with one view's state
+        plotted = next((shown for name, shown in self.views.items() if name != "loyalty"), None)
+        if plotted is not None:
+            plotted.plotly_gz = plotly_js_gz()
         self._thread = threading.Thread(target=self._follow, name=f"views of {run.id}", daemon=True)
         self._stop = threading.Event()
         self._thread.start()
