@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from workbench_widgets.frame import VIEWS
 
 from workbench.dashboard import summary
-from workbench.dashboard.live import Live
+from workbench.dashboard.live import Live, pack, unpack
 from workbench.recipes import open_experiment
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
@@ -91,7 +93,7 @@ def test_before_the_first_snapshot_every_view_says_what_it_waits_for(store):
     store.runs.update(run, activity="Training the teacher", progress=0.47)
     shown = Live(store, run).shown
     for view in VIEWS:
-        content = shown.views[view].content
+        content, _ = unpack(shown.views[view].packed)
         assert content["step"] == -1
         assert content["waiting"] == (
             "Waits for the first snapshot. Now: training the teacher, 40\u00a0%."
@@ -105,15 +107,24 @@ def test_a_view_that_the_experiment_does_not_measure_says_so(store):
     run = store.runs.create(name="a", experiment=given, options={})
     store.runs.claim(run)
     views = Live(store, run).shown.views
-    assert "does not name cka" in views["cka"].content["waiting"]
-    assert "does not name" not in views["loyalty"].content["waiting"]
+    assert "does not name cka" in unpack(views["cka"].packed)[0]["waiting"]
+    assert "does not name" not in unpack(views["loyalty"].packed)[0]["waiting"]
+
+
+def test_a_frame_in_one_piece_is_the_frame(history):
+    for frame in [*Frames(history).of_snapshot(None).values(), Frames(history).curves(None)]:
+        content, buffers = frame.payload()
+        told, arrays = unpack(pack(frame))
+        assert told == json.loads(json.dumps(content))
+        assert arrays == b"".join(buffers)
+        assert (len(pack(frame)) - len(arrays)) % 4 == 0
 
 
 def test_a_run_that_is_not_worked_on_never_waits(store):
     run = store.runs.create(name="a", experiment={"seed": 0}, options={})
     store.runs.update(run, status="stopped")
-    waiting = Live(store, run).shown.views["cka"].content["waiting"]
-    assert waiting == "This run left no snapshot: it is stopped, at step 0."
+    content, _ = unpack(Live(store, run).shown.views["cka"].packed)
+    assert content["waiting"] == "This run left no snapshot: it is stopped, at step 0."
 
 
 def test_only_what_changed_is_made_anew(finished):

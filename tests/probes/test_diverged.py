@@ -126,3 +126,14 @@ def test_a_look_puts_back_what_a_network_changes_in_evaluation_mode(layers, scen
     assert torch.equal(torch.get_rng_state(), torch_state)
     np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)
     assert random.getstate() == python_state
+
+
+@pytest.mark.parametrize("sign", [50.0, -50.0], ids=["every row right", "every row wrong"])
+def test_a_temperature_that_ran_into_its_bound_is_none(sign, scene):
+    one_sided = sign * nn.functional.one_hot(scene.rows.val_labels, 10).float()
+    shown = replace(scene.student_look, val_logits=one_sided)
+    facts = measured("calibration", scene, shown).facts["student"]
+    usual = measured("calibration", scene, scene.student_look).facts["student"]
+    assert usual["temperature"] > 0
+    assert (facts["temperature"], facts["ece_scaled"], facts["ece_scaled_null_p95"]) == (None,) * 3
+    assert facts["ece"] == usual["ece"]

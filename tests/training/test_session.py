@@ -10,7 +10,9 @@ from workbench.data.images import ImageData
 from workbench.errors import BadData, BadInput, BadModel, InvalidExperiment
 from workbench.models.adapter import ModelAdapter
 from workbench.models.batch import Batch
+from workbench.models.taps import Taps
 from workbench.models.weights import read_tensors, weights_hash
+from workbench.targets.teacher import FrozenTeacher
 from workbench.training import probing
 from workbench.training.loop import Part
 
@@ -54,6 +56,9 @@ def test_a_run_says_step_steps_and_a_row_a_step(plain):
     assert series.columns == ("loss", "kd", "ce", "lr")
     assert series.steps.tolist() == list(range(1, 15))
     assert (plain.row.step, plain.row.steps, plain.row.status) == (14, 14, "finished")
+    assert plain.store.snapshot_steps(plain.run) == plain.series("probe").steps.tolist()
+    assert len(plain.store.snapshot_steps(plain.run)) >= 13
+    assert {0, 14} <= set(plain.store.snapshot_steps(plain.run))
     total = series.column("kd") + series.column("ce")
     np.testing.assert_allclose(series.column("loss"), total, rtol=1e-6)
 
@@ -97,19 +102,23 @@ def test_slow_motion_stretches_steps_and_leaves_the_weights(train, plain):
     assert slow.weights == plain.weights
 
 
-def test_drawing_random_numbers_between_steps_leaves_the_weights(train, plain, monkeypatch):
-    real = Part.set_rate
+def test_whoever_else_draws_random_numbers_leaves_the_weights(train, monkeypatch):
+    """Between two steps, and in the target before the student's dropout is drawn."""
+    step, answer = Part.set_rate, FrozenTeacher.__call__
 
-    def draws(part: Part, step: int) -> float:
-        torch.rand(step + 1)
-        np.random.default_rng().random()
-        return real(part, step)
+    def steps_and_draws(part: Part, at: int) -> float:
+        torch.rand(at + 1)
+        return step(part, at)
 
-    monkeypatch.setattr(Part, "set_rate", draws)
-    dropout = {"student": {"use": "timm/test_resnet", "drop_rate": 0.3}, "stages.main.steps": 2}
-    noisy = train(dropout)
-    monkeypatch.undo()
-    assert train(dropout).weights == noisy.weights
+    def answers_and_draws(target: FrozenTeacher, batch: Batch) -> Taps:
+        torch.rand(len(batch.ids) + 3)
+        return answer(target, batch)
+
+    dropout = {"student": {"use": "timm/test_resnet", "drop_rate": 0.3}, "stages.main.steps": 3}
+    quiet = train(dropout)
+    monkeypatch.setattr(Part, "set_rate", steps_and_draws)
+    monkeypatch.setattr(FrozenTeacher, "__call__", answers_and_draws)
+    assert train(dropout).weights == quiet.weights
 
 
 # Student and control

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +25,7 @@ from workbench_widgets.tokens import css_variables
 from workbench.dashboard import assets, summary
 from workbench.dashboard.carrier import PanelView, Part
 from workbench.dashboard.hub import Hub
-from workbench.dashboard.live import Shown
+from workbench.dashboard.live import Sent, Shown
 from workbench.dashboard.start import QUICKSTART, recent_runs
 from workbench.dashboard.wording import PAGE
 from workbench.errors import WorkbenchError
@@ -34,6 +35,9 @@ FOLDER = Path(__file__).parent / "page"
 AROUND = ("top", "notice", "rail", "result", "tabs")
 
 BARS = ("top", "notice", "tabs")
+
+REFUSED_SECONDS = 8.0
+"""How long the page says why a command was not followed."""
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +64,8 @@ class Session:
         self._next: Shown | None = None
         self._next_recent: list[dict[str, Any]] | None = None
         self._scheduled = False
-        self._seen: dict[str, Any] = {}
+        self._refused, self._until = "", 0.0
+        self._seen: dict[str, Sent] = {}
         self._views: dict[str, PanelView] = {}
         self._parts = {kind: Part(kind, self.act) for kind in ("start", *AROUND)}
         self._slots = {view: pn.Column(sizing_mode="stretch_both", margin=0) for view in VIEWS}
@@ -68,8 +73,8 @@ class Session:
         if self.run is None:
             recent = recent_runs(hub.store)
             page = hub.quickstart.page()
-            self._parts["start"].state = {**page, "runs": recent, "missing": missing}
-            self._parts["top"].state = {"machine": page["machine"]}
+            self._parts["start"].tell({**page, "runs": recent, "missing": missing})
+            self._parts["top"].tell({"machine": page["machine"]})
         self.template = self._make_template()
         self._doc.on_session_destroyed(lambda _: hub.detach(self))
         hub.attach(self)
@@ -105,7 +110,7 @@ class Session:
                 self._draw(shown)
             if runs is not None and self.run is None:
                 start = self._parts["start"]
-                start.state = {**start.state, "runs": runs}
+                start.tell({**start.told, "runs": runs})
 
     def _draw(self, shown: Shown) -> None:
         for view, sent in shown.views.items():
@@ -113,12 +118,8 @@ class Session:
                 self._seen[view] = sent
                 self._views[view].push(sent)
         for kind, state in shown.parts.items():
-            self._set(kind, state)
-
-    def _set(self, kind: str, state: dict[str, Any] | None) -> None:
-        if kind not in self._seen or self._seen[kind] != state:
-            self._seen[kind] = state
-            self._parts[kind].state = state or {}
+            refused = self._refused if kind == "top" and time.monotonic() < self._until else None
+            self._parts[kind].tell({**(state or {}), **({"refused": refused} if refused else {})})
 
     def _open(self, run: str) -> dict[str, str] | None:
         """Show a run; what to say instead if there is no such run."""
@@ -141,10 +142,9 @@ class Session:
         try:
             self._act(str(asked.get("do", "")), asked)
         except WorkbenchError as error:
-            kind = "top" if self.run else "start"
-            part = self._parts[kind]
-            part.state = {**part.state, "refused": error.message}
-            self._seen.pop(kind, None)
+            self._refused, self._until = error.message, time.monotonic() + REFUSED_SECONDS
+            part = self._parts["top" if self.run else "start"]
+            part.tell({**part.told, "refused": error.message})
 
     def _act(self, do: str, asked: dict[str, Any]) -> None:
         store = self.hub.store
@@ -166,7 +166,7 @@ class Session:
         run = self.hub.quickstart.start(recipe, self.hub.starter)
         with hold(self._doc):
             self._open(run)
-            self._parts["start"].state = {"gone": True}
+            self._parts["start"].tell({"gone": True})
 
     def _make_template(self) -> pn.Template:
         template = pn.Template(_page())

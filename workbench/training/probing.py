@@ -24,6 +24,8 @@ from workbench.training.meter import Meter
 
 SHARE = 0.03
 """Of wall-clock that probes may take."""
+MARGIN = 0.9
+"""Of that share which looks between the grid's may use up: the next grid step comes in any case."""
 GRID = 12
 """Snapshots that every run has at least."""
 SIMILAR_ROWS = 256
@@ -76,7 +78,7 @@ class Cadence:
         now = time.perf_counter()
         if now - self._last < MIN_SECONDS:
             return False
-        return self._spent + self._cost <= self._share * (now - self._began)
+        return self._spent + self._cost <= MARGIN * self._share * (now - self._began)
 
     def took(self, seconds: float) -> None:
         """Account for a look that has just ended."""
@@ -138,8 +140,8 @@ class StudentProber:
         self.accuracy = headline["accuracy"]
         self._recorder.snapshot(step, arrays, facts)
         _write(self._recorder, step, headline)
+        self._recorder.update(probe_share=self.cadence.share)  # this look's is in the next one's
         self.cadence.took(time.perf_counter() - started)
-        self._recorder.update(probe_share=self.cadence.share)
         meter.skip_time()
 
 

@@ -43,7 +43,8 @@ function render({ model, el }) {
   el.append(style, root);
 
   const draw = () => {
-    const state = model.get("state") ?? {};
+    own.state = JSON.parse(model.get("state"));
+    const { state } = own;
     if (kind === "top" && !(state.buttons ?? []).includes("stop")) own.asking = false;
     if (kind === "start" && (state.refused || state.gone)) own.starting = false;
     const made = KINDS[kind](state, own);
@@ -79,7 +80,7 @@ function render({ model, el }) {
   if (kind === "start")
     addEventListener("keydown", (event) => {
       const busy = event.composedPath()[0].closest?.("a, button, input, textarea, select");
-      if (event.key !== "Enter" || busy || html.dataset.mode !== "start" || !model.get("state")?.hero) return;
+      if (event.key !== "Enter" || busy || html.dataset.mode !== "start" || !own.state?.hero) return;
       begin(model, own, null);
       draw();
     });
@@ -99,20 +100,16 @@ function render({ model, el }) {
 const LOST = "workbench-lost";
 
 function watchContact() {
-  const seen = new Set();
-  const lost = () => dispatchEvent(new CustomEvent(LOST, { detail: new Date().toTimeString().slice(0, 8) }));
-  const look = setInterval(() => {
-    for (const page of globalThis.Bokeh?.documents ?? []) {
-      if (seen.has(page)) continue;
-      seen.add(page);
-      page.on_event("connection_lost", () => {
-        clearInterval(look);
-        lost();
-        setInterval(() => fetch(html.dataset.plotly, { method: "HEAD", cache: "no-store" })
-          .then((answer) => answer.ok && location.reload(), () => null), 3000);
-      });
-    }
-  }, 500);
+  const [page] = globalThis.Bokeh?.documents ?? [];
+  if (!page) {
+    setTimeout(watchContact, 50); // Bokeh lists the document just after its pieces are drawn
+    return;
+  }
+  page.on_event("connection_lost", () => {
+    dispatchEvent(new CustomEvent(LOST, { detail: new Date().toTimeString().slice(0, 8) }));
+    const again = () => fetch(html.dataset.plotly, { method: "HEAD", cache: "no-store" });
+    setInterval(() => again().then((answer) => answer.ok && location.reload(), () => null), 3000);
+  });
 }
 
 // On the start page plotly.js is fetched while the reader reads.
