@@ -24,6 +24,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.store.store import Store
 from workbench.terms.losses import LossModule
 from workbench.terms.term import TermContext, TermKind, TermValue
+from workbench.training.loop import Part
 
 from .conftest import SMALL, Workers, assert_sound, go_on, kill, until, until_ended, until_status
 
@@ -412,3 +413,35 @@ def test_a_full_disk_fails_the_run_keeps_the_store_and_lets_the_run_go_on(small_
     ended = until_ended(full, run)
     assert ended.status == "finished", ended.error
     full.close()
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_a_model_that_breaks_in_its_last_step_fails_and_is_not_kept(
+    store, accepted, here, monkeypatch, role
+):
+    """There is no next loss to tell: the weights are looked at before they are written."""
+    real = Part.set_rate
+
+    def boundless(part: Part, step: int) -> float:
+        rate = real(part, step)
+        if part.see_all_labels == (role == "teacher") and step == part.steps - 1:
+            for group in part.optimiser.param_groups:
+                group["lr"] = float("inf")
+        return rate
+
+    monkeypatch.setattr(Part, "set_rate", boundless)
+    seed = {"teacher.train.seed": 77, "stages.main.steps": 4}
+    run = accepted({**seed, "control": False, "probes": ["calibration", "cka", "loyalty"]})
+    assert here(store, run) == 1
+    broken = run if role == "student" else f"{run}-teacher"
+    error = store.runs.get(run).error
+    assert error["code"] == "WB201"
+    last = 4 if role == "student" else 20
+    assert f"The weights became NaN or infinite by step {last}, first in " in error["message"]
+    assert store.runs.get(broken).status == "failed"
+    assert last not in [row.step for row in store.checkpoints(broken)]
+    monkeypatch.undo()
+    again = accepted({**seed, "control": False})
+    assert here(store, again) == 0
+    trained = store.runs.list(roles=("teacher",), group=again)
+    assert bool(trained) is (role == "teacher"), "a broken teacher was kept"

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from workbench.data.images import ImageData
+from workbench.errors import NonFiniteLoss
 from workbench.models.adapter import ModelAdapter
 from workbench.models.batch import Batch
 from workbench.models.taps import Taps
@@ -73,6 +74,19 @@ class Part:
         """
         bad = next((name for name in self.objective.names if not math.isfinite(row[name])), "sum")
         raise non_finite(bad, step, row["loss"], self.batch(step).ids.tolist())
+
+    def refuse_broken(self, step: int) -> None:
+        """Raise if a weight is no number any more: the last step has no next loss to tell.
+
+        Raises:
+            NonFiniteLoss: Names the parameter and the step.
+        """
+        for name, parameter in self.model.network.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise NonFiniteLoss(
+                    f"The weights became NaN or infinite by step {step}, first in {name!r}. The "
+                    "last good checkpoint is kept. A smaller learning rate usually cures it."
+                )
 
     def columns(self) -> list[str]:
         """Names of the numbers of a step: the loss, then each weighted term."""
@@ -168,6 +182,7 @@ class Keep:
     def now(self, step: int, reason: str) -> None:
         """Write one; a resumed run goes on from it, so no row up to ``step`` may be missing."""
         self._meter.flush()
+        self._part.refuse_broken(step)
         self._recorder.checkpoint(step, self._state(step), reason=reason, accuracy=self._accuracy())
         self._last = time.perf_counter()
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 
 from workbench.data.images import ImageData, build_data
-from workbench.errors import BadData, BadModel
+from workbench.errors import BadData, BadModel, NonFiniteLoss
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
 from workbench.models.weights import save_weights, weights_hash
@@ -178,7 +178,15 @@ class _Session:
                 batch = self.data.fetch_full(ids[start : start + EVALUATION_CHUNK])
                 logits.append(model(batch.inputs).float().cpu())
                 labels.append(batch.labels.cpu())
-        return self.task.evaluate(torch.cat(logits), torch.cat(labels))
+        scores = torch.cat(logits)
+        broken = int((~torch.isfinite(scores)).any(-1).sum())
+        if broken:
+            raise NonFiniteLoss(
+                f"{model.facts.name} gives NaN or infinity for {broken} of {len(ids)} test rows: "
+                "its weights grew without bound. The last good checkpoint is kept. A smaller "
+                "learning rate usually cures it."
+            )
+        return self.task.evaluate(scores, torch.cat(labels))
 
     def _target(self, part: Part, run: Recorder) -> FrozenTeacher:
         """The frozen teacher; its answers are looked up where that is exact."""

@@ -20,7 +20,7 @@ const TOP = `
   white-space: normal; background: var(--wb-attention); border: 1px solid var(--wb-attention-edge); border-radius: 5px; }
 .theme { min-width: 30px; font-size: 14px; }
 .root button.theme { padding: 0 6px; }
-@media (max-width: 1279px) { .brand b { display: none; } .top { gap: 10px; } .probes { display: none; } }
+@media (max-width: 1279px) { .top[data-run] .brand b { display: none; } .top { gap: 10px; } .probes { display: none; } }
 @media (max-width: 1099px) { .pair { min-width: 64px; } .progress { flex-basis: 120px; } }
 @media (max-width: 899px) { .what, .pair.speed, .elapsed { display: none; } .top { gap: 8px; } .slow { display: none; }
   .progress { min-width: 70px; } }
