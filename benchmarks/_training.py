@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, cast
 
 import torch
 
+from benchmarks._pairs import Spent
 from workbench.data.images import ImageData, build_data
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
@@ -42,8 +42,7 @@ class Blocks:
     def __init__(self, part: Part, recorder: Recorder, steps: int) -> None:
         self._steps = steps
         self._go, self._done = threading.Semaphore(0), threading.Semaphore(0)
-        self._seconds = 0.0
-        self._began = 0.0
+        self._spent = self._began = Spent.now()
         self._failed: BaseException | None = None
         self._boundary = Boundary(recorder, run=recorder)
         meter = Meter(recorder, part.columns(), part.refuse)
@@ -52,11 +51,11 @@ class Blocks:
         self._thread.start()
         self._await()
 
-    def block(self) -> float:
-        """Train one block; returns its seconds."""
+    def block(self) -> Spent:
+        """Train one block; returns what it took."""
         self._go.release()
         self._await()
-        return self._seconds
+        return self._spent
 
     def close(self) -> None:
         """Let the training end."""
@@ -68,11 +67,11 @@ class Blocks:
         """The loop asks here whether to probe: between two blocks it waits instead."""
         if step % self._steps or self._boundary.stopped:
             return
-        self._seconds = time.perf_counter() - self._began
+        self._spent = Spent.now().since(self._began)
         self._done.release()
         self._go.acquire()
         meter.skip_time()
-        self._began = time.perf_counter()
+        self._began = Spent.now()
 
     def _train(self, part: Part, meter: Meter, keep: Keep) -> None:
         torch.set_num_threads(1)

@@ -53,6 +53,7 @@ def measure(rounds: int) -> dict[str, Any]:
         ours_s=found.ours,
         torchmetrics_s=found.reference,
         aa=found.aa,
+        clock=found.clock,
         difference=abs(ours() - float(theirs())),
         extra_memory_share=extra,
         rounds=found.rounds,

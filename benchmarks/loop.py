@@ -6,14 +6,13 @@ hand-written one does what a paper's script does, with its rows, loss and optimi
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks._pairs import compare, main, report
+from benchmarks._pairs import Spent, compare, main, report
 from benchmarks._training import Bench, Blocks, bench, experiment
 from workbench.data.images import ImageData
 from workbench.models.adapter import ModelAdapter
@@ -42,9 +41,9 @@ class Handwritten:
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.01)
         self.order = torch.empty(0, dtype=torch.int64)
 
-    def steps(self, count: int) -> float:
-        """Seconds for so many steps."""
-        began = time.perf_counter()
+    def steps(self, count: int) -> Spent:
+        """What so many steps take."""
+        began = Spent.now()
         for _ in range(count):
             if len(self.order) < 1:
                 self.order = torch.randperm(len(self.images))
@@ -54,7 +53,7 @@ class Handwritten:
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
-        return time.perf_counter() - began
+        return Spent.now().since(began)
 
     @staticmethod
     def loss(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
@@ -87,9 +86,7 @@ def measure(rounds: int) -> dict[str, Any]:
     )
 
 
-def _one(
-    place: Bench, student: Any, *, batch_size: int, steps: int, rounds: int
-) -> dict[str, float]:
+def _one(place: Bench, student: Any, *, batch_size: int, steps: int, rounds: int) -> dict[str, Any]:
     spec = experiment(student, batch_size=batch_size, terms=TERMS)
     part, recorder, data, teacher = place.student(spec, taught=True)
     twin, *_ = place.student(spec, taught=True)
@@ -102,6 +99,7 @@ def _one(
         "aa": found.aa,
         "step_ms": found.reference / steps * 1e3,
         "overhead_us": found.difference / steps * 1e6,
+        "clock": found.clock,
         "steps_a_block": steps,
         "rounds": rounds,
     }

@@ -45,7 +45,7 @@ class Watched:
                 self.began = before
             self.seconds += self.ended - before
 
-        StudentProber.at = at  # type: ignore[method-assign]
+        StudentProber.at = at  # type: ignore[method-assign,assignment]
         return self
 
     def __exit__(self, *_: object) -> None:

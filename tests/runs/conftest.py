@@ -92,7 +92,7 @@ def workers() -> Iterator[Workers]:
 def _reaped() -> Iterator[None]:
     """Fresh workers have ended by then; somebody must take their exit codes."""
     yield
-    for worker in launch._WORKERS:
+    for worker in launch._WORKERS.values():
         worker.wait(timeout=PATIENCE)
 
 

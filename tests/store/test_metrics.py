@@ -123,7 +123,7 @@ def test_any_sequence_of_commits_and_cuts_reads_back_as_one_series(store, sizes,
             model = model[:step]
     found = store.metrics.read(run, "train")
     assert found.steps.tolist() == model
-    np.testing.assert_array_equal(found.column("v"), np.asarray(model) * 0.5)
+    np.testing.assert_array_equal(found.values.ravel(), np.asarray(model, float) * 0.5)
 
 
 def test_a_million_points_are_read_within_a_second(store, run):

@@ -79,7 +79,7 @@ def reseed(*parts: int | str) -> None:
     seed = key(*parts)
     folded = (seed ^ (seed >> 32)) & 0xFFFFFFFF
     torch.default_generator.manual_seed(folded)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(folded)
     if torch.backends.mps.is_available():
         torch.mps.manual_seed(folded)

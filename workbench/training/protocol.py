@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.data.images import ImageData
+from workbench.models.adapter import ModelAdapter
 from workbench.specs.experiment import ExperimentSpec
 
 if TYPE_CHECKING:
@@ -16,8 +17,10 @@ def protocol(
     spec: ExperimentSpec,
     data: ImageData,
     teacher: Teacher,
+    student: ModelAdapter,
     machine: Mapping[str, Any],
     *,
+    probed: Mapping[str, float],
     metrics: Mapping[str, Any],
     seconds: float,
     probe_steps: Sequence[int],
@@ -31,6 +34,8 @@ def protocol(
         numbers), ``machine`` (versions, threads, device), how the numbers were read, and what
         people did to the run.
     """
+    facts = pair_facts(teacher, student, probed)
+    facts["teacher"] |= metrics["teacher"]
     return {
         "seed": spec.seed,
         "splits": {
@@ -42,12 +47,7 @@ def protocol(
             "hash": data.content_hash,
             "visible_labels": len(data.visible_ids),
         },
-        "teacher": {
-            "hash": teacher.weights,
-            "source": teacher.source,
-            "parameters": teacher.model.facts.num_parameters,
-            **metrics["teacher"],
-        },
+        **facts,
         "numbers": "test split, read once, weights of the last step",
         "batch_size": spec.stage.batch_size,
         "versions": machine["versions"],
@@ -63,4 +63,25 @@ def protocol(
         },
         "control": "none" if not spec.control else "same initial weights and data order",
         "interventions": list(interventions),
+    }
+
+
+def pair_facts(
+    teacher: Teacher, student: ModelAdapter, probed: Mapping[str, float]
+) -> dict[str, dict[str, Any]]:
+    """What is known of both models before the first step.
+
+    Args:
+        teacher: Its hash and source are told.
+        student: Its size is told.
+        probed: The teacher's numbers on the probe split; test is not read before the end.
+    """
+    return {
+        "teacher": {
+            "hash": teacher.weights,
+            "source": teacher.source,
+            "parameters": teacher.model.facts.num_parameters,
+            "probe": dict(probed),
+        },
+        "student": {"parameters": student.facts.num_parameters},
     }

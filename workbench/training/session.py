@@ -32,7 +32,7 @@ from workbench.training.journal import Event, Keeper, Recorder
 from workbench.training.loop import Keep, Outcome, Part, train
 from workbench.training.meter import Meter
 from workbench.training.probing import HeadlineProber, Prober, StudentProber, probe_rows
-from workbench.training.protocol import protocol
+from workbench.training.protocol import pair_facts, protocol
 from workbench.training.teacher import Teacher, prepare_teacher
 
 EVALUATION_CHUNK = 256
@@ -95,7 +95,9 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
             spec,
             data,
             teacher,
+            student,
             machine,
+            probed=session.probed,
             metrics=metrics,
             seconds=seconds,
             probe_steps=run.snapshot_steps(),
@@ -122,6 +124,7 @@ class _Session:
         self.device, self.keeper = device, keeper
         self.rows = probe_rows(data)
         self.task = cast(Task, spec.task)
+        self.probed: dict[str, float] = {}
 
     def student(self, options: Options) -> tuple[ModelAdapter, Outcome, StudentProber]:
         """Train the student under the teacher, live."""
@@ -131,9 +134,11 @@ class _Session:
         part.target = self._target(part, run)
         kinds = cast(list[ProbeKind], self.spec.probes)
         layers = teacher.facts.layers if any(kind.needs_layers for kind in kinds) else ()
+        seen = look(teacher, self.rows, layers, val=any(kind.needs_val for kind in kinds))
+        self.probed = self.task.evaluate(seen.logits, self.rows.labels)
         prober = StudentProber(
             student,
-            look(teacher, self.rows, layers, val=any(kind.needs_val for kind in kinds)),
+            seen,
             self.rows,
             kinds,
             teacher_layers=teacher.facts.layers,
@@ -141,7 +146,7 @@ class _Session:
             steps=part.steps,
             recorder=run,
         )
-        _write_teacher_headline(run, teacher, self)
+        run.update(protocol=pair_facts(self.teacher, student, self.probed))
         meter = Meter(run, part.columns(), part.refuse)
         keep = Keep(part, run, meter, lambda step: state_of(part, step), lambda: prober.accuracy)
         pause_at = None if _paused_by_itself(run) else options.pause_at
@@ -257,22 +262,6 @@ def _new_student(
         role="student",
         keeper=keeper,
         device=device,
-    )
-
-
-def _write_teacher_headline(run: Recorder, teacher: ModelAdapter, session: _Session) -> None:
-    """What the page shows of the teacher while the student trains: on probe, never on test."""
-    seen = look(teacher, session.rows, (), val=False)
-    found = session.task.evaluate(seen.logits, session.rows.labels)
-    run.update(
-        protocol={
-            "teacher": {
-                "hash": session.teacher.weights,
-                "source": session.teacher.source,
-                "probe": found,
-                "parameters": teacher.facts.num_parameters,
-            }
-        }
     )
 
 
