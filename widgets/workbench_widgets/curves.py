@@ -214,13 +214,14 @@ def _skeleton(
     floor = accuracy_floor(accuracy, others)
     low, high = _decades(data.get("terms_smooth"))
     x_axis = _x_axis(total, epochs)
-    grid = [f for f in range(0, 101, 10) if f >= floor]
+    # few enough for any range: the browser may still hold a wider one than this frame asks for
+    grid = [0, 20, 40, 60, 80, *((90,) if floor >= 70 else ()), 100]
     shape = layout(
         {"l": 40, "r": 10, "t": 6, "b": 32},
         xaxis={**x_axis, "domain": [0, 1], "anchor": "y2"},
         yaxis=axis(
             {"$hold": "accuracy", "range": [floor, 100.6]},
-            ticks=grid if len(grid) <= 4 else [0, 20, 40, 60, 80, 100],
+            ticks=grid,
             ticksuffix="",
             domain=[{"$px": [0.5, 8, "y"]}, 1],
             anchor="free",
