@@ -41,7 +41,7 @@ class Experiment:
         >>> from workbench import CE, KD
         >>> experiment = Experiment(
         ...     data={"use": "digits", "labels_per_class": 10},
-        ...     teacher={"use": "cnn-small", "train": {"epochs": 12}},
+        ...     teacher={"use": "cnn-small", "train": {"epochs": 6}},
         ...     student="cnn-tiny",
         ...     terms=0.9 * KD(temperature=4) + 0.1 * CE(),
         ...     epochs=30,
