@@ -47,7 +47,7 @@ class View(anywidget.AnyWidget):
         plotly_url: Where plotly.js lies; empty in a notebook (it then comes over the widget's
             channel).
         plotly_gz: plotly.js, gzipped, sent with the view's state: draws even while the kernel is
-            busy and could not answer the browser's request. Empty: sent when asked for.
+            busy and could not answer the browser's request. None: sent when asked for.
         event: The last thing a person did in the view: ``{"kind": "pair" | "quadrant" | "bin" |
             "range" | "mark" | "sample", ...}``.
 
@@ -66,7 +66,7 @@ class View(anywidget.AnyWidget):
     theme = traitlets.Enum(["auto", "light", "dark"], default_value="auto").tag(sync=True)
     height = traitlets.Int(404, min=0).tag(sync=True)
     plotly_url = traitlets.Unicode("").tag(sync=True)
-    plotly_gz = traitlets.Bytes(b"").tag(sync=True)
+    plotly_gz = traitlets.Any(None, allow_none=True).tag(sync=True)
     event = traitlets.Dict().tag(sync=True)
 
     def __init__(self, frame: Frame | None = None, **traits: Any) -> None:

@@ -22,6 +22,8 @@ from workbench.store.schema import CHECKPOINTS, SNAPSHOTS
 from workbench.training.checkpoint import state_bytes
 from workbench.training.journal import CheckpointRow, Command, Event
 
+DURABLE = frozenset({"status", "result", "protocol", "error"})
+"""Fields of a row that a power cut may not take back."""
 KEEP_TIMED = 2
 """Checkpoints made by the clock that are kept; those of a pause, a stop and the end stay."""
 
@@ -40,8 +42,12 @@ class StoreRecorder:
         self.folder = self._runs.folder(run)
 
     def update(self, **fields: Any) -> None:
-        """Change fields of the row, with a heartbeat."""
-        self._runs.update(self.run, heartbeat_ns=now_ns(), **fields)
+        """Change fields of the row, with a heartbeat.
+
+        A status or a result is durable; counters (progress, share of probes) are not worth a sync.
+        """
+        durable = bool(DURABLE & set(fields))
+        self._runs.update(self.run, durable=durable, heartbeat_ns=now_ns(), **fields)
 
     def metrics(
         self,
