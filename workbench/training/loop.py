@@ -128,8 +128,10 @@ def train(
         if boundary.stopped:
             break
         batch = part.batch(step)
-        reseed(part.seed, "target", step)
-        target = part.target(batch) if part.target is not None else NO_TARGET
+        target = NO_TARGET
+        if part.target is not None:
+            reseed(part.seed, "target", step)
+            target = part.target(batch)
         reseed(part.seed, "student", step)  # dropout and drop path
         taps = part.model.taps(batch.inputs, part.objective.student_taps)
         found = part.objective(taps, target, batch, step)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from workbench.training.journal import Recorder
 
-FLUSH_SECONDS = 0.05
+FLUSH_SECONDS = 0.1
 FLUSH_ROWS = 256
 TRAIN = "train"
 
