@@ -93,8 +93,8 @@ def test_killed_worker_is_interrupted_at_once_and_resume_ends_like_a_straight_ru
 
 
 def test_follower_of_a_killed_worker_exits_1_with_json_and_a_way_out(shell):
-    child = shell.spawn("run", "quickstart", *ENDLESS, "--json")
     known = {row["run"] for row in shell.rows()}
+    child = shell.spawn("run", "quickstart", *ENDLESS, "--json")
     until(lambda: len(shell.rows()) > len(known), "a new run")
     run = next(row["run"] for row in shell.rows() if row["run"] not in known)
     os.kill(training(shell, run)["pid"], signal.SIGKILL)
