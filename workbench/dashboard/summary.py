@@ -10,7 +10,6 @@ from workbench_widgets.words import MINUS, count, fixed, number, percent
 from workbench.dashboard import wording
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
-from workbench.runs.launch import RESUMABLE
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow
 
@@ -53,7 +52,7 @@ def buttons(row: RunRow) -> list[str]:
     made = []
     if row.status == "training" or (row.status == "preparing" and row.pid is not None):
         made.append("pause")
-    if row.status in RESUMABLE:
+    if row.resumable:
         made.append("resume")
     if row.status in ("preparing", "training", "paused"):
         made.append("stop")

@@ -16,7 +16,6 @@ from workbench.runs.objects import refuse_stored_objects
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml
 from workbench.store.files import write_text
-from workbench.store.runs import RESUMABLE as RESUMABLE
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training.control import control_spec
