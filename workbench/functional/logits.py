@@ -32,6 +32,8 @@ TEMPERATURE = Parameter(
 )
 TARGET_PART = Parameter("Weight of the part about the labelled class against the rest", low=0.0)
 OTHERS_PART = Parameter("Weight of the part among the other classes", low=0.0)
+WITHHELD = -1
+"""Label of a row whose truth may not be seen; its loss here is 0."""
 STANDARD_EPS = 1e-7
 CORRELATION_EPS = 1e-8
 
@@ -56,8 +58,12 @@ def ce(student_logits: Tensor, labels: Tensor) -> Tensor:
         ValueError: If the labels are not whole numbers of shape (B,).
     """
     labels_match("ce", student_logits, labels)
-    log_p_BC = F.log_softmax(at_least_float32(student_logits), dim=-1)
-    return -_at_label(log_p_BC, labels)
+    scores, wanted = at_least_float32(student_logits), labels.long()
+    if labels.dim() != 1:
+        scores, wanted = scores.flatten(0, -2), wanted.flatten()
+    # one kernel, whose backward is deterministic on every device (that of a gather is not)
+    loss = F.cross_entropy(scores, wanted, ignore_index=WITHHELD, reduction="none")
+    return loss if labels.dim() == 1 else loss.view(labels.shape)
 
 
 @loss(

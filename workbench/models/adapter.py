@@ -102,10 +102,15 @@ class ModelAdapter(nn.Module):
             inputs: Images in [0, 1], float32, shape (B, C, H, W), at the size of the data.
         """
         images = self.prepare(inputs)
-        with self._batch_of_one(images):
-            if self._by_keyword:
-                return logits_of(self.network(pixel_values=images))
-            return logits_of(self.network(images))
+        if images.shape[0] > 1:
+            return self._logits(images)
+        with self._batch_of_one():
+            return self._logits(images)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        if self._by_keyword:
+            return logits_of(self.network(pixel_values=images))
+        return logits_of(self.network(images))
 
     def taps(self, inputs: Tensor, names: Collection[str]) -> Taps:
         """Logits and the named tensors of one forward.
@@ -124,6 +129,8 @@ class ModelAdapter(nn.Module):
             BadModel: If a name is no module of the network, or the module did not run.
         """
         paths = {name: self._path(name) for name in names if name != LOGITS}
+        if not paths:
+            return Taps({LOGITS: self.forward(inputs)})
         caught: dict[str, Tensor] = {}
         with self._hooked(set(paths.values()), caught):
             logits = self.forward(inputs)
@@ -190,12 +197,10 @@ class ModelAdapter(nn.Module):
         return inputs.expand(-1, channels, -1, -1)
 
     @contextmanager
-    def _batch_of_one(self, images: Tensor) -> Iterator[None]:
+    def _batch_of_one(self) -> Iterator[None]:
         """One image has no batch statistics after a 1x1 map: those norms use the running ones."""
-        norms: list[nn.Module] = []
-        if images.shape[0] == 1 and self.network.training:
-            norms = [self.network.get_submodule(path) for path in self._lonely_norms]
-        norms = [norm for norm in norms if norm.training]
+        paths = self._lonely_norms if self.network.training else ()
+        norms = [norm for norm in map(self.network.get_submodule, paths) if norm.training]
         try:
             for norm in norms:
                 norm.training = False

@@ -118,7 +118,7 @@ class LossModule:
         value = self.loss.function(
             *(arguments[need] for need in self.loss.needs), **self.fixed, **values
         )
-        weight = batch.labelled.to(value.dtype) if self._labelled_only else None
+        weight = batch.labelled if self._labelled_only else None
         return TermValue(value, weight)
 
     def _features(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

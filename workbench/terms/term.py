@@ -50,7 +50,7 @@ class TermValue:
 
     Attributes:
         value: One entry a unit, shape (U,), or a scalar for a set statistic.
-        weight: Validity of each unit, shape (U,), 0 or 1 (or between); None counts all.
+        weight: Validity of each unit, shape (U,): bool, or a number from 0 to 1; None counts all.
         log: Further numbers worth a curve, by name.
     """
 
@@ -62,10 +62,11 @@ class TermValue:
         """Sum of value x weight over sum of weight; 0 where no unit is valid. Scalar."""
         if self.weight is None:
             return self.value.mean()
-        total = self.weight.sum()
         # `where` keeps a masked unit's NaN out; clamp keeps 0/0 out: no valid unit gives exactly 0
+        if not self.weight.is_floating_point():  # bool
+            return self.value.where(self.weight, 0.0).sum() / self.weight.sum().clamp_min(1)
         masked = (self.value * self.weight).where(self.weight > 0, 0.0)
-        return masked.sum() / total.clamp_min(1e-12)
+        return masked.sum() / self.weight.sum().clamp_min(1e-12)
 
 
 class Term(Protocol):

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from workbench.data.images import ImageData
 from workbench.errors import NonFiniteLoss
@@ -142,7 +141,7 @@ def train(
         rate = part.set_rate(step)
         part.optimiser.step()
         step += 1
-        meter.add(step, _row(found.total, found.weighted), rate)
+        meter.add(step, found.row, rate)
         boundary.wait(step)
         prober.at(step, meter, force=step == part.steps)
         keep.by_clock(step)
@@ -187,7 +186,3 @@ class Keep:
         self._part.refuse_broken(step)
         self._recorder.checkpoint(step, self._state(step), reason=reason, accuracy=self._accuracy())
         self._last = time.perf_counter()
-
-
-def _row(total: Tensor, weighted: Tensor) -> Tensor:
-    return torch.cat([total.detach().reshape(1), weighted])

@@ -32,12 +32,12 @@ class Evaluated:
 
     Attributes:
         total: Scalar that is differentiated.
-        weighted: Weight x term for each term, in order, shape (terms,), no gradient.
+        row: The total, then weight x term for each term in order, shape (1 + terms,), no gradient.
         values: Unreduced values by term name, for a report on NaN.
     """
 
     total: Tensor
-    weighted: Tensor
+    row: Tensor
     values: Mapping[str, TermValue]
 
 
@@ -77,7 +77,8 @@ class Objective:
         total = weighted[0]
         for part in weighted[1:]:  # cheaper to differentiate than the sum of a stack
             total = total + part
-        return Evaluated(total, torch.stack([part.detach() for part in weighted]), values)
+        row = torch.stack([part.detach() for part in (total, *weighted)])
+        return Evaluated(total, row, values)
 
 
 def refuse_non_finite(found: Evaluated, batch: Batch, names: list[str], step: int) -> None:
@@ -86,12 +87,13 @@ def refuse_non_finite(found: Evaluated, batch: Batch, names: list[str], step: in
     Raises:
         NonFiniteLoss: Names the first bad term, the step, and up to five sample ids.
     """
-    if math.isfinite(float(found.total.detach())):
+    if math.isfinite(found.row[0]):
         return
-    for name, weighted in zip(names, found.weighted.tolist(), strict=True):
-        if not math.isfinite(weighted):
-            raise non_finite(name, step, weighted, _bad_samples(found.values[name], batch))
-    raise non_finite("the sum of terms", step, float(found.total.detach()), [])
+    total, *weighted = found.row.tolist()
+    for name, value in zip(names, weighted, strict=True):
+        if not math.isfinite(value):
+            raise non_finite(name, step, value, _bad_samples(found.values[name], batch))
+    raise non_finite("the sum of terms", step, total, [])
 
 
 def non_finite(term: str, step: int, value: float, samples: list[int]) -> NonFiniteLoss:
