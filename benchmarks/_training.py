@@ -23,8 +23,9 @@ from workbench.targets.teacher import FrozenTeacher
 from workbench.training.boundary import Boundary
 from workbench.training.build import build_model, state_of, student_part
 from workbench.training.journal import Recorder
-from workbench.training.loop import Keep, Part, train
+from workbench.training.loop import Keep, train
 from workbench.training.meter import Meter
+from workbench.training.part import Part
 
 ENDLESS = 10**7
 CPU = torch.device("cpu")

@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # High to low. What stands on one line must not import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli", "dashboard"),
-    ("export",),
     ("runs",),
-    ("store", "recipes"),
+    ("export", "recipes"),
+    ("store",),
     ("training",),
     ("tasks", "data", "terms", "targets", "builders", "probes"),
     ("models",),

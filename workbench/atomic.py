@@ -33,19 +33,26 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> str
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        if durable:
-            _sync(temporary)
-        temporary.replace(path)
-        if durable:
-            _sync_folder(path.parent)
+        try:
+            _write(temporary, path, content, durable=durable)
+        except FileNotFoundError:  # somebody deleted the folder in that very moment
+            _write(temporary, path, content, durable=durable)
     except OSError as error:
         _discard(temporary)
         if says_full(error):
             raise disk_full(path, len(content)) from None
         raise BadFile(f"{path}: cannot be written: {error.strerror or error}.") from None
     return hashlib.sha256(content).hexdigest()
+
+
+def _write(temporary: Path, path: Path, content: bytes, *, durable: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_bytes(content)
+    if durable:
+        _sync(temporary)
+    temporary.replace(path)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def disk_full(path: Path, size: int) -> DiskFull:

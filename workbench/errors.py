@@ -14,12 +14,14 @@ WorkbenchError
 │   ├── BadAddress       WB110  a port or host the server cannot use
 │   ├── UnknownRun       WB111  no such run in this store
 │   ├── RefusedCommand   WB112  the run is not in a state that allows the command
-│   └── NotSendable      WB113  an object that cannot leave this process or be saved
+│   ├── NotSendable      WB113  an object that cannot leave this process or be saved
+│   └── StoreLocked      WB114  another process has held the store for too long
 └── RunFailed                   exit code 1: a run started and could not go on
     ├── NonFiniteLoss    WB201  NaN or infinity in a term
     ├── DiskFull         WB202  no space left for a checkpoint or a metric
     ├── OutOfMemory      WB203  the device ran out of memory
-    └── WorkerDied       WB204  the training process ended without a word
+    ├── WorkerDied       WB204  the training process ended without a word
+    └── LeaseLost        WB205  another process has taken the run over
 
 A message says what, what was given, what is allowed and what to do.
 """
@@ -150,6 +152,12 @@ class NotSendable(BadInput):
     code = "WB113"
 
 
+class StoreLocked(BadStore):
+    """Another process has held the lock of the store for longer than we wait."""
+
+    code = "WB114"
+
+
 class RunFailed(WorkbenchError):
     """A run started and could not go on; what was written before stays good."""
 
@@ -179,6 +187,12 @@ class WorkerDied(RunFailed):
     """The training process ended without a word (killed, or the machine went down)."""
 
     code = "WB204"
+
+
+class LeaseLost(RunFailed):
+    """Another process has taken the run over; this one may not write to it any more."""
+
+    code = "WB205"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

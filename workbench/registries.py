@@ -13,6 +13,9 @@ MODELS: Registry[type[Any]] = Registry(
 TERMS: Registry[type[Any]] = Registry(
     "distillation term", builtin="workbench.terms", group="workbench.terms"
 )
+TARGETS: Registry[type[Any]] = Registry(
+    "target", builtin="workbench.targets", group="workbench.targets"
+)
 PROBES: Registry[type[Any]] = Registry(
     "probe", builtin="workbench.probes", group="workbench.probes"
 )

@@ -110,7 +110,10 @@ def words(*parts: str) -> tuple[str, ...]:
         ("student=cnn-tini", words("student.use", "'cnn-tini'", "Did you mean 'cnn-tiny'?")),
         ("student=timm/resnet999", words("student.use", "'resnet999'", "Did you mean")),
         ("student=timm/crossvit_9_240", words("student.use", "crossvit is not supported", "Take")),
-        ("stages.main.terms.kd.use=kdd", words("stages.main.terms.kd.use", "'kd'?", "dkd, hint")),
+        (
+            "stages.main.terms.kd.use=kdd",
+            words("stages.main.terms.kd.use", "'kd'?", "dkd, generalized-jsd"),
+        ),
         ("stages.main.terms.kd.temprature=2", words("kd.temprature", "Did you mean 'temperature'")),
         ("stages.main.terms.kd.temperature=-1", words("temperature", "-1", "> 0 and ≤ 100")),
         ("stages.main.terms.kd.weight=.nan", words("kd.weight", "nan", "≥ 0 and ≤ 1e+06")),

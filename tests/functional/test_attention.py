@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from workbench.errors import ShapeMismatch
-from workbench.functional.attention import at, averaged_to, cwd, same_size
+from workbench.functional.attention import at, averaged_to, cwd, nearest_to, same_size
 
 
 def maps(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -82,3 +82,18 @@ def test_tokens_and_vectors_are_refused():
         at(maps(2, 5), maps(2, 5))
     with pytest.raises(ShapeMismatch, match="projector"):
         cwd(maps(2, 3, 4, 4), maps(2, 4, 4, 4))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 6), (3, 4), (9, 7), (10, 12)])
+def test_nearest_equals_torchs_interpolation(height, width):
+    given = maps(2, 3, 5, 6)
+    expected = torch.nn.functional.interpolate(given, (height, width), mode="nearest")
+    assert torch.equal(nearest_to(given, height, width), expected)
+
+
+def test_an_odd_power_counts_size_and_not_sign():
+    student, teacher = maps(3, 4, 5, 6), maps(3, 7, 5, 6, seed=1)
+    for power in (1.0, 2.5, 3.0):
+        torch.testing.assert_close(
+            at(-student, teacher, power=power), at(student, teacher, power=power)
+        )

@@ -10,6 +10,7 @@ from scipy import stats
 from workbench.errors import ShapeMismatch
 from workbench.functional.attribution import (
     attribute,
+    completeness_gap,
     grad_cam,
     map_cosine,
     map_pearson,
@@ -122,3 +123,24 @@ def test_bad_input_says_what_to_do(net, images):
         shuffled_null(images[:1], images[:1])
     with pytest.raises(ValueError, match=r"`k` must lie in 1\.\.72, got 0"):
         map_topk_iou(images, images, k=0)
+
+
+def test_completeness_gap_is_small_for_many_steps_and_large_for_one(net, images):
+    bright = 20 * images  # through the bend of the softplus
+    fine, coarse = (
+        completeness_gap(net, bright, TARGETS, attribute(net, bright, TARGETS, steps=steps))
+        for steps in (50, 1)
+    )
+    assert float(fine.max()) < 1e-3 < 1e-2 < float(coarse.max())
+
+
+def test_fewer_rows_at_once_give_the_same_map(net, images):
+    whole = attribute(net, images, TARGETS, steps=10)
+    parts = attribute(net, images, TARGETS, steps=10, rows_at_once=7)
+    torch.testing.assert_close(parts, whole)
+
+
+def test_opposite_channels_cancel_unless_magnitudes_are_summed():
+    maps = torch.stack([torch.ones(2, 2), -torch.ones(2, 2)])[None]
+    assert on_grid(maps, 2, 2).abs().max() == 0
+    assert on_grid(maps, 2, 2, absolute=True).tolist() == [[[[2, 2], [2, 2]]]]

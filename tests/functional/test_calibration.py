@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.functional.calibration import (
+    ClasswiseTable,
     ReliabilityTable,
     adaptive_calibration_error,
     binary_calibration_error,
@@ -207,3 +208,49 @@ def test_tables_of_other_bins_do_not_merge():
         ReliabilityTable(10).merge(ReliabilityTable(15))
     with pytest.raises(ValueError, match="`num_bins` must be >= 1, got 0"):
         ReliabilityTable(0)
+
+
+@pytest.mark.parametrize("closed", ["right", "left"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_classwise_table_equals_binning_every_entry(closed, dtype):
+    """Three confident rows in ten, several chunks, entries on edges."""
+    generator = torch.Generator().manual_seed(0)
+    logits = (
+        torch.randn(1200, 500, generator=generator)
+        * torch.tensor([1.0, 9.0])[(torch.rand(1200, 1, generator=generator) < 0.3).long()]
+    )
+    probs = logits.to(dtype).softmax(1)
+    probs[:5] = 0.0
+    probs[:5, :5] = 0.2
+    first = torch.tensor(1 / 15, dtype=dtype)
+    probs[5:9] = 0.0
+    probs[5:7, :15] = first.nextafter(torch.ones((), dtype=dtype))
+    probs[7:9, :15] = first.nextafter(torch.zeros((), dtype=dtype))
+    labels = torch.randint(0, 500, (1200,), generator=generator)
+    table = ClasswiseTable(500, 15, closed=closed)
+    table.update(probs, labels)
+    values = probs.double().numpy()
+    index = np.digitize(values, np.arange(1, 15) / 15, right=closed == "right")
+    cells = np.arange(500) * 15 + index
+    confidence = np.bincount(cells.ravel(), values.ravel(), minlength=7500).reshape(500, 15)
+    rows = np.arange(1200)
+    hits = np.bincount(cells[rows, labels.numpy()], minlength=7500).reshape(500, 15)
+    np.testing.assert_allclose(table.sum_confidence.numpy(), confidence, rtol=0, atol=1e-11)
+    assert np.array_equal(table.sum_correct.numpy(), hits)
+    expected = np.abs(confidence - hits).sum(1) / 1200
+    np.testing.assert_allclose(table.compute().numpy(), expected, rtol=1e-11)
+
+
+def test_classwise_table_is_for_its_classes_only():
+    with pytest.raises(ValueError, match="expected 3 classes, got 2"):
+        ClasswiseTable(3).update(torch.eye(2), torch.tensor([0, 1]))
+    assert math.isnan(ClasswiseTable(3).ece())
+
+
+def test_ties_are_settled_for_transposed_and_half_precision_rows():
+    probs = torch.tensor([[0.5, 0.5, 0.0], [0.25, 0.25, 0.5]])
+    labels = torch.tensor([1, 2])
+    for given_probs in (probs, probs.T.contiguous().T, probs.bfloat16()):
+        confidence, correct = confidence_and_correct(given_probs, labels)
+        assert correct.tolist() == [False, True]
+        assert confidence.tolist() == [0.5, 0.5]

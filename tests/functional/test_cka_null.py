@@ -12,6 +12,8 @@ from sklearn.datasets import load_digits
 
 from workbench.functional.cka import cka_map, normalised_grams
 from workbench.functional.cka_null import (
+    cka_null_band,
+    cka_null_biased,
     cka_null_moments,
     cka_null_p95,
     cka_null_sd,
@@ -97,3 +99,50 @@ def test_undefined_layer_has_no_level():
 def test_too_few_examples_raise(n):
     with pytest.raises(ValueError, match=f"at least 4 examples, got {n}"):
         cka_null_sd(n)
+
+
+@pytest.mark.parametrize("n", [4, 5, 6, 7])
+def test_biased_mean_and_sd_equal_those_over_all_permutations(n):
+    generator = torch.Generator().manual_seed(n)
+    features = [torch.randn(n, d, generator=generator, dtype=torch.float64) ** 3 for d in (1, 2, 9)]
+    teacher = normalised_grams(features[:2], unbiased=False)
+    student = normalised_grams(features[1:], unbiased=False)
+    cells = torch.stack(
+        [relabelled(teacher, student, torch.tensor(p)) for p in itertools.permutations(range(n))]
+    )
+    mean, sd = cka_null_biased(teacher, student, n)
+    torch.testing.assert_close(mean, cells.mean(0), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(sd, cells.std(0, correction=0), rtol=1e-9, atol=1e-12)
+
+
+def test_biased_null_of_wide_noise_is_nearly_one_and_unbiased_null_is_around_zero():
+    """16 examples, 4096 features: 0.996 for layers that share nothing."""
+    generator = torch.Generator().manual_seed(0)
+    noise = [torch.randn(16, 4096, generator=generator) for _ in "ab"]
+    mean, sd = cka_null_biased(
+        normalised_grams(noise[:1], unbiased=False), normalised_grams(noise[1:], unbiased=False), 16
+    )
+    assert 0.99 < float(mean) < 1 and float(sd) < 0.005
+    low, high = cka_null_band(normalised_grams(noise[:1]), normalised_grams(noise[1:]), 16)
+    assert float(low) < 0 < float(high)
+
+
+def test_band_holds_its_share_of_relabellings_of_real_features(digit_layers):
+    grams = normalised_grams(digit_layers)
+    n = len(digit_layers[0])
+    generator = torch.Generator().manual_seed(2)
+    draws = torch.stack(
+        [relabelled(grams, grams, torch.randperm(n, generator=generator)) for _ in range(4000)]
+    ).double()
+    low, high = cka_null_band(grams, grams, n, coverage=0.9)
+    # 4000 draws: the standard error of a share of 0.05 is 0.0034
+    np.testing.assert_allclose((draws > high).double().mean(0).numpy(), 0.05, atol=0.013)
+    below = (draws < low).double().mean(0).numpy()
+    np.testing.assert_allclose(below[:3, :3], 0.05, atol=0.013)
+    assert below.max() < 0.11  # both layers with one strong direction: passed twice as often
+    torch.testing.assert_close(high, cka_null_p95(grams, grams, n))
+
+
+def test_biased_null_needs_four_examples():
+    with pytest.raises(ValueError, match="at least 4 examples, got 3"):
+        cka_null_biased(torch.zeros(1, 9), torch.zeros(1, 9), 3)

@@ -10,8 +10,10 @@ import torch
 
 from workbench.errors import ShapeMismatch
 from workbench.functional.contrast import (
+    counted_contrast,
     info_nce,
     memory_scores,
+    moved_rows,
     noise_contrast,
     nt_xent,
     remembered,
@@ -104,3 +106,22 @@ def test_memory_moves_only_the_batch_and_keeps_its_norm():
     assert torch.equal(moved[[0, 2, 3, 5]], bank[[0, 2, 3, 5]])
     torch.testing.assert_close(moved.norm(dim=1), torch.ones(6, dtype=torch.float64))
     assert float(moved[4] @ rows[0]) > float(bank[4] @ rows[0])
+
+
+def test_opposite_rows_move_to_zero_and_not_to_nan():
+    row = torch.tensor([[0.6, 0.8]])
+    assert torch.equal(moved_rows(row, -row), torch.zeros(1, 2))
+    torch.testing.assert_close(
+        moved_rows(row, torch.tensor([[0.8, 0.6]])).norm(), torch.tensor(1.0)
+    )
+
+
+def test_counting_draws_is_the_same_as_listing_them():
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.rand(4, 7, generator=generator, dtype=torch.float64) + 0.1
+    drawn = torch.randint(1, 7, (4, 20), generator=generator)
+    listed = torch.cat([scores[:, :1], scores.gather(1, drawn)], dim=1)
+    counts = torch.stack([torch.bincount(row - 1, minlength=6) for row in drawn])
+    torch.testing.assert_close(
+        counted_contrast(scores[:, 0], scores[:, 1:], counts, 20, 50), noise_contrast(listed, 50)
+    )

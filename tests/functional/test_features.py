@@ -8,6 +8,7 @@ import torch
 
 from workbench.errors import ShapeMismatch
 from workbench.functional.features import (
+    cosine,
     disagreement_weight,
     hcl,
     hint,
@@ -98,3 +99,13 @@ def test_disagreement_weighs_from_a_half_to_one():
     assert float(weight[0]) == pytest.approx(0.5, abs=1e-5)
     assert float(weight[1]) == pytest.approx(1 / (1 + np.exp(-5)), rel=1e-5)
     assert not weight.requires_grad
+
+
+def test_cosine_is_taken_at_each_position_and_blind_to_scale(maps):
+    student, teacher = (m.double().numpy().reshape(3, 4, 25) for m in maps)
+    norms = np.linalg.norm(student, axis=1) * np.linalg.norm(teacher, axis=1)
+    expected = 1 - ((student * teacher).sum(1) / norms).mean(1)
+    np.testing.assert_allclose(cosine(*maps).numpy(), expected, rtol=1e-5)
+    torch.testing.assert_close(cosine(5 * maps[0], maps[1]), cosine(*maps))
+    torch.testing.assert_close(cosine(-maps[1], maps[1]), torch.full((3,), 2.0))
+    assert cosine(maps[0][:, :, 0, 0], maps[1][:, :, 0, 0]).shape == (3,)

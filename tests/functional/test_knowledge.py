@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
 from workbench.functional.knowledge import (
+    KnowledgeTable,
     accuracy_per_class,
     copied_errors,
     correctness_table,
@@ -107,3 +108,29 @@ def test_flips_of_other_samples_are_refused():
         knowledge_flips(torch.ones(3), torch.ones(2), torch.ones(3))
     with pytest.raises(ValueError, match="no sample"):
         knowledge_flips(torch.ones(0), torch.ones(0), torch.ones(0))
+
+
+def test_knowledge_table_is_the_functions_class_by_class():
+    table = KnowledgeTable(3)
+    table.update(STUDENT, TEACHER, LABELS)
+    found = table.compute()
+    expected = correctness_table(STUDENT, TEACHER, LABELS)
+    assert torch.equal(found.table, expected)
+    for label in range(3):
+        own = torch.eq(LABELS, label)
+        per_class = correctness_table(STUDENT[own], TEACHER[own], LABELS[own])
+        assert torch.equal(found.by_class[label], per_class)
+        assert int(found.copied[label]) == copied_errors(STUDENT[own], TEACHER[own], LABELS[own])[0]
+    copied, wrong = copied_errors(STUDENT, TEACHER, LABELS)
+    assert found.copied_share == copied / wrong
+    assert found.complementary == int(expected[1, 0]) / 6
+    assert found.at_risk == int(expected[0, 1]) / 6
+    assert found.mcnemar_p == mcnemar_p(expected)
+    assert found.error_consistency == pytest.approx(error_consistency(expected))
+
+
+def test_knowledge_table_refuses_a_withheld_label_and_is_nan_when_empty():
+    table = KnowledgeTable(3)
+    with pytest.raises(ValueError, match=r"0\.\.2, got -1 to 1.*withheld"):
+        table.update(STUDENT, TEACHER, LABELS - 1)
+    assert math.isnan(table.compute().copied_share)

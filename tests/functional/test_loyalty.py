@@ -10,15 +10,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special
+from scipy import special, stats
 from scipy.spatial import distance
 
 from workbench.errors import ShapeMismatch
 from workbench.functional.loyalty import (
+    ensemble_log_probs,
     fidelity_kl,
     forward_kl,
     hellinger,
     label_loyalty,
+    logit_spearman,
     probability_loyalty,
     reverse_kl,
     sqrt_js,
@@ -140,3 +142,50 @@ def test_topk_overlap_breaks_ties_by_class_number():
 def test_other_label_sets_are_refused(function):
     with pytest.raises(ShapeMismatch, match="one label set"):
         function(torch.ones(2, 3) / 3, torch.ones(2, 4) / 4)
+
+
+def test_js_distance_in_chunks_equals_the_form_with_a_gradient():
+    generator = torch.Generator().manual_seed(0)
+    probs = (20 * torch.randn(2, 300, 900, generator=generator, dtype=torch.float64)).softmax(-1)
+    probs[0, :3], probs[1, 2:5] = 0.0, 0.0  # one side or both without any mass in a class
+    probs[:, :5, 0] = 1.0
+    student, teacher = probs
+    tracked = student.clone().requires_grad_()
+    torch.testing.assert_close(
+        sqrt_js(student, teacher), sqrt_js(tracked, teacher).detach(), rtol=1e-13, atol=0
+    )
+    assert torch.equal(sqrt_js(probs[0][None], probs[1][None])[0], sqrt_js(*probs))
+
+
+def test_js_distance_pulls_probabilities_together():
+    student, teacher = rows(3)
+    tracked = student.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda p: sqrt_js(p, teacher), tracked)
+
+
+def test_js_distance_of_half_precision_is_that_of_float32():
+    student, teacher = (part.bfloat16() for part in rows())
+    assert torch.equal(sqrt_js(student, teacher), sqrt_js(student.float(), teacher.float()))
+
+
+def test_js_distance_of_an_undefined_row_is_undefined():
+    student, teacher = rows(3)
+    student[1, 2] = math.nan
+    assert sqrt_js(student, teacher).isnan().tolist() == [False, True, False]
+
+
+def test_ensemble_is_the_mean_of_probabilities_and_survives_wide_gaps():
+    generator = torch.Generator().manual_seed(0)
+    members = list(5 * torch.randn(3, 4, 6, generator=generator, dtype=torch.float64))
+    mean = torch.stack(members).softmax(-1).mean(0)
+    torch.testing.assert_close(ensemble_log_probs(members), mean.log())
+    wide = [torch.tensor([[0.0, 2000.0]]), torch.tensor([[2000.0, 0.0]])]
+    assert ensemble_log_probs(wide).tolist() == [[pytest.approx(-math.log(2))] * 2]
+    with pytest.raises(ValueError, match="no member"):
+        ensemble_log_probs([])
+
+
+def test_logit_spearman_matches_scipy():
+    student, teacher = rows()
+    expected = [stats.spearmanr(s, t).statistic for s, t in zip(student, teacher, strict=True)]
+    np.testing.assert_allclose(logit_spearman(student, teacher).numpy(), expected, rtol=1e-12)

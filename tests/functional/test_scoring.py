@@ -10,7 +10,15 @@ import torch
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import brier_score_loss, log_loss
 
-from workbench.functional.scoring import brier_score, fit_temperature, mean_entropy, nll
+from workbench.functional.calibration import expected_calibration_error
+from workbench.functional.confidence import row_sums
+from workbench.functional.scoring import (
+    ScoreTable,
+    brier_score,
+    fit_temperature,
+    mean_entropy,
+    nll,
+)
 
 
 @pytest.fixture
@@ -86,3 +94,49 @@ def test_scores_do_not_track_gradients(predictions):
         mean_entropy(logits.softmax(1)),
     ]
     assert np.isfinite(values).all()
+
+
+@pytest.mark.parametrize(("dtype", "rel"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_one_pass_gives_what_the_functions_give_one_by_one(predictions, dtype, rel):
+    logits, labels = predictions
+    table = ScoreTable()
+    table.update(logits.to(dtype), labels)
+    scores = table.compute()
+    probs = logits.double().softmax(1)
+    assert scores.num_samples == 300
+    assert scores.accuracy == float((logits.argmax(1) == labels).double().mean())
+    assert scores.nll == pytest.approx(nll(logits, labels), rel=rel)
+    assert scores.brier == pytest.approx(brier_score(probs, labels), rel=rel)
+    assert scores.ece == pytest.approx(expected_calibration_error(probs, labels), rel=rel * 10)
+    assert scores.confidence == pytest.approx(float(probs.amax(1).mean()), rel=rel)
+
+
+def test_one_pass_in_half_precision_computes_in_float32(predictions):
+    logits, labels = (part[:50] for part in predictions)
+    half, full = ScoreTable(), ScoreTable()
+    half.update(logits.bfloat16(), labels)
+    full.update(logits.bfloat16().float(), labels)
+    assert half.compute() == full.compute()
+
+
+def test_one_pass_survives_wide_gaps_and_predicts_the_first_of_tied_classes():
+    table = ScoreTable()
+    table.update(torch.tensor([[0.0, 2000.0], [5.0, 5.0]]), torch.tensor([0, 0]))
+    assert table.compute().nll == pytest.approx((2000 + math.log(2)) / 2)
+    assert table.compute().accuracy == 0.5
+    tied = torch.zeros(500, 700)  # more rows than a chunk holds
+    labels = torch.arange(500) % 3
+    assert torch.equal(row_sums(tied, labels).correct, labels == 0)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_one_pass_refuses_scores_that_are_not_finite_and_counts_nothing(bad):
+    table = ScoreTable()
+    with pytest.raises(ValueError, match="confidences must lie in"):
+        table.update(torch.tensor([[0.0, 1.0], [bad, 0.0]]), torch.tensor([0, 1]))
+    assert table.compute().num_samples == 0
+
+
+def test_an_empty_score_table_is_nan():
+    scores = ScoreTable().compute()
+    assert all(map(math.isnan, (scores.accuracy, scores.nll, scores.brier, scores.ece)))

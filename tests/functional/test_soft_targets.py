@@ -13,6 +13,7 @@ from workbench.functional.soft_targets import (
     jeffreys,
     mean_teacher_probs,
     most_trusted,
+    past_target,
     soft_ce,
     squared_probs,
 )
@@ -83,3 +84,11 @@ def test_target_gets_no_gradient_and_other_labels_are_refused(pair, function):
     assert student.grad is not None and teacher.grad is None
     with pytest.raises(ShapeMismatch, match="Same label set"):
         function(student, target[:, :6])
+
+
+def test_the_past_is_mixed_with_the_truth_and_alone_where_it_is_withheld():
+    past = torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]], dtype=torch.float64)
+    mixed = past_target(torch.tensor([2, -1]), past, share=0.4)
+    expected = torch.tensor([[0.2, 0.1, 0.7], [0.1, 0.2, 0.7]], dtype=torch.float64)
+    torch.testing.assert_close(mixed, expected)
+    torch.testing.assert_close(mixed.sum(1), torch.ones(2, dtype=torch.float64))

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.functional.token_graph import local_structure, neighbour_affinity, token_context
+from workbench.functional.token_graph import (
+    graph,
+    local_structure,
+    neighbour_affinity,
+    token_context,
+)
 
 
 def tokens(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -68,3 +73,24 @@ def test_bad_input_is_refused():
         neighbour_affinity(tokens(4, 2), k=4)
     with pytest.raises(ValueError, match="same number of tokens"):
         token_context(tokens(2, 5, 4), tokens(2, 6, 4))
+
+
+def test_each_image_has_its_own_graph():
+    student, teacher = tokens(4, 6, 3), tokens(4, 6, 5, seed=1)
+    found = graph(student, teacher, num_neighbours=2, sigma=2.0)
+    alone = [
+        local_structure(s, t, k=2, sigma=2.0).mean() for s, t in zip(student, teacher, strict=True)
+    ]
+    torch.testing.assert_close(found, torch.stack(alone))
+
+
+def test_few_tokens_take_all_others_and_a_single_one_has_no_graph():
+    student, teacher = tokens(2, 3, 4), tokens(2, 3, 4, seed=1)
+    torch.testing.assert_close(
+        graph(student, teacher, num_neighbours=9), graph(student, teacher, num_neighbours=2)
+    )
+    alone = student[:, :1].requires_grad_()
+    value = graph(alone, teacher[:, :1])
+    value.sum().backward()
+    assert torch.equal(value, torch.zeros(2, dtype=torch.float64))
+    assert torch.count_nonzero(alone.grad) == 0

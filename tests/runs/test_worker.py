@@ -103,7 +103,8 @@ def test_stop_ends_the_run_with_a_checkpoint_and_its_worker_leaves(store, runnin
     answer = applied(store, command(store, running, "stop", who="ada"))
     row = until_ended(store, running)
     assert (answer.state, row.status) == ("applied", "stopped")
-    assert row.result is None
+    assert row.result is not None
+    assert set(row.result) == {"steps", "weights"} and row.result["steps"] == answer.step
     assert store.checkpoints(running)[0].reason == "stop"
     assert store.checkpoints(running)[0].step == answer.step
     until(

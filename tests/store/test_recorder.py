@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.errors import BadFile
 from workbench.store.recorder import KEEP_TIMED
 from workbench.training.checkpoint import read_state
 
@@ -91,7 +90,9 @@ def test_checkpoints_of_a_pause_a_stop_and_the_end_all_stay(store, run, recorder
     assert kept(store, run) == [1, 4, 5, 6, 7]
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_if_none_is_left_it_is_told(store, run, recorder):
+def test_a_damaged_checkpoint_is_passed_over_and_if_none_is_left_the_run_starts_anew(
+    store, run, recorder
+):
     assert recorder.last_checkpoint() is None
     for step in (1, 2):
         recorder.checkpoint(step, {"step": step}, reason="pause", accuracy=None)
@@ -99,8 +100,11 @@ def test_a_damaged_checkpoint_is_passed_over_and_if_none_is_left_it_is_told(stor
     second.write_bytes(second.read_bytes() + b"x")
     assert recorder.last_checkpoint().step == 1
     first.unlink()
-    with pytest.raises(BadFile, match=r"WB104.*All 2 checkpoints of run .* are missing or damaged"):
-        recorder.last_checkpoint()
+    assert recorder.last_checkpoint() is None
+    assert store.checkpoints(run) == []
+    (event,) = recorder.events()
+    assert (event.step, event.kind) == (0, "started anew")
+    assert event.payload == {"checkpoints": 2, "folder": str(recorder.folder)}
 
 
 def test_commands_of_a_part_come_from_the_run_that_people_look_at(store, run):

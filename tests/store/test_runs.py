@@ -157,7 +157,8 @@ def test_an_ended_run_cannot_be_claimed(store, run, status):
 
 @pytest.mark.parametrize(
     ("status", "code", "resumable"),
-    [("paused", None, True), ("failed", "WB202", True), ("failed", "WB201", False),
+    [("paused", None, True), ("failed", "WB202", True), ("failed", "WB114", True),
+     ("failed", "WB201", False),
      ("failed", None, False), ("finished", None, False), ("stopped", None, False)],
 )  # fmt: skip
 def test_what_can_go_on(store, run, status, code, resumable):

@@ -58,13 +58,17 @@ def test_looked_up_answers_do_not_depend_on_the_batch(data, model):
     assert torch.equal(together, alone)
 
 
-def test_where_layers_are_needed_the_teacher_is_asked_for_each_batch(data, model):
-    target, shares = filled(data, model, ["stage2", "logits"])
-    assert not target.cached
-    assert shares == []
+def test_where_layers_are_needed_the_teacher_is_asked_and_its_logits_stay_the_bits_they_were(
+    data, model
+):
+    target, _ = filled(data, model)
     batch = data.fetch(data.plan(0, 0)[:4])
+    before = target(batch)
+    assert set(before) == {"logits"} and not target.draws
+    target.want(["stage2", "logits"])
     taps = target(batch)
-    assert set(taps) == {"logits", "stage2"}
+    assert set(taps) == {"logits", "stage2"} and target.draws
+    assert torch.equal(taps["logits"], before["logits"])
     assert not taps["stage2"].requires_grad
     assert not taps["stage2"].is_inference()
 

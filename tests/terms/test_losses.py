@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from workbench.errors import BadInput
 from workbench.functional import LOSSES
 from workbench.models.batch import UNLABELLED, Batch
 from workbench.models.taps import Taps
 from workbench.registries import TERMS
-from workbench.terms.losses import FeatureTerm, LossTerm
+from workbench.terms.losses import OF_POSITIONS, FeatureTerm, LossTerm
 from workbench.terms.term import TermContext, TermKind, TermValue
 
 K = 5
@@ -100,7 +101,9 @@ def test_a_per_sample_term_gives_each_sample_the_same_value_in_any_batch(name):
         torch.testing.assert_close(alone, whole[rows], rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not LOSSES[name].per_sample])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if not LOSSES[name].per_sample and name != "cc"]
+)
 def test_a_set_statistic_does_not_depend_on_the_order_and_is_one_number(name):
     student, teacher = taps(STUDENT, 8, 0), taps(TEACHER, 8, 1)
     rows = [4, 2, 7, 0, 1, 6, 3, 5]
@@ -110,6 +113,15 @@ def test_a_set_statistic_does_not_depend_on_the_order_and_is_one_number(name):
     other = evaluate(name, some(student, rows), some(teacher, rows), mixed).value
     assert one.shape == ()
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_cc_compares_neighbours_so_it_depends_on_the_order_as_it_says():
+    student, teacher = taps(STUDENT, 8, 0), taps(TEACHER, 8, 1)
+    rows = [4, 2, 7, 0, 1, 6, 3, 5]
+    one = evaluate("cc", student, teacher, batch_of(8)).value
+    other = evaluate("cc", some(student, rows), some(teacher, rows), batch_of(8)).value
+    assert not torch.allclose(one, other, rtol=1e-3)
+    assert "order" in LOSSES["cc"].summary
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "labels" in LOSSES[name].needs])
@@ -208,6 +220,10 @@ def test_a_step_down_the_gradient_brings_the_student_nearer(name):
 )
 def test_any_layer_can_be_compared_with_any_other(name, taps_of):
     mine, theirs = taps_of
+    if name in OF_POSITIONS and "flat" in taps_of:
+        with pytest.raises(BadInput, match=f"{name}: compares positions.*share one only"):
+            kind_of(name, student_tap=mine, teacher_tap=theirs).build(CONTEXT)
+        return
     found = evaluate(
         name, taps(STUDENT, 8, 0), taps(TEACHER, 8, 1), batch_of(8),
         student_tap=mine, teacher_tap=theirs,
@@ -219,8 +235,8 @@ def test_any_layer_can_be_compared_with_any_other(name, taps_of):
 def test_a_feature_term_reads_the_last_stages_unless_told(name):
     built = kind_of(name).build(CONTEXT)
     assert (list(built.student_taps), list(built.target_taps)) == (["stage2"], ["stage2"])
-    told = kind_of(name, student_tap="stage1", teacher_tap="flat").build(CONTEXT)
-    assert (list(told.student_taps), list(told.target_taps)) == (["stage1"], ["flat"])
+    told = kind_of(name, student_tap="stage1", teacher_tap="tokens").build(CONTEXT)
+    assert (list(told.student_taps), list(told.target_taps)) == (["stage1"], ["tokens"])
 
 
 def test_the_hint_is_the_squared_gap_after_its_projector():

@@ -88,8 +88,8 @@ def train(store: Store) -> Iterator[Train]:
     def run(changes: Mapping[str, Any] | None = None, **options: Any) -> Trained:
         spec = ExperimentSpec.parse(SMALL).replace(changes or {})
         accepted = accept(store, spec, base=Path.cwd())
-        store.runs.claim(accepted)
-        run_session(spec, StoreKeeper(store, accepted), Options(base=Path.cwd(), **options))
+        keeper = StoreKeeper(store, accepted, store.runs.claim(accepted))
+        run_session(spec, keeper, Options(base=Path.cwd(), **options))
         return Trained(store, accepted)
 
     with torch.random.fork_rng(devices=[]):

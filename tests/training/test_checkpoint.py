@@ -86,13 +86,13 @@ def test_an_optimiser_goes_on_with_the_same_bits(tmp_path, name):
 
     torch.manual_seed(0)
     model = torch.nn.Linear(3, 2)
-    optimiser = spec.build(model.named_parameters())
+    optimiser = spec.build([list(model.parameters())])
     optimiser.param_groups[0]["lr"] = 0.05
     steps(model, optimiser, 5, 0)
     kept = again(tmp_path, {"m": dict(model.state_dict()), "o": optimiser.state_dict()})
     steps(model, optimiser, 5, 5)
     other = torch.nn.Linear(3, 2)
-    resumed = spec.build(other.named_parameters())
+    resumed = spec.build([list(other.parameters())])
     other.load_state_dict(kept["m"])
     resumed.load_state_dict(kept["o"])
     steps(other, resumed, 5, 5)

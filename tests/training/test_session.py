@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -110,9 +112,9 @@ def test_whoever_else_draws_random_numbers_leaves_the_weights(train, monkeypatch
         torch.rand(at + 1)
         return step(part, at)
 
-    def answers_and_draws(target: FrozenTeacher, batch: Batch) -> Taps:
+    def answers_and_draws(target: FrozenTeacher, batch: Batch, values: Any) -> Taps:
         torch.rand(len(batch.ids) + 3)
-        return answer(target, batch)
+        return answer(target, batch, values)
 
     dropout = {"student": {"use": "timm/test_resnet", "drop_rate": 0.3}, "stages.main.steps": 3}
     quiet = train(dropout)
@@ -189,7 +191,7 @@ def test_what_the_control_changes_takes_effect(train):
 
 
 def test_a_control_may_not_change_the_splits_or_the_teacher(train):
-    with pytest.raises(BadData, match="`control` changes the data's splits: "):
+    with pytest.raises(BadData, match="changes the data's splits: "):
         train({"control": {"data.split_seed": 3}, "stages.main.steps": 1})
     with pytest.raises(InvalidExperiment, match="control: changes `teacher`"):
         train({"control": {"teacher.width": 5}})

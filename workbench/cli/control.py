@@ -54,11 +54,16 @@ def runs(
 
 def show(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) -> None:
     """Show one run: status, numbers, protocol."""
-    row = Store(store_url).runs.get(name)
+    run = Run(name, Store(store_url))
+    row = run.row
     found = {**result_of(row), **brief(row), "activity": row.activity, "rate": row.rate}
+    found["children"] = [child.id for child in run.children]
+    if row.role == "student":
+        found["knobs"] = {path: knob.plain() for path, knob in run.knobs.items()}
     if as_json:
         print_json(found)
         return
+    found.pop("knobs", None)
     for key, value in found.items():
         text = json.dumps(value, indent=2) if isinstance(value, dict) else _plain(value)
         print(f"{key}: {text}")
@@ -72,6 +77,7 @@ def journal(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) 
             "kind": event.kind,
             "who": event.who,
             "time": event.created_ns / 1e9,
+            "command": event.command,
             **event.payload,
         }
         for event in Run(name, Store(store_url)).journal
@@ -80,7 +86,7 @@ def journal(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) 
         print_json(events)
     else:
         rows = [{**event, "when": _clock(event["time"])} for event in events]
-        table(rows, ("step", "when", "kind", "who", "before", "after"))
+        table(rows, ("step", "when", "kind", "who", "path", "before", "after", "note"))
 
 
 def brief(row: RunRow) -> dict[str, Any]:
@@ -95,6 +101,7 @@ def brief(row: RunRow) -> dict[str, Any]:
         "pid": row.pid,
         "started": _clock(row.started_ns / 1e9) if row.started_ns else None,
         "parent": row.parent,
+        "forked_at": row.forked_at,
         "group": row.group,
     }
 

@@ -35,7 +35,7 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def changes_of(assignments: Sequence[str]) -> dict[str, Any]:
+def changes_of(assignments: Sequence[str], *, word: str = "--set") -> dict[str, Any]:
     """``path=value`` pairs as a mapping.
 
     Raises:
@@ -46,7 +46,7 @@ def changes_of(assignments: Sequence[str]) -> dict[str, Any]:
         path, found, value = text.partition("=")
         path = path.strip()
         if not found or not path or any(not part for part in path.split(".")):
-            raise BadInput(f"--set {text!r}: write path=value, for example --set seed=1.")
+            raise BadInput(f"{word} {text!r}: write path=value, for example {word} seed=1.")
         changes[path] = parse_scalar(value)
     return changes
 

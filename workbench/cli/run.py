@@ -71,17 +71,18 @@ def run(
         return
     if not as_json:
         print(f"Run {name} in {store.path}", file=sys.stderr)
-    _follow(store, name, as_json, remove_bad=True)
+    follow(store, name, as_json, remove_bad=True)
 
 
 def resume_command(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) -> None:
     """Let a paused or an interrupted run go on, and follow it to its end."""
     store = Store(store_url)
     Run(name, store).resume()
-    _follow(store, name, as_json, remove_bad=False)
+    follow(store, name, as_json, remove_bad=False)
 
 
-def _follow(store: Store, name: str, as_json: bool, *, remove_bad: bool) -> None:
+def follow(store: Store, name: str, as_json: bool, *, remove_bad: bool) -> None:
+    """Follow a run to its end, print its result, and exit with its code."""
     run = Run(name, store)
     try:
         with Progress(enabled=not as_json or sys.stderr.isatty()) as bar:

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from workbench_widgets.words import count, number
 
+from workbench.runs.history import change_words
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.stage import StageSpec
 from workbench.store import RunRow
 from workbench.training.journal import Event
+from workbench.training.timeline import SET
 
 PAGE: Final = "page"
 """Who commands when somebody presses a button here."""
@@ -131,11 +133,14 @@ def who(name: str) -> str:
 
 
 def journal(events: Sequence[Event]) -> list[dict[str, str]]:
-    """The journal, newest first: step, what, who and when."""
+    """The journal, newest first: step, what, who and when; changes have their mark's number."""
+    changes = [event.id for event in events if event.kind == SET]
     return [
         {
             "step": count(event.step),
-            "what": _event_text(event),
+            "what": f"{changes.index(event.id) + 1} · {change_words(event)}"
+            if event.kind == SET
+            else _event_text(event),
             "when": ", ".join(filter(None, (who(event.who), clock(event.created_ns)))),
         }
         for event in reversed(events)
@@ -154,5 +159,11 @@ def _event_text(event: Event) -> str:
         "pause": "Paused",
         "resume": "Resumed",
         "stop": "Stop asked",
+        "checkpoint": "Checkpoint kept",
+        "probe": "Snapshot taken",
     }
+    if event.kind == "forked":
+        return f"Forked from {event.payload['parent']} at step {count(event.payload['at'])}"
+    if event.payload.get("part") == "teacher":
+        return f"{words.get(event.kind, event.kind.capitalize())}, while the teacher trained"
     return words.get(event.kind, event.kind.capitalize())

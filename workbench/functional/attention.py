@@ -31,14 +31,14 @@ else:
     parameters={"power": Parameter("Power of each entry before the mean over channels", low=1.0)},
 )
 def at(student_features: Tensor, teacher_features: Tensor, *, power: float = 2.0) -> Tensor:
-    """Mean squared gap of the normalised attention maps (channel mean of f^p).
+    """Mean squared gap of the normalised attention maps (channel mean of |f|^p).
 
     Channels may differ, so no projector is needed.
 
     Args:
         student_features: Shape (B, C, H, W).
         teacher_features: Shape (B, C', H', W'); never receives gradient.
-        power: The paper's p, >= 1. Entries keep their sign: use an even power.
+        power: The paper's p, >= 1.
 
     Returns:
         Mean over positions, shape (B,), float32, dimensionless; weights near 1000 are usual.
@@ -109,6 +109,22 @@ def averaged_to(maps: Tensor, height: int, width: int) -> Tensor:
     return rows @ maps @ columns.T
 
 
+def nearest_to(maps: Tensor, height: int, width: int) -> Tensor:
+    """Nearest-neighbour resize, (B, C, H, W) to (B, C, height, width), deterministic on CUDA."""
+    if maps.shape[2:] == (height, width):
+        return maps
+    rows = _picking(maps.shape[2], height, maps)
+    columns = _picking(maps.shape[3], width, maps)
+    return rows @ maps @ columns.T
+
+
+def _picking(size: int, parts: int, like: Tensor) -> Tensor:
+    """Matrix whose row i picks entry floor(i n / m); shape (m, n)."""
+    picked = torch.arange(parts, device=like.device) * size // parts
+    place = torch.arange(size, device=like.device)
+    return (picked[:, None] == place).to(like.dtype)
+
+
 def _averaging(size: int, parts: int, like: Tensor) -> Tensor:
     """Matrix whose row i averages entries floor(i n / m) to ceil((i + 1) n / m); shape (m, n)."""
     start = torch.arange(parts, device=like.device) * size // parts
@@ -119,4 +135,4 @@ def _averaging(size: int, parts: int, like: Tensor) -> Tensor:
 
 
 def _attention(maps: Tensor, power: float) -> Tensor:
-    return F.normalize(maps.pow(power).mean(1).flatten(1), dim=-1)
+    return F.normalize(maps.abs().pow(power).mean(1).flatten(1), dim=-1)

@@ -36,6 +36,7 @@ def attribute(
     method: Method = "integrated_gradients",
     steps: int = 50,
     window: int = 4,
+    rows_at_once: int | None = None,
 ) -> Tensor:
     """Map of how much each input entry moves the logit of ``targets``.
 
@@ -47,6 +48,7 @@ def attribute(
             between a CNN and a ViT.
         steps: Gauss-Legendre nodes of integrated gradients from a black image.
         window: Side of the occluding square and its stride, pixels.
+        rows_at_once: Rows of one forward of integrated gradients, which else takes N × ``steps``.
 
     Returns:
         Shape of ``images``, detached.
@@ -65,7 +67,9 @@ def attribute(
     elif method == "input_x_gradient":
         result = attr.InputXGradient(model).attribute(inputs, target=targets)
     elif method == "integrated_gradients":
-        result = attr.IntegratedGradients(model).attribute(inputs, target=targets, n_steps=steps)
+        result = attr.IntegratedGradients(model).attribute(
+            inputs, target=targets, n_steps=steps, internal_batch_size=rows_at_once
+        )
     elif method == "occlusion":
         block = (images.shape[1], window, window)
         result = attr.Occlusion(model).attribute(
@@ -89,12 +93,39 @@ def grad_cam(model: nn.Module, layer: nn.Module, images: Tensor, targets: Tensor
     return maps.detach()
 
 
-def on_grid(maps: Tensor, height: int, width: int) -> Tensor:
+def completeness_gap(model: nn.Module, images: Tensor, targets: Tensor, maps: Tensor) -> Tensor:
+    """What integrated gradients miss: |sum of the map - (logit here - logit of black)|, shape (N,).
+
+    0 for exact integrals; it does not shrink with every step more. Show its largest value.
+
+    Args:
+        model: Gives logits, shape (N, C).
+        images: Inputs, shape (N, C, H, W).
+        targets: Class asked about, int64, shape (N,).
+        maps: Of :func:`attribute` with ``integrated_gradients``.
+
+    Reference:
+        Sundararajan et al. 2017, arXiv:1703.01365, proposition 1.
+    """
+    with torch.no_grad():
+        here, black = model(images), model(torch.zeros_like(images))
+    moved = (here - black).gather(1, targets[:, None]).squeeze(1)
+    gap: Tensor = (maps.flatten(1).sum(1) - moved).abs()
+    return gap
+
+
+def on_grid(maps: Tensor, height: int, width: int, *, absolute: bool = False) -> Tensor:
     """Maps summed over channels and resized, shape (N, 1, height, width).
 
     Area-averaged when shrinking, bilinear when growing.
+
+    Args:
+        maps: Shape (N, C, H, W).
+        height: Of the grid.
+        width: Of the grid.
+        absolute: Sum magnitudes: how much, whatever the sign. Opposite channels cancel otherwise.
     """
-    flat = maps.sum(1, keepdim=True)
+    flat = (maps.abs() if absolute else maps).sum(1, keepdim=True)
     if height <= flat.shape[-2] and width <= flat.shape[-1]:
         resized: Tensor = F.interpolate(flat, (height, width), mode="area")
     else:

@@ -93,6 +93,74 @@ def cka_null_skewness(teacher_moments: Tensor, student_moments: Tensor, n: int) 
     return third / cka_null_sd(n) ** 3
 
 
+def cka_null_band(
+    teacher_grams: Tensor,
+    student_grams: Tensor,
+    n: int,
+    *,
+    coverage: float = 0.95,
+    teacher_moments: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Where each cell lies in a share ``coverage`` of random relabellings of its examples.
+
+    The high end, which similarity is read against, is as good as :func:`cka_null_p95`. The low end
+    is passed up to twice as often as it says where both layers have one strong direction: their
+    null has a wall there, not a tail.
+
+    Args:
+        teacher_grams: Unbiased result of ``normalised_grams``, shape (Lt, n*n).
+        student_grams: Shape (Ls, n*n).
+        n: Number of examples, >= 4.
+        coverage: Share of chance results inside, in (0, 1); the rest is split evenly.
+        teacher_moments: The teacher's :func:`cka_null_moments` if kept.
+
+    Returns:
+        Low and high end, shape (Lt, Ls) each, float64; NaN where CKA is undefined.
+    """
+    if teacher_moments is None:
+        teacher_moments = cka_null_moments(teacher_grams, n)
+    skewness = cka_null_skewness(teacher_moments, cka_null_moments(student_grams, n), n)
+    tail, sd = (1 - coverage) / 2, cka_null_sd(n)
+    return sd * pearson3_quantile(tail, skewness), sd * pearson3_quantile(1 - tail, skewness)
+
+
+def cka_null_biased(teacher_grams: Tensor, student_grams: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of biased CKA over relabellings: what papers' values start from.
+
+    The mean of <K, P L P'> is tr K tr L / (n - 1) for double-centred matrices, far above 0 for wide
+    layers; the variance splits by which indices of two pairs coincide, as in Kazi-Aoual et al.
+
+    Args:
+        teacher_grams: Biased result of ``normalised_grams``, shape (Lt, n*n).
+        student_grams: Shape (Ls, n*n).
+        n: Number of examples, >= 4.
+
+    Returns:
+        Shape (Lt, Ls) each, float64; NaN where CKA is undefined.
+
+    Reference:
+        Kazi-Aoual et al. 1995, Computational Statistics & Data Analysis 20.
+    """
+    if n < 4:
+        raise ValueError(f"the null of CKA needs at least 4 examples, got {n}.")
+    sides = []
+    for grams in (teacher_grams, student_grams):
+        square = grams.view(-1, n, n)
+        diagonal = square.diagonal(dim1=-2, dim2=-1).to(torch.float64)
+        trace = diagonal.sum(-1)
+        total = square.square().sum((-2, -1), dtype=torch.float64)
+        fourth = diagonal.square().sum(-1)
+        # what is left of each matrix's squares beyond those that its trace forces
+        spread = (n - 1) * total - trace.square()
+        peaks = n * (n + 1) * fourth - (n - 1) * (trace.square() + 2 * total)
+        sides.append(tuple(exactly(value) for value in (trace, spread, peaks)))
+    (trace_t, spread_t, peaks_t), (trace_s, spread_s, peaks_s) = sides
+    mean = torch.outer(trace_t, trace_s) / (n - 1)
+    variance = 2 * torch.outer(spread_t, spread_s) / ((n - 1) ** 2 * (n + 1) * (n - 2))
+    variance += torch.outer(peaks_t, peaks_s) / ((n + 1) * n * (n - 1) * (n - 2) * (n - 3))
+    return mean, variance.clamp_min(0.0).sqrt()
+
+
 def cka_null_p95(
     teacher_grams: Tensor,
     student_grams: Tensor,

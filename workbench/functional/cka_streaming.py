@@ -1,9 +1,10 @@
 """CKA over more examples than fit in memory, batch by batch.
 
 Unusual here: two ways, both mergeable float64 sums. :class:`MinibatchCKA` adds HSIC of each batch
-(all pairs of layers; the estimate of Nguyen et al., a ratio of sums and not a mean of ratios).
-:class:`StreamingCKA` gives exactly the full-set value of one pair from column sums and one d × d'
-product, without any n × n matrix.
+(all pairs of layers; the estimate of Nguyen et al., a ratio of sums and not a mean of ratios); it
+compares examples within a batch only, so its value depends on how the data is cut into batches.
+:class:`StreamingCKA` does not: it gives exactly the full-set value of one pair from column sums
+and one d × d' product, without any n × n matrix.
 Shapes: B = batch, n = all examples, d = width, L = layers.
 """
 
@@ -23,8 +24,14 @@ else:
     torch = LazyModule("torch")
 
 
+SUMS = ("product", "sum_x", "sum_y", "weighted_x", "weighted_y", "norm_x", "norm_y", "norms")
+
+
 class MinibatchCKA:
     """All-pairs unbiased CKA as a ratio of HSIC_1 summed over batches.
+
+    Examples of different batches never meet: another batch size or order of examples gives another
+    value. State the batch size beside it. The order of batches, and merging, change nothing.
 
     Args:
         num_teacher: Teacher layers, Lt.
@@ -60,7 +67,16 @@ class MinibatchCKA:
         self._student += student.square().sum(1) / scale
 
     def merge(self, other: MinibatchCKA) -> MinibatchCKA:
-        """Add another accumulator's batches to this one; returns this one."""
+        """Add another accumulator's batches to this one; returns this one.
+
+        Raises:
+            ValueError: If the numbers of layers differ.
+        """
+        if self._cross.shape != other._cross.shape:
+            raise ValueError(
+                f"accumulators of {tuple(self._cross.shape)} and {tuple(other._cross.shape)} "
+                "layers cannot be merged; make both for the same layers."
+            )
         self._cross += other._cross
         self._teacher += other._teacher
         self._student += other._student
@@ -81,6 +97,9 @@ class MinibatchCKA:
 
 class StreamingCKA:
     """Exact CKA of one pair of layers over a whole data set; memory O(d² + d'² + d d').
+
+    Batches of any sizes, in any order and merged in any way, give the value of the whole set to
+    rounding.
 
     Args:
         width_x: Features of the first layer, d.
@@ -103,6 +122,29 @@ class StreamingCKA:
         self._xy.add(x64, y64)
         self._xx.add(x64, x64)
         self._yy.add(y64, y64)
+
+    def merge(self, other: StreamingCKA) -> StreamingCKA:
+        """Add another accumulator's examples to this one; returns this one.
+
+        Raises:
+            ValueError: If widths differ.
+        """
+        if self._xy.product.shape != other._xy.product.shape:
+            raise ValueError(
+                f"accumulators of widths {tuple(self._xy.product.shape)} and "
+                f"{tuple(other._xy.product.shape)} cannot be merged."
+            )
+        if other._shift is None:
+            return self
+        if self._shift is None:
+            self._shift = other._shift
+        move_x, move_y = (
+            theirs - ours for ours, theirs in zip(self._shift, other._shift, strict=True)
+        )
+        self._xy.merge(other._xy.moved(move_x, move_y))
+        self._xx.merge(other._xx.moved(move_x, move_x))
+        self._yy.merge(other._yy.moved(move_y, move_y))
+        return self
 
     def compute(self, *, unbiased: bool = True) -> float:
         """CKA of all examples so far; NaN for a layer without variance.
@@ -140,6 +182,32 @@ class _PairSums:
         self.norm_x += square_x.sum()
         self.norm_y += square_y.sum()
         self.norms += (square_x * square_y).sum()
+
+    def merge(self, other: _PairSums) -> None:
+        self.num += other.num
+        for name in SUMS:
+            getattr(self, name).add_(getattr(other, name))
+
+    def moved(self, d: Tensor, e: Tensor) -> _PairSums:
+        """The sums of x + d and y + e instead of x and y."""
+        n, dd, ee = self.num, d.square().sum(), e.square().sum()
+        result = _PairSums(len(d), len(e))
+        result.num = n
+        result.product += self.product + torch.outer(self.sum_x, e)
+        result.product += torch.outer(d, self.sum_y + n * e)
+        result.sum_x += self.sum_x + n * d
+        result.sum_y += self.sum_y + n * e
+        result.norm_x += self.norm_x + 2 * d @ self.sum_x + n * dd
+        result.norm_y += self.norm_y + 2 * e @ self.sum_y + n * ee
+        result.weighted_x += self.weighted_x + 2 * self.product @ e + ee * self.sum_x
+        result.weighted_x += d * result.norm_y
+        result.weighted_y += self.weighted_y + 2 * self.product.T @ d + dd * self.sum_y
+        result.weighted_y += e * result.norm_x
+        # sum of |x + d|² |y + e|², with |x + d|² = |x|² + (2 d·x + |d|²)
+        result.norms += self.norms + 2 * e @ self.weighted_y + ee * self.norm_x
+        result.norms += 2 * d @ (self.weighted_x + 2 * self.product @ e + ee * self.sum_x)
+        result.norms += dd * result.norm_y
+        return result
 
     def hsic(self, *, unbiased: bool) -> Tensor:
         n = self.num

@@ -1,13 +1,16 @@
 """How sure a prediction is, and whether it is right, from many rows in one pass without a copy.
 
-Unusual here: rows are read a cacheful at a time, and the first-index rule for tied classes costs an
-argmax only where a tie is possible.
+Unusual here: of several classes with the largest score the first is the prediction, but a search
+for it (several times the cost of the maximum) is done only on rows where the label has that score
+and another class may have it too. Probabilities are read once, at the speed of memory; raw scores
+a cacheful at a time.
 Shapes: n = samples, C = classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.functional.guards import at_least_float32, labels_match
@@ -19,8 +22,29 @@ if TYPE_CHECKING:
 else:
     torch = LazyModule("torch")
 
-CHUNK_ENTRIES = 1 << 20
-"""Entries of one chunk of rows: small enough to stay in cache, large enough to keep torch busy."""
+CHUNK_ENTRIES = 1 << 17
+"""Entries of one chunk of rows: half a megabyte of float32 stays in the cache of one core."""
+LOOK_ENTRIES = 1 << 20
+"""Entries that are looked at to tell probabilities from raw scores."""
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """What one pass over raw scores gives each row; every tensor has shape (n,).
+
+    Attributes:
+        top: Largest score.
+        at_label: Score of the label.
+        mass: Sum over classes of exp(score - top), >= 1.
+        squares: Sum over classes of exp(score - top)², >= 1.
+        correct: Whether the (first) class of the largest score is the label.
+    """
+
+    top: Tensor
+    at_label: Tensor
+    mass: Tensor
+    squares: Tensor
+    correct: Tensor
 
 
 def confidence_and_correct(probs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,33 +61,81 @@ def confidence_and_correct(probs: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
         ValueError: If the values cannot be probabilities or a label is withheld.
     """
     check_probs(probs, labels)
-    parts = [_top(chunk, chunk_labels) for chunk, chunk_labels in in_chunks(probs, labels)]
-    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+    probs = probs.detach()
+    top = probs.amax(1)
+    correct = at_labels(probs, labels) == top
+    # two classes with the largest probability have at most one half each
+    _settle_ties(probs, labels, correct, correct & (top <= 0.5))
+    return top, correct
 
 
 def confidence_and_correct_from_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """As :func:`confidence_and_correct`, of raw scores, shape (n, C)."""
+    sums = row_sums(logits, labels)
+    return sums.mass.reciprocal(), sums.correct
+
+
+def row_sums(logits: Tensor, labels: Tensor) -> RowSums:
+    """One pass over raw scores, a cacheful of rows at a time; no (n, C) tensor is made.
+
+    Args:
+        logits: Raw scores, shape (n, C); half precision is computed in float32.
+        labels: Class numbers, shape (n,), none withheld.
+
+    Raises:
+        ValueError: If shapes do not fit or a label is withheld.
+    """
     check_labels(logits, labels)
-    parts = []
-    for chunk, chunk_labels in in_chunks(logits, labels):
-        score = at_least_float32(chunk)
-        top, correct = _first_top(score, chunk_labels)
-        parts.append(((top - score.logsumexp(1)).exp().clamp_max(1.0), correct))
-    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+    scores = logits.detach()
+    dtype = torch.float64 if scores.dtype == torch.float64 else torch.float32
+    top, mass, squares = scores.new_empty(3, len(scores), dtype=dtype).unbind(0)
+    rows = chunk_rows(scores)
+    exps = scores.new_empty(min(rows, len(scores)), scores.shape[1], dtype=dtype)
+    for part, most, total, square in zip(
+        torch.split(scores, rows),
+        torch.split(top, rows),
+        torch.split(mass, rows),
+        torch.split(squares, rows),
+        strict=True,
+    ):
+        chunk = at_least_float32(part)
+        torch.amax(chunk, 1, out=most)
+        exp = torch.sub(chunk, most[:, None], out=exps[: len(chunk)]).exp_()
+        torch.sum(exp, 1, out=total)
+        torch.linalg.vector_norm(exp, dim=1, out=square)
+    at_label = at_labels(scores, labels).to(dtype)
+    correct = at_label == top
+    # a second class with the largest score adds another exp(0) = 1
+    _settle_ties(scores, labels, correct, correct & (mass >= 2))
+    return RowSums(top, at_label, mass, squares.square_(), correct)
+
+
+def at_labels(scores: Tensor, labels: Tensor) -> Tensor:
+    """Entry of each row at its label, shape (n,)."""
+    if not scores.is_contiguous():
+        return scores.gather(1, labels[:, None]).squeeze(1)
+    # a flat index_select has more cache misses in flight than a gather
+    start = torch.arange(len(scores), device=labels.device) * scores.shape[1]
+    return scores.view(-1).index_select(0, start.add_(labels))
 
 
 def in_chunks(scores: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Rows of scores and their labels, a cacheful at a time, detached."""
-    rows = max(1, CHUNK_ENTRIES // scores.shape[1])
+    rows = chunk_rows(scores)
     return zip(torch.split(scores.detach(), rows), torch.split(labels, rows), strict=True)
+
+
+def chunk_rows(scores: Tensor) -> int:
+    """Rows that make one cacheful, at least 1."""
+    return max(1, CHUNK_ENTRIES // scores.shape[1])
 
 
 def check_probs(probs: Tensor, labels: Tensor) -> None:
     """Refuse what cannot be probabilities of these labels."""
     check_labels(probs, labels)
-    probe = probs[: max(1, CHUNK_ENTRIES // probs.shape[1])]  # a first look is enough to tell
-    total = probe.detach().sum(1)
-    if not (bool((probe >= 0).all()) and bool((total - 1).abs().max() < 0.02)):
+    probe = probs[: max(1, LOOK_ENTRIES // probs.shape[1])].detach()  # enough to tell
+    total = probe.sum(1)
+    if not (float(probe.amin()) >= 0 and float((total - 1).abs().amax()) < 0.02):
         raise ValueError(
             f"rows of probabilities must be >= 0 and sum to 1; here sums reach {total.min():.4g} "
             f"to {total.max():.4g}. For raw scores use the `_from_logits` function or softmax."
@@ -75,7 +147,7 @@ def check_labels(scores: Tensor, labels: Tensor) -> None:
     if scores.dim() != 2 or scores.shape[0] == 0:
         raise ValueError(f"expected scores of shape (n, C), n >= 1, got {tuple(scores.shape)}.")
     labels_match("calibration", scores, labels)
-    low, high = int(labels.min()), int(labels.max())
+    low, high = (int(end) for end in labels.aminmax())
     if low < 0 or high >= scores.shape[1]:
         raise ValueError(
             f"labels must lie in 0..{scores.shape[1] - 1}, got {low} to {high}. "
@@ -83,15 +155,12 @@ def check_labels(scores: Tensor, labels: Tensor) -> None:
         )
 
 
-def _top(probs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest probability and correctness; argmax (6 × slower) only where a tie is possible."""
-    top = probs.amax(1)
-    correct = probs.gather(1, labels[:, None]).squeeze(1) == top
-    unsure = (correct & (top <= 0.5)).nonzero().squeeze(1)
-    correct[unsure] = probs[unsure].argmax(1) == labels[unsure]
-    return top, correct
-
-
-def _first_top(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    top, index = scores.max(1)
-    return top, index == labels
+def _settle_ties(scores: Tensor, labels: Tensor, correct: Tensor, unsure: Tensor) -> None:
+    """Search for the first largest entry of the unsure rows; corrects ``correct`` in place."""
+    for index in torch.split(unsure.nonzero().squeeze(1), chunk_rows(scores)):
+        rows = scores[index]
+        if rows.is_cuda:
+            first = rows.argmax(1)
+        else:  # numpy's search is vectorised, torch's takes six times as long
+            first = torch.from_numpy(at_least_float32(rows).numpy().argmax(1))
+        correct[index] = first == labels[index]

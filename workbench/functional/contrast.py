@@ -110,10 +110,31 @@ def noise_contrast(scores: Tensor, num_samples: int) -> Tensor:
     Reference:
         Tian, Krishnan, Isola 2020 (CRD), arXiv:1910.10699, eq. 18.
     """
-    noise = (scores.shape[1] - 1) / num_samples
     own, others = scores[:, 0], scores[:, 1:]
+    counts = torch.ones_like(others)
+    return counted_contrast(own, others, counts, others.shape[1], num_samples)
+
+
+def counted_contrast(
+    own: Tensor, others: Tensor, counts: Tensor, num_negatives: int, num_samples: int
+) -> Tensor:
+    """:func:`noise_contrast` where each candidate may have been drawn several times, or never.
+
+    With K draws from N remembered rows this needs N scores a sample, not K rows of the bank.
+
+    Args:
+        own: Normalised density ratio of the positive, > 0, shape (B,).
+        others: Of every candidate, shape (B, M).
+        counts: How often each was drawn, shape (B, M).
+        num_negatives: K, draws a sample.
+        num_samples: N, all training samples.
+
+    Returns:
+        Nats, shape (B,).
+    """
+    noise = num_negatives / num_samples
     hit = (own / (own + noise + NOISE_EPS)).log()
-    misses = (noise / (others + noise + NOISE_EPS)).log().sum(1)
+    misses = (counts * (noise / (others + noise + NOISE_EPS)).log()).sum(1)
     return -(hit + misses)
 
 
@@ -126,7 +147,11 @@ def remembered(bank: Tensor, index: Tensor, embeddings: Tensor, *, momentum: flo
         embeddings: Shape (B, D).
         momentum: Share of the old row, in [0, 1).
     """
-    moved = momentum * bank[index] + (1 - momentum) * embeddings.detach()
     fresh = bank.clone()
-    fresh[index] = moved / torch.linalg.vector_norm(moved, dim=1, keepdim=True)
+    fresh[index] = moved_rows(bank[index], embeddings, momentum=momentum)
     return fresh
+
+
+def moved_rows(rows: Tensor, embeddings: Tensor, *, momentum: float = 0.5) -> Tensor:
+    """Rows of a bank moved towards new embeddings and brought back to norm 1, shape (B, D)."""
+    return F.normalize(momentum * rows + (1 - momentum) * embeddings.detach(), dim=1)

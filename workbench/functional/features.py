@@ -1,4 +1,4 @@
-"""Losses that match features of one sample: hint, VID, hierarchical context, norm and direction.
+"""Losses that match features of one sample: hint, cosine, VID, hierarchical context, ND.
 
 Unusual here: the projector that makes widths equal belongs to the term, not to the function, so
 both tensors arrive with the same shape. What a term learns or keeps (VID's variances, class means)
@@ -52,6 +52,32 @@ def hint(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     same_shape("hint", student_features, teacher_features, fix=NEEDS_PROJECTOR)
     gap = at_least_float32(student_features) - at_least_float32(teacher_features.detach())
     return gap.square().flatten(1).mean(-1)
+
+
+@loss(
+    "cosine",
+    paper="Sanh et al. 2019 (DistilBERT), arXiv:1910.01108",
+    needs=("student.features", "teacher.features"),
+    unit="1",
+    upper_bound=2.0,
+)
+def cosine(student_features: Tensor, teacher_features: Tensor) -> Tensor:
+    """One minus the cosine of the student's and the teacher's features at each position.
+
+    Args:
+        student_features: Already projected to the teacher's width, (B, C, ...) with C the width.
+        teacher_features: Same shape; never receives gradient.
+
+    Returns:
+        Mean over positions, shape (B,), float32, in [0, 2].
+
+    Raises:
+        ShapeMismatch: If the shapes differ.
+    """
+    same_shape("cosine", student_features, teacher_features, fix=NEEDS_PROJECTOR)
+    student = F.normalize(at_least_float32(student_features), dim=1)
+    teacher = F.normalize(at_least_float32(teacher_features.detach()), dim=1)
+    return 1 - (student * teacher).sum(1).reshape(len(student), -1).mean(-1)
 
 
 def vid(

@@ -46,6 +46,158 @@ class Flips:
     spontaneous_gain: float
 
 
+class FlipTable:
+    """Who was right before, after, and whether the teacher is; grows by batches, and merges.
+
+    Attributes:
+        counts: Samples by right before, right after, teacher right (index 1 is right); int64,
+            shape (2, 2, 2).
+    """
+
+    def __init__(self) -> None:
+        self.counts = torch.zeros(2, 2, 2, dtype=torch.int64)
+
+    def update(
+        self, before_correct: Tensor, after_correct: Tensor, teacher_correct: Tensor
+    ) -> None:
+        """Add samples; bool, shape (n,) each.
+
+        Raises:
+            ValueError: If shapes differ.
+        """
+        if not before_correct.shape == after_correct.shape == teacher_correct.shape:
+            raise ValueError(
+                "before, after and teacher must have one shape, got "
+                f"{tuple(before_correct.shape)}, {tuple(after_correct.shape)}, "
+                f"{tuple(teacher_correct.shape)}."
+            )
+        before, after, teacher = (
+            mask.cpu().bool().long().flatten()
+            for mask in (before_correct, after_correct, teacher_correct)
+        )
+        cell = 4 * before + 2 * after + teacher
+        self.counts += torch.bincount(cell, minlength=8).view(2, 2, 2)
+
+    def merge(self, other: FlipTable) -> FlipTable:
+        """Add another table to this one; returns this one."""
+        self.counts += other.counts
+        return self
+
+    def compute(self) -> Flips:
+        """Shares of the samples so far.
+
+        Raises:
+            ValueError: If there is no sample.
+        """
+        num = int(self.counts.sum())
+        if num == 0:
+            raise ValueError("knowledge_flips: got no sample.")
+        gained, lost = self.counts[0, 1], self.counts[1, 0]
+        complementary, transferred = int(self.counts[0, :, 1].sum()), int(gained[1])
+        return Flips(
+            num_samples=num,
+            gain=int(gained.sum()) / num,
+            loss=int(lost.sum()) / num,
+            delta=(int(gained.sum()) - int(lost.sum())) / num,
+            complementary=complementary / num,
+            at_risk=int(self.counts[1, :, 0].sum()) / num,
+            transfer_rate=transferred / complementary if complementary else math.nan,
+            spontaneous_gain=int(gained[0]) / num,
+        )
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Who is right where, of a student and its teacher.
+
+    Attributes:
+        table: Rows student right, wrong; columns teacher right, wrong; int64, shape (2, 2).
+        by_class: The same for each true class, shape (C, 2, 2).
+        copied: Samples of each true class where the student repeats the teacher's error, (C,).
+        complementary: Share that only the teacher gets right: what could be transferred.
+        at_risk: Share that only the student gets right.
+        copied_share: Share of the teacher's errors that the student repeats; NaN without any.
+        error_consistency: See :func:`error_consistency`.
+        mcnemar_p: See :func:`mcnemar_p`.
+    """
+
+    table: Tensor
+    by_class: Tensor
+    copied: Tensor
+    complementary: float
+    at_risk: float
+    copied_share: float
+    error_consistency: float
+    mcnemar_p: float
+
+
+class KnowledgeTable:
+    """Counts behind :class:`Knowledge`; grows by batches, and merges.
+
+    Args:
+        num_classes: True classes, C.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.by_class = torch.zeros(num_classes, 2, 2, dtype=torch.int64)
+        self.copied = torch.zeros(num_classes, dtype=torch.int64)
+
+    def update(self, student_scores: Tensor, teacher_scores: Tensor, labels: Tensor) -> None:
+        """Add samples.
+
+        Args:
+            student_scores: Logits or probabilities, shape (n, C).
+            teacher_scores: Shape (n, C').
+            labels: Class numbers below C, shape (n,), none withheld.
+
+        Raises:
+            ValueError: If a label is withheld or is no class of the table.
+        """
+        num_classes = len(self.copied)
+        student, teacher, truth = (
+            values.cpu()
+            for values in (student_scores.argmax(-1), teacher_scores.argmax(-1), labels)
+        )
+        if truth.numel() and not (int(truth.min()) >= 0 and int(truth.max()) < num_classes):
+            raise ValueError(
+                f"labels must lie in 0..{num_classes - 1}, got {int(truth.min())} to "
+                f"{int(truth.max())}. Leave out rows whose label is withheld (-1)."
+            )
+        cell = 4 * truth + 2 * (student != truth).long() + (teacher != truth).long()
+        self.by_class += torch.bincount(cell, minlength=4 * num_classes).view(-1, 2, 2)
+        repeated = truth[(teacher != truth) & (student == teacher)]
+        self.copied += torch.bincount(repeated, minlength=num_classes)
+
+    def merge(self, other: KnowledgeTable) -> KnowledgeTable:
+        """Add another table of the same classes to this one; returns this one.
+
+        Raises:
+            ValueError: If the numbers of classes differ.
+        """
+        if self.by_class.shape != other.by_class.shape:
+            raise ValueError(
+                f"tables of {len(self.copied)} and {len(other.copied)} classes cannot be merged."
+            )
+        self.by_class += other.by_class
+        self.copied += other.copied
+        return self
+
+    def compute(self) -> Knowledge:
+        """Counts and shares of the samples so far; shares are NaN without any."""
+        table = self.by_class.sum(0)
+        num, teacher_wrong = int(table.sum()) or math.nan, int(table[:, 1].sum()) or math.nan
+        return Knowledge(
+            table=table,
+            by_class=self.by_class.clone(),
+            copied=self.copied.clone(),
+            complementary=int(table[1, 0]) / num,
+            at_risk=int(table[0, 1]) / num,
+            copied_share=int(self.copied.sum()) / teacher_wrong,
+            error_consistency=error_consistency(table),
+            mcnemar_p=mcnemar_p(table),
+        )
+
+
 def correctness_table(student_scores: Tensor, teacher_scores: Tensor, labels: Tensor) -> Tensor:
     """Counts of who is right: rows student right, wrong; columns teacher right, wrong.
 
@@ -94,33 +246,9 @@ def knowledge_flips(
     Reference:
         Roth et al. 2024, arXiv:2310.17653 (complementary knowledge, transfer delta and rate).
     """
-    if not before_correct.shape == after_correct.shape == teacher_correct.shape:
-        raise ValueError(
-            f"before, after and teacher must have one shape, got {tuple(before_correct.shape)}, "
-            f"{tuple(after_correct.shape)}, {tuple(teacher_correct.shape)}."
-        )
-    num = before_correct.numel()
-    if num == 0:
-        raise ValueError("knowledge_flips: got no sample.")
-    before, after, teacher = before_correct.bool(), after_correct.bool(), teacher_correct.bool()
-
-    def share(mask: Tensor) -> float:
-        return int(mask.sum()) / num
-
-    gained, complementary = ~before & after, ~before & teacher
-    num_complementary = int(complementary.sum())
-    transferred = int((complementary & after).sum())
-    gain, loss = share(gained), share(before & ~after)
-    return Flips(
-        num_samples=num,
-        gain=gain,
-        loss=loss,
-        delta=(int(gained.sum()) - int((before & ~after).sum())) / num,
-        complementary=share(complementary),
-        at_risk=share(before & ~teacher),
-        transfer_rate=transferred / num_complementary if num_complementary else math.nan,
-        spontaneous_gain=share(gained & ~teacher),
-    )
+    table = FlipTable()
+    table.update(before_correct, after_correct, teacher_correct)
+    return table.compute()
 
 
 def flips_per_class(

@@ -97,6 +97,22 @@ def squared_probs(student_logits: Tensor, target_probs: Tensor) -> Tensor:
     return (probs - at_least_float32(target_probs.detach())).square().mean(-1)
 
 
+def past_target(labels: Tensor, past_probs: Tensor, *, share: float) -> Tensor:
+    """The truth mixed with what the network itself said before, rows sum to 1, shape (B, C).
+
+    Args:
+        labels: Class numbers, int64, shape (B,); -1 (withheld): the past alone.
+        past_probs: Prediction for the same samples one epoch ago, shape (B, C).
+        share: Of the past, in [0, 1].
+
+    Reference:
+        Kim et al. 2021 (PS-KD), arXiv:2006.12000, eq. 5.
+    """
+    known = (labels >= 0).unsqueeze(-1)
+    truth = torch.zeros_like(past_probs).scatter_(-1, labels.clamp_min(0).unsqueeze(-1), 1.0)
+    return torch.where(known, (1 - share) * truth + share * past_probs, past_probs)
+
+
 def mean_teacher_probs(teacher_logits: Tensor) -> Tensor:
     """Mean of several teachers' probabilities, (N, B, C) to (B, C)."""
     return at_least_float32(teacher_logits.detach()).softmax(-1).mean(0)

@@ -12,12 +12,19 @@ Shapes: n = samples, C = classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
+from workbench.functional.confidence import chunk_rows
 from workbench.functional.guards import at_least_float32, labels_match, same_shape
 from workbench.functional.loyalty import sqrt_js, total_variation
+from workbench.functional.tgeokd import (
+    ClassMeans,
+    class_mean_probs,
+    tgeokd_fusion_ratio,
+    tgeokd_small_state,
+    tgeokd_state,
+)
 from workbench.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -26,6 +33,24 @@ if TYPE_CHECKING:
 else:
     torch = LazyModule("torch")
 
+__all__ = [
+    "LONGEST",
+    "METRICS",
+    "WEDGE_DEGREES",
+    "X_RANGE",
+    "Y_RANGE",
+    "ClassMeans",
+    "Density",
+    "DensityTable",
+    "Metric",
+    "Trilateral",
+    "class_mean_probs",
+    "density",
+    "embed",
+    "tgeokd_fusion_ratio",
+    "tgeokd_small_state",
+    "tgeokd_state",
+]
 
 Metric = Literal["l2", "hellinger", "tv", "sqrt_js"]
 METRICS: tuple[Metric, ...] = ("l2", "hellinger", "tv", "sqrt_js")
@@ -33,6 +58,8 @@ WEDGE_DEGREES = 60.0
 """Largest angle at the truth in l2."""
 LONGEST = {"l2": math.sqrt(2), "hellinger": 1.0, "tv": 1.0, "sqrt_js": 1.0}
 """Largest side of a triangle, by metric."""
+X_RANGE, Y_RANGE = (0.0, math.sqrt(2)), (0.0, math.sqrt(1.5))
+"""What holds the whole l2 wedge."""
 
 
 @dataclass(frozen=True)
@@ -98,20 +125,82 @@ def embed(
     """
     same_shape("embed", student_probs, teacher_probs, fix="Compare networks with one label set.")
     labels_match("embed", student_probs, labels)
-    student, teacher = at_least_float32(student_probs), at_least_float32(teacher_probs)
-    if metric == "l2":
-        return _embed_vectors(_from_truth(student, labels), _from_truth(teacher, labels))
-    if metric == "hellinger":
-        return _embed_vectors(_root_from_truth(student, labels), _root_from_truth(teacher, labels))
-    if metric == "tv":
-        sides = (_rest(student, labels), _rest(teacher, labels))
-        return _embed_sides(*sides, total_variation(student, teacher))
-    if metric == "sqrt_js":
-        sides = (_js_to_truth(student, labels), _js_to_truth(teacher, labels))
-        return _embed_sides(*sides, sqrt_js(student, teacher))
-    raise ValueError(
-        f"No metric {metric!r}. Known: {', '.join(METRICS)}. KL and JS are no metrics."
-    )
+    if metric not in METRICS:
+        raise ValueError(
+            f"No metric {metric!r}. Known: {', '.join(METRICS)}. KL and JS are no metrics."
+        )
+    rows = chunk_rows(student_probs)  # a cacheful: what is made on the way is several times it
+    parts = [
+        _embed(at_least_float32(student), at_least_float32(teacher), truth, metric)
+        for student, teacher, truth in zip(
+            torch.split(student_probs, rows),
+            torch.split(teacher_probs, rows),
+            torch.split(labels, rows),
+            strict=True,
+        )
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    names = [field.name for field in fields(Trilateral)]
+    return Trilateral(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
+
+
+class DensityTable:
+    """Points counted on a grid; grows by batches, and grids of equal cells add up.
+
+    Args:
+        bins: Cells a side, >= 1.
+        x_range: Low and high end of x; both ends belong to the grid.
+        y_range: Low and high end of y. The default ranges hold the whole l2 wedge.
+    """
+
+    def __init__(
+        self,
+        bins: int = 256,
+        *,
+        x_range: tuple[float, float] = X_RANGE,
+        y_range: tuple[float, float] = Y_RANGE,
+    ) -> None:
+        if bins < 1 or x_range[0] >= x_range[1] or y_range[0] >= y_range[1]:
+            raise ValueError(
+                f"need bins >= 1 and ascending ranges, got {bins}, {x_range}, {y_range}."
+            )
+        self.x_range, self.y_range = x_range, y_range
+        self.counts = torch.zeros(bins, bins, dtype=torch.int64)
+        self.outside = 0
+
+    def update(self, x: Tensor, y: Tensor) -> None:
+        """Add points, shape (n,) each; those beyond the grid or NaN are counted as outside."""
+        bins = len(self.counts)
+        column, x_inside = _cell(x, bins, self.x_range)
+        row, y_inside = _cell(y, bins, self.y_range)
+        inside = (x_inside & y_inside).cpu()
+        cell = (row * bins + column).cpu()[inside]
+        self.counts += torch.bincount(cell, minlength=bins * bins).view(bins, bins)
+        self.outside += int((~inside).sum())
+
+    def merge(self, other: DensityTable) -> DensityTable:
+        """Add another grid of the same cells to this one; returns this one.
+
+        Raises:
+            ValueError: If cells differ.
+        """
+        ranges = (self.x_range, self.y_range) == (other.x_range, other.y_range)
+        if not ranges or self.counts.shape != other.counts.shape:
+            raise ValueError("grids of different cells cannot be merged; make both alike.")
+        self.counts += other.counts
+        self.outside += other.outside
+        return self
+
+    def compute(self) -> Density:
+        """The counts so far, with the grid's edges."""
+        num = len(self.counts) + 1
+        return Density(
+            self.counts.clone(),
+            torch.linspace(*self.x_range, num, dtype=torch.float64),
+            torch.linspace(*self.y_range, num, dtype=torch.float64),
+            self.outside,
+        )
 
 
 def density(
@@ -119,77 +208,21 @@ def density(
     y: Tensor,
     *,
     bins: int = 256,
-    x_range: tuple[float, float] = (0.0, math.sqrt(2)),
-    y_range: tuple[float, float] = (0.0, math.sqrt(1.5)),
+    x_range: tuple[float, float] = X_RANGE,
+    y_range: tuple[float, float] = Y_RANGE,
 ) -> Density:
-    """Count points on a grid; the default range holds the whole l2 wedge.
+    """Count points on a grid, in one go; see :class:`DensityTable`.
 
     Args:
         x: Shape (n,).
         y: Shape (n,).
         bins: Cells a side, >= 1.
-        x_range: Low and high end of x; both ends belong to the grid.
+        x_range: Low and high end of x.
         y_range: Low and high end of y.
     """
-    if bins < 1 or x_range[0] >= x_range[1] or y_range[0] >= y_range[1]:
-        raise ValueError(f"need bins >= 1 and ascending ranges, got {bins}, {x_range}, {y_range}.")
-    column, x_inside = _cell(x, bins, x_range)
-    row, y_inside = _cell(y, bins, y_range)
-    inside = (x_inside & y_inside).cpu()
-    cell = (row * bins + column).cpu()[inside]
-    counts = torch.bincount(cell, minlength=bins * bins).view(bins, bins)
-    return Density(
-        counts,
-        torch.linspace(*x_range, bins + 1, dtype=torch.float64),
-        torch.linspace(*y_range, bins + 1, dtype=torch.float64),
-        int((~inside).sum()),
-    )
-
-
-def class_mean_probs(probs: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Mean probabilities of each true class, shape (num_classes, C); NaN for absent classes."""
-    sums = probs.new_zeros(num_classes, probs.shape[-1]).index_add_(0, labels, probs)
-    return sums / torch.bincount(labels, minlength=num_classes)[:, None]
-
-
-def tgeokd_state(student_probs: Tensor, teacher_probs: Tensor, labels: Tensor) -> Tensor:
-    """The nine blocks that TGeo-KD's fusion net reads, as its released code builds them.
-
-    S, T, G, M, (M-S)², (G-S)², (T-S)², (T-G)², (M-G)², elementwise squares, with M the class mean
-    of the teacher over the rows given.
-
-    Returns:
-        Shape (n, 9 C).
-
-    Reference:
-        Hu et al. 2024, arXiv:2312.15112.
-    """
-    same_shape("tgeokd_state", student_probs, teacher_probs, fix="Same label set?")
-    num_classes = student_probs.shape[-1]
-    truth = torch.nn.functional.one_hot(labels, num_classes).to(student_probs.dtype)
-    mean = class_mean_probs(teacher_probs, labels, num_classes)[labels]
-    edges = [
-        (mean - student_probs), (truth - student_probs), (teacher_probs - student_probs),
-        (teacher_probs - truth), (mean - truth),
-    ]  # fmt: skip
-    return torch.cat([student_probs, teacher_probs, truth, mean, *(e.square() for e in edges)], -1)
-
-
-def tgeokd_fusion_ratio(state: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Teacher's weight of each sample from TGeo-KD's fusion net.
-
-    Args:
-        state: Of :func:`tgeokd_state`, shape (n, 9 C).
-        layers: Weight and bias of each linear layer, the last of width 1; leaky ReLU between.
-
-    Returns:
-        In (0, 1), shape (n,).
-    """
-    hidden = state
-    for weight, bias in layers[:-1]:
-        hidden = torch.nn.functional.leaky_relu(hidden @ weight.T + bias, 0.01)
-    weight, bias = layers[-1]
-    return (hidden @ weight.T + bias).squeeze(-1).sigmoid()
+    table = DensityTable(bins, x_range=x_range, y_range=y_range)
+    table.update(x, y)
+    return table.compute()
 
 
 def _others(values: Tensor, labels: Tensor) -> Tensor:
@@ -224,6 +257,18 @@ def _js_to_truth(probs: Tensor, labels: Tensor) -> Tensor:
     return sqrt_js(pair, truth)
 
 
+def _embed(student: Tensor, teacher: Tensor, labels: Tensor, metric: Metric) -> Trilateral:
+    if metric == "l2":
+        return _embed_vectors(_from_truth(student, labels), _from_truth(teacher, labels))
+    if metric == "hellinger":
+        return _embed_vectors(_root_from_truth(student, labels), _root_from_truth(teacher, labels))
+    if metric == "tv":
+        sides = (_rest(student, labels), _rest(teacher, labels))
+        return _embed_sides(*sides, total_variation(student, teacher))
+    sides = (_js_to_truth(student, labels), _js_to_truth(teacher, labels))
+    return _embed_sides(*sides, sqrt_js(student, teacher))
+
+
 def _embed_vectors(student: Tensor, teacher: Tensor) -> Trilateral:
     """From the vectors truth-to-student and truth-to-teacher, shape (n, C)."""
     radius = torch.linalg.vector_norm(student, dim=-1)
@@ -237,7 +282,11 @@ def _embed_vectors(student: Tensor, teacher: Tensor) -> Trilateral:
 
 
 def _embed_sides(radius: Tensor, teacher_radius: Tensor, distance: Tensor) -> Trilateral:
-    """From the three sides of a metric: law of cosines, height by Heron's formula."""
+    """From the three sides of a metric: law of cosines, height by Heron's formula.
+
+    Over a base far shorter than the other sides Heron's height is rounding error; there it is what
+    keeps the radius, and the distance then is right too.
+    """
     base = torch.where(teacher_radius > 0, teacher_radius, 1.0)
     x = ((radius - distance) * (radius + distance) + teacher_radius.square()) / (2 * base)
     long, middle, short = (
@@ -249,6 +298,10 @@ def _embed_sides(radius: Tensor, teacher_radius: Tensor, distance: Tensor) -> Tr
         * (short + (long - middle)) * (long + (middle - short))
     )  # fmt: skip
     y = sixteen.clamp_min(0.0).sqrt() / (2 * base)
+    short_base = teacher_radius <= torch.minimum(radius, distance)
+    within = torch.maximum(torch.minimum(x, radius), -radius)
+    x = torch.where(short_base, within, x)
+    y = torch.where(short_base, ((radius - within) * (radius + within)).sqrt(), y)
     x, y = torch.where(teacher_radius > 0, x, 0.0), torch.where(teacher_radius > 0, y, radius)
     return _triangle(x, y, radius, teacher_radius, distance)
 

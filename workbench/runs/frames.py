@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from workbench_widgets.frame import Frame, ViewName
 from workbench.errors import WorkbenchError
 from workbench.runs.history import History, decimate
 from workbench.specs.experiment import ExperimentSpec
+from workbench.training.timeline import stands, timeline
 
 CURVE_POINTS = 2000
 """Points of a term's curve that are sent at most; buckets keep their extremes."""
@@ -36,12 +36,21 @@ class Frames:
 
     def __init__(self, history: History) -> None:
         self._history = history
+        self._stood: tuple[int, ExperimentSpec | None] = (-1, None)
 
-    @cached_property
+    @property
     def spec(self) -> ExperimentSpec | None:
-        """The experiment, or None if this workbench cannot read it any more."""
+        """The experiment as it stands, or None if this workbench cannot read it any more."""
+        changes = len(self._history.marks)
+        if self._stood[0] != changes:
+            self._stood = (changes, self._read())
+        return self._stood[1]
+
+    def _read(self) -> ExperimentSpec | None:
         try:
-            return ExperimentSpec.parse(self._history.row.experiment)
+            spec = ExperimentSpec.parse(self._history.row.experiment)
+            done = [item for item in timeline(spec, self._history.events) if item.journalled]
+            return stands(spec, done)
         except WorkbenchError:
             return None
 
@@ -69,6 +78,7 @@ class Frames:
             "split": "probe",
             "step": self.curve_step,
             "control_name": "control, labels only",
+            "marks": history.marks,
         }
         if history.latest is None or not len(history.probe.steps):
             frame = curves.frame({}, facts)
@@ -123,7 +133,8 @@ class Frames:
         if view == "cka":
             facts["reasons"] = _reasons(facts)
             arrays["history"] = np.stack(history.similarity)
-            arrays["steps"] = np.asarray(history.steps)
+            arrays["steps"] = np.asarray(history.steps[-len(history.similarity) :])
+            facts["marks"] = [m for m in history.marks if m["step"] >= arrays["steps"][0]]
         elif view == "loyalty":
             arrays["by_class"] = arrays["by_class"][:2]
             arrays["table_history"] = np.stack(history.tables)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from workbench.store import RunRow, Snapshot, Store
 from workbench.store.metrics import Series
 from workbench.training.journal import Event
+from workbench.training.timeline import SET
 
 PROBE = "probe"
 TRAIN = "train"
@@ -93,11 +95,23 @@ class History:
         accuracy = told.get("accuracy")
         return None if accuracy is None else float(accuracy)
 
+    @property
+    def marks(self) -> list[dict[str, Any]]:
+        """Changes that people made or planned, numbered, with the words of a journal line."""
+        changes = [event for event in self.events if event.kind == SET]
+        return [
+            {"step": event.step, "number": number, "text": f"{change_words(event)}, {event.who}"}
+            for number, event in enumerate(changes, start=1)
+        ]
+
     def _add(self, snapshot: Snapshot) -> None:
         self.steps.append(snapshot.step)
         self.latest = snapshot
         if "cka.unbiased" in snapshot.arrays:
-            self.similarity.append(snapshot.arrays["cka.unbiased"])
+            found = snapshot.arrays["cka.unbiased"]
+            if self.similarity and self.similarity[-1].shape != found.shape:
+                self.similarity = []  # another teacher, other layers: no cell goes on
+            self.similarity.append(found)
         if "loyalty.table" in snapshot.arrays:
             self.tables.append(snapshot.arrays["loyalty.table"])
             if self.right is None:
@@ -107,6 +121,20 @@ class History:
         self.steps, self.similarity, self.tables = [], [], []
         self.latest = self.right = None
         self.train = self.probe = self.control = EMPTY
+
+
+def change_words(event: Event) -> str:
+    """``kd.temperature: 4 → 2``, with why."""
+    payload = event.payload
+    path = ".".join(str(payload["path"]).split(".")[2:]) or str(payload["path"])
+    words = f"{path.removeprefix('terms.')}: {_word(payload['before'])} → {_word(payload['after'])}"
+    note = f" ({payload['note']})" if payload.get("note") else ""
+    return f"{words}{note}"
+
+
+def _word(value: Any) -> str:
+    text = "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def decimate(steps: np.ndarray, values: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:

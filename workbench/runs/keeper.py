@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import BadModel
 from workbench.models.facts import StoredModel
 from workbench.store.recorder import StoreRecorder
 from workbench.store.store import Store
-from workbench.training.journal import KeptTeacher
+from workbench.training.journal import KeptTeacher, Recorder
+
+if TYPE_CHECKING:
+    from workbench.training.probing import Cadence
 
 
 class StoreKeeper:
     """Implements :class:`workbench.training.journal.Keeper` for one run of a store."""
 
-    def __init__(self, store: Store, run: str) -> None:
+    def __init__(self, store: Store, run: str, token: str | None = None) -> None:
         self._store = store
         self._run = run
+        self._token = token
         self._recorders: dict[str, StoreRecorder] = {}
 
     def recorder(self, role: str) -> StoreRecorder:
         """The recorder of a part; its row is made at the first call and found again on resume."""
         if role not in self._recorders:
             row = self._run if role == "student" else self._part(role)
-            self._recorders[role] = self._store.recorder(row, inbox=self._run)
+            self._recorders[role] = self._store.recorder(row, inbox=self._run, token=self._token)
         return self._recorders[role]
 
     def teacher(self, key: str) -> KeptTeacher | None:
@@ -40,6 +44,12 @@ class StoreKeeper:
     def keep_teacher(self, key: str, *, weights: str, facts: Mapping[str, Any]) -> None:
         """Record a teacher whose file is written."""
         self._store.keep_teacher(key, weights=weights, facts=dict(facts))
+
+    def cadence(self, recorder: Recorder, steps: int) -> Cadence:
+        """As often as the budget of probes allows."""
+        from workbench.training.probing import BudgetCadence
+
+        return BudgetCadence(steps)
 
     def open_run(self, name: str) -> StoredModel:
         """The stored student behind ``RUN@last|best|STEP``."""
@@ -62,7 +72,7 @@ class StoreKeeper:
                 group=self._run,
                 recipe=row.recipe,
             )
-        self._store.runs.claim(name)
+        self._store.runs.claim(name, token=self._token)
         return name
 
 

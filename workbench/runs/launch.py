@@ -11,10 +11,11 @@ import threading
 from pathlib import Path
 from typing import Any, Protocol
 
-from workbench.errors import InvalidExperiment, RefusedCommand
+from workbench.errors import BadInput, InvalidExperiment, RefusedCommand
 from workbench.runs.objects import refuse_stored_objects
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml
+from workbench.specs.knobs import check_interventions
 from workbench.store.files import write_text
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
@@ -115,12 +116,15 @@ def accept(
     pace: float | None = None,
     pause_at: int | None = None,
     threads: int | None = None,
+    parent: str | None = None,
+    forked_at: int | None = None,
 ) -> str:
     """Make the row and folder of a run; returns its id. Nothing trains yet.
 
     Raises:
         BadInput: If the student or the control would have nothing to train.
     """
+    check_interventions(spec)
     _refuse_nothing_to_train(spec)
     if spec.control:
         _refuse_nothing_to_train(control_spec(spec))
@@ -134,6 +138,8 @@ def accept(
         },
         recipe=recipe,
         pace=pace,
+        parent=parent,
+        forked_at=forked_at,
     )
     write_text(store.runs.folder(run) / "experiment.yaml", dump_yaml(spec.given()))
     return run
@@ -168,12 +174,40 @@ def command(store: Store, run: str, kind: str, *, who: str, **payload: Any) -> i
 
     Raises:
         RefusedCommand: If the run has ended or its worker is gone.
+        BadInput: If something of it is no plain data.
     """
+    try:
+        json.dumps(payload, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"{kind} {payload}: {error}. A run is sent numbers, words, lists and mappings of these."
+        ) from None
     row = store.runs.get(run)
     if not row.active:
         way = "`workbench resume` lets it go on." if row.resumable else "It has ended."
         raise RefusedCommand(f"Run {run} is {row.status}; {kind!r} does not apply. {way}")
     return store.journal.send(run, kind, who=who, payload=payload)
+
+
+def replay_in_fresh_process(store: Store, run: str) -> dict[str, Any]:
+    """What ``python -m workbench.runs.replay`` finds.
+
+    Raises:
+        RefusedCommand: If it cannot replay the run; its own words.
+    """
+    done = subprocess.run(
+        _python("workbench.runs.replay", str(store.path), run),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in (0, 1) or not done.stdout.strip():
+        raise RefusedCommand(
+            done.stderr.strip() or f"The replay of run {run} ended without a word."
+        )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def _python(module: str, *arguments: str) -> list[str]:

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import BadInput, RefusedCommand, UnknownName, WorkerDied
-from workbench.runs.launch import FreshStarter, command, own_worker, resume
+from workbench.export.kinds import export_run
+from workbench.runs.fork import fork
+from workbench.runs.launch import (
+    FreshStarter,
+    command,
+    own_worker,
+    replay_in_fresh_process,
+    resume,
+)
 from workbench.runs.objects import stored_spec
 from workbench.specs.experiment import ExperimentSpec
+from workbench.specs.knobs import Knob, knobs, steered
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
+from workbench.training.timeline import stands, timeline
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import plotly.graph_objects as go
+    from torch import Tensor
 
     from workbench.runs.live import LiveViews
     from workbench.training.journal import Event
@@ -111,6 +123,80 @@ class Run:
         return self.store.journal.events(self.id)
 
     @property
+    def current(self) -> ExperimentSpec:
+        """The experiment as it stands: what was started, with what was done to it since."""
+        done = [item for item in timeline(self.experiment, self.journal) if item.journalled]
+        return stands(self.experiment, done)
+
+    @property
+    def knobs(self) -> dict[str, Knob]:
+        """Every path that :meth:`set` takes, with its value and its bounds."""
+        return knobs(self.current)
+
+    @property
+    def parent(self) -> Run | None:
+        """The run this one was forked from."""
+        row = self.row
+        return Run(row.parent, self.store) if row.parent else None
+
+    @property
+    def children(self) -> list[Run]:
+        """Runs that were forked from this one, newest first."""
+        rows = self.store.runs.list(roles=("student",))
+        return [Run(row.id, self.store) for row in rows if row.parent == self.id]
+
+    def fork(self, at: int, changes: Mapping[str, Any] | None = None, **options: Any) -> Run:
+        """Start a new run that shares this one's first steps; returns at once.
+
+        Args:
+            at: Optimiser steps that both share.
+            changes: Path to value, from there on; any path at step 0.
+            options: ``name``, ``note``, ``keep_later=False`` to leave out what was done to this
+                run after that step.
+        """
+        child = fork(self.store, self.id, at, changes or {}, who=me(), **options)
+        FreshStarter().start(self.store, child)
+        return Run(child, self.store)
+
+    def export(self, to: str, path: str | Path, *, force: bool = False) -> Path:
+        """Write the run as a file that stands alone.
+
+        Args:
+            to: ``script``, ``notebook``, ``yaml`` or ``weights``.
+            path: File to write; for weights also a folder.
+            force: Replace a file that is there.
+
+        Raises:
+            BadFile: If nothing may be written there.
+            RefusedCommand: If the run has nothing to export yet.
+        """
+        return export_run(self.store, self.id, to, path, force=force)
+
+    def checkpoint(self, step: int | None = None) -> dict[str, Tensor]:
+        """The student's tensors by name as a checkpoint holds them.
+
+        Args:
+            step: Step of a kept checkpoint; None is the newest.
+
+        Raises:
+            BadModel: If there is none; lists the steps that have one.
+        """
+        from safetensors.torch import load_file
+
+        from workbench.runs.keeper import open_run
+
+        which = "last" if step is None else str(step)
+        return load_file(open_run(self.store, f"{self.id}@{which}").path)
+
+    def replay(self) -> dict[str, Any]:
+        """Train it anew from its journal alone, in a fresh process, and compare every number.
+
+        Returns:
+            What ``workbench replay --json`` prints: ``equal``, ``first_difference``, ...
+        """
+        return replay_in_fresh_process(self.store, self.id)
+
+    @property
     def result(self) -> dict[str, Any]:
         """Status, steps, seconds, weights hash, test metrics and protocol, as ``--json`` prints."""
         return result_of(self.row)
@@ -137,9 +223,39 @@ class Run:
                 raise
             self._await_told("resume")
             return
-        resume(self.store, self.id, FreshStarter(), who=_me())
+        resume(self.store, self.id, FreshStarter(), who=me())
         if before.status != "finished":
             self._await_own_worker()
+
+    def set(self, path: str, value: Any, note: str = "") -> int:
+        """Change a knob while it trains; returns the step from which it applies, journalled.
+
+        Args:
+            path: As :attr:`knobs` lists it, for example ``stages.main.terms.kd.temperature``.
+            value: Number, or plain data such as a schedule.
+            note: Why, for the journal.
+
+        Raises:
+            InvalidExperiment: If the value is not allowed; names field, value and bounds.
+            RefusedCommand: If the path cannot change in place, or the run has ended; both offer
+                the fork that would do it.
+        """
+        row = self.row
+        if not row.active:
+            raise RefusedCommand(
+                f"Run {self.id} is {row.status} at step {row.step}; nothing of it can be set any "
+                f"more. A fork can: workbench fork {self.id} --at {row.step} --set {path}={value}"
+            )
+        steered(self.current, path, value, run=self.id, step=row.step)
+        return self._command("set", path=path, value=value, note=note)
+
+    def save_checkpoint(self) -> int:
+        """Write a checkpoint at the next step; returns that step."""
+        return self._command("checkpoint")
+
+    def probe(self) -> int:
+        """Take a snapshot at the next step; returns that step."""
+        return self._command("probe")
 
     def stop(self) -> int:
         """Stop at the next step, for good; returns that step when it is journalled."""
@@ -216,9 +332,9 @@ class Run:
             raise UnknownName("part of a run", part, ("student", "teacher", "control"))
         return self.id if part == "student" else f"{self.id}-{part}"
 
-    def _command(self, kind: str) -> int:
+    def _command(self, kind: str, **payload: Any) -> int:
         """Send a command; returns the step at which it applied."""
-        number = command(self.store, self.id, kind, who=_me())
+        number = command(self.store, self.id, kind, who=me(), **payload)
         while True:
             answer = self.store.journal.answer(number)
             if answer.state == "refused":
@@ -260,7 +376,8 @@ def was_refused(row: RunRow) -> bool:
     )
 
 
-def _me() -> str:
+def me() -> str:
+    """Who the journal names for what this process does."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # no such user in a container

@@ -5,21 +5,38 @@ It lives in a session of its own, survives whoever started it, and leaves its wo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from workbench.atomic import disk_full, says_full
-from workbench.errors import DiskFull, OutOfMemory, RunFailed, WorkbenchError
+from workbench.errors import (
+    BadFile,
+    BadStore,
+    LeaseLost,
+    OutOfMemory,
+    RunFailed,
+    StoreLocked,
+    WorkbenchError,
+)
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.files import drop_ballast, make_ballast
 from workbench.store.store import Store
 
 NICENESS = 5
 """Below the page, so that looking stays quick while it trains."""
+LOCK_SECONDS = 60.0
+"""For which a worker waits when another process holds the store; training stands meanwhile."""
+BEAT_SECONDS = 15.0
+"""A quarter of the age at which another host takes the run for interrupted."""
+LAST_WORD_SECONDS = 5.0
+"""For which it waits to write its own failure down."""
 
 
 def work(store_url: str, run: str, spec: ExperimentSpec | None = None) -> int:
@@ -30,61 +47,115 @@ def work(store_url: str, run: str, spec: ExperimentSpec | None = None) -> int:
         run: Its id.
         spec: The experiment, if it holds Python objects that the store cannot.
     """
-    store = Store(store_url)
     try:
-        store.runs.claim(run)
+        store = _open(store_url)
+    except WorkbenchError as error:
+        _say(error)
+        return error.exit_code
+    try:
+        token = store.runs.claim(run)
     except WorkbenchError as error:  # somebody else has it, or there is no space to say so
-        print(error, flush=True)
+        _say(error)
         store.close()
         return error.exit_code
     try:
-        return _train(store, run, spec)
+        with _beating(store, token):
+            return _train(store, run, token, spec)
     finally:
-        store.journal.refuse_waiting(run, "The run has ended.")
+        _answer_the_rest(store, run, token)
         store.close()
 
 
-def _train(store: Store, run: str, spec: ExperimentSpec | None) -> int:
+def _open(store_url: str) -> Store:
+    """The store, also when another process holds it for a while."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            store = Store(store_url)
+        except StoreLocked as locked:
+            if time.monotonic() >= deadline:
+                raise
+            _say(f"{locked} Waiting up to {LOCK_SECONDS:.0f} s.")
+        else:
+            store.database.patience = LOCK_SECONDS
+            store.database.told = _say
+            return store
+
+
+@contextlib.contextmanager
+def _beating(store: Store, token: str) -> Iterator[None]:
+    """A heartbeat whatever training does: a pause, a long step, a download, the control.
+
+    Only other hosts look at it; what it cannot write is told by whoever trains.
+    """
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_SECONDS):
+            with contextlib.suppress(WorkbenchError):
+                store.runs.beat(token)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _say(words: object) -> None:
+    """A line for the log; where even that has no space or is gone, nobody can be told."""
+    with contextlib.suppress(OSError):
+        print(words, flush=True)
+
+
+def _answer_the_rest(store: Store, run: str, token: str) -> None:
+    """Answer what still waits, unless the run is somebody else's by now."""
+    try:
+        if store.runs.owns(run, token):
+            store.journal.refuse_waiting(run, "The run has ended.")
+    except WorkbenchError as error:  # the run's own failure has been told already
+        _say(error)
+
+
+def _train(store: Store, run: str, token: str, spec: ExperimentSpec | None) -> int:
     from workbench.runs.keeper import StoreKeeper
     from workbench.training.control import Options
     from workbench.training.device import configure, default_threads
     from workbench.training.session import run_session
 
-    row = store.runs.get(run)
     folder = store.runs.folder(run)
     try:
+        row = store.runs.get(run)
         make_ballast(folder)
         threads = row.options.get("threads") or default_threads()
         configure(threads)  # written down: whoever resumes the run elsewhere takes as many
         store.runs.update(run, options={**row.options, "threads": threads})
         base = Path(row.options.get("base") or ".")
         if spec is None:
-            _settle(base)
+            settle(base)
             spec = ExperimentSpec.parse(row.experiment, source=f"the experiment of run {run}")
         options = Options(
             base=base,
             pace=row.pace,
             pause_at=row.options.get("pause_at"),
         )
-        run_session(spec, StoreKeeper(store, run), options)
+        run_session(spec, StoreKeeper(store, run, token), options)
     except WorkbenchError as error:
-        _fail(store, run, error)
-        return error.exit_code
+        return _fail(store, run, token, error)
     except MemoryError:
-        _fail(
-            store, run, OutOfMemory("The machine ran out of memory; take a smaller batch or model.")
-        )
-        return 1
+        words = "The machine ran out of memory; take a smaller batch or model."
+        return _fail(store, run, token, OutOfMemory(words))
     except Exception as error:  # the boundary of the process: what is left is our own bug
         traceback.print_exc()
-        _fail(store, run, _in_words(error, folder))
-        return 1
+        return _fail(store, run, token, _in_words(error, folder))
     finally:
         drop_ballast(folder)
     return 0
 
 
-def _settle(base: Path) -> None:
+def settle(base: Path) -> None:
     """Look for relative paths and for a user's own modules where the experiment file lies."""
     if base.is_dir():
         os.chdir(base)
@@ -106,33 +177,47 @@ def _in_words(error: Exception, folder: Path) -> WorkbenchError:
     )
 
 
-def _fail(store: Store, run: str, error: WorkbenchError) -> None:
-    """Write the failure down; the ballast makes room for it on a full disk.
+def _fail(store: Store, run: str, token: str, error: WorkbenchError) -> int:
+    """Write the failure down and return the exit code; the ballast makes room on a full disk.
 
-    Where there is no room even so, the log has the words, and the run, whose process is gone,
-    counts as interrupted.
+    Where it cannot be written even so (no room, a store that is locked or gone), the log has the
+    words, and the run, whose process is gone, counts as interrupted. A run that somebody else has
+    taken over is left as it is.
     """
-    print(error, flush=True)
-    drop_ballast(store.runs.folder(run))
-    checkpoints = store.checkpoints(run)
-    fields: dict[str, Any] = {
-        "status": "failed",
-        "activity": None,
-        "progress": None,
-        "ended_ns": time.time_ns(),
-        "error": {
-            "code": error.code,
-            "message": error.message,
-            "exit_code": error.exit_code,
-            "last_good_step": int(checkpoints[0].step) if checkpoints else None,
-        },
-    }
+    drop_ballast(store.runs.folder(run))  # first: the log lies on the same disk
+    _say(error)
+    store.database.patience = LAST_WORD_SECONDS
+    code = error.exit_code
     try:
+        if not store.runs.owns(run, token):
+            return LeaseLost.exit_code
+        code = _exit_code(error, store.runs.get(run).step)
+        checkpoints = store.checkpoints(run)
+        fields: dict[str, Any] = {
+            "status": "failed",
+            "activity": None,
+            "progress": None,
+            "ended_ns": time.time_ns(),
+            "error": {
+                "code": error.code,
+                "message": error.message,
+                "exit_code": code,
+                "last_good_step": int(checkpoints[0].step) if checkpoints else None,
+            },
+        }
         for part in store.runs.list(roles=("student", "teacher", "control"), group=run):
             if part.active or part.id == run:
                 store.runs.update(part.id, **fields)
-    except DiskFull as full:
-        print(full, flush=True)
+    except WorkbenchError as silent:
+        _say(f"This could not be written down: {silent}")
+        return RunFailed.exit_code
+    return code
+
+
+def _exit_code(error: WorkbenchError, step: int) -> int:
+    """Bad input means that nothing was started; a store or a file of ours broke while training."""
+    broke = isinstance(error, BadStore) or (isinstance(error, BadFile) and step > 0)
+    return RunFailed.exit_code if broke else error.exit_code
 
 
 def main(arguments: list[str]) -> int:

@@ -12,10 +12,20 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from workbench.errors import BadInput
-from workbench.registries import DATA, MODELS, OPTIMISERS, PROBES, SCHEDULES, TASKS, TERMS
+from workbench.registries import (
+    DATA,
+    MODELS,
+    OPTIMISERS,
+    PROBES,
+    SCHEDULES,
+    TARGETS,
+    TASKS,
+    TERMS,
+)
 from workbench.registry import Registry
 from workbench.specs.base import Kind, Pick, Spec
 from workbench.specs.files import dump_yaml
+from workbench.specs.interventions import Intervention
 from workbench.specs.problems import invalid
 from workbench.specs.stage import StageSpec, check_keys
 
@@ -53,6 +63,9 @@ class ExperimentSpec(Spec):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
     control: bool | dict[str, Any] = Field(
         False, description="Also train the same student without target terms."
+    )
+    interventions: list[Intervention] = Field(
+        default_factory=list, description="Changes in mid-run, by step, rising."
     )
     recipe: RecipeSpec | None = None
 
@@ -181,6 +194,7 @@ _PICKED: dict[str, Registry[type[Any]]] = {
     "optimiser": OPTIMISERS,
     "schedule": SCHEDULES,
     "student": MODELS,
+    "target": TARGETS,
     "task": TASKS,
     "teacher": MODELS,
 }

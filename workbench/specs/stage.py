@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from workbench.registries import OPTIMISERS, SCHEDULES, TERMS
+from workbench.registries import OPTIMISERS, SCHEDULES, TARGETS, TERMS
 from workbench.specs.base import Kind, Pick, Spec
 from workbench.specs.values import Bounds, Value, Weight
 
@@ -76,11 +76,45 @@ class TrainSpec(TrainingSpec):
     seed: int = Field(0, ge=0, lt=2**63, description="Of initial weights and data order.")
 
 
+class TargetSpec(Kind):
+    """What the student should match."""
+
+
+class RowsSpec(Spec):
+    """Which training rows are shown; an epoch keeps its length, so the others come more often."""
+
+    labels: Literal["all", "visible", "withheld"] = Field(
+        "all", description="Rows by whether the student may see their label."
+    )
+    classes: list[str] = Field(
+        default_factory=list,
+        description="Only these classes, by visible label, else by the teacher's answer; "
+        "empty is all.",
+    )
+    confidence: float = Field(
+        0.0, ge=0, lt=1, description="Least probability of the teacher's answer."
+    )
+
+    @property
+    def everything(self) -> bool:
+        """Whether no row is left out."""
+        return self.labels == "all" and not self.classes and self.confidence == 0
+
+
 class StageSpec(TrainingSpec):
     """One stage: the student's loss is the sum of weight x term."""
 
     terms: dict[str, Annotated[TermSpec, Pick(TERMS)]] = Field(
         min_length=1, description="Key to term; the key is the term's address."
+    )
+    target: Annotated[TargetSpec, Pick(TARGETS)] = Field(
+        "teacher",  # type: ignore[assignment]
+        description="What the student matches: the teacher, or a mix of two.",
+    )
+    rows: RowsSpec = Field(default_factory=RowsSpec, description="Which training rows are shown.")
+    freeze: list[str] = Field(
+        default_factory=list,
+        description="Student's stages (stage1) or modules whose weights stay as they are.",
     )
 
     @field_validator("terms", mode="before")

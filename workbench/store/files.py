@@ -7,6 +7,7 @@ ids, step numbers, hashes), never from a user's text.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +24,12 @@ def make_ballast(folder: Path) -> None:
 
 
 def drop_ballast(folder: Path) -> None:
-    """Give the space back, so that the failure can be written down."""
-    (folder / "ballast").unlink(missing_ok=True)
+    """Give the space back, so that the failure can be written down.
+
+    Where the system refuses (the folder is gone, the disk is read-only), there is none to give.
+    """
+    with contextlib.suppress(OSError):
+        (folder / "ballast").unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

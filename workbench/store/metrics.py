@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from workbench.store.database import Database, now_ns
-from workbench.store.schema import BLOCKS, RUNS
+from workbench.store.database import Database
+from workbench.store.processes import hold
+from workbench.store.schema import BLOCKS
 
 BLOCK_STEPS = 512
 
@@ -67,6 +68,18 @@ class Metrics:
             found = connection.execute(query).scalar()
         return -1 if found is None else int(found)
 
+    def copy(self, source: str, target: str, *, upto: int) -> None:
+        """Give a run all rows of another up to a step, in every series."""
+        with self._database.write() as connection:
+            rows = connection.execute(
+                select(BLOCKS).where(BLOCKS.c.run == source, BLOCKS.c.first_step <= upto)
+            ).all()
+            for row in rows:
+                block = decode(row.columns, row._mapping["count"], row.data)
+                keep = block.steps <= upto
+                kept = Series(block.columns, block.steps[keep], block.values[keep])
+                put_block(connection, target, row.series, kept)
+
     def drop_after(self, run: str, step: int) -> None:
         """Forget rows beyond a step in every series of a run."""
         with self._database.write() as connection:
@@ -86,9 +99,10 @@ class Metrics:
 class MetricWriter:
     """Appends to one run; holds the open block of each series in memory."""
 
-    def __init__(self, database: Database, run: str) -> None:
+    def __init__(self, database: Database, run: str, *, token: str | None = None) -> None:
         self._database = database
         self._run = run
+        self._token = token
         self._open: dict[str, Series] = {}
 
     def append(
@@ -113,11 +127,7 @@ class MetricWriter:
             )
         with self._database.write(durable=False) as connection:
             put_block(connection, self._run, series, block)
-            connection.execute(
-                update(RUNS)
-                .where(RUNS.c.id == self._run)
-                .values(heartbeat_ns=now_ns(), **(row_fields or {}))
-            )
+            hold(connection, self._run, self._token, **(row_fields or {}))
         self._open[series] = block
 
     def forget(self) -> None:

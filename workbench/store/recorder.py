@@ -11,13 +11,14 @@ import numpy as np
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert
 
-from workbench.atomic import sha256, write_atomically
-from workbench.errors import BadFile
+from workbench.atomic import disk_full, sha256, write_atomically
+from workbench.errors import BadFile, DiskFull
 from workbench.store.commands import Journal
 from workbench.store.database import Database, now_ns
 from workbench.store.files import write_arrays
 from workbench.store.metrics import Metrics, MetricWriter
-from workbench.store.runs import Runs
+from workbench.store.processes import hold
+from workbench.store.runs import Runs, as_columns
 from workbench.store.schema import CHECKPOINTS, SNAPSHOTS
 from workbench.training.checkpoint import state_bytes
 from workbench.training.journal import CheckpointRow, Command, Event
@@ -31,12 +32,20 @@ KEEP_TIMED = 2
 class StoreRecorder:
     """Implements :class:`workbench.training.journal.Recorder` on the store."""
 
-    def __init__(self, database: Database, run: str, *, inbox: str | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        run: str,
+        *,
+        inbox: str | None = None,
+        token: str | None = None,
+    ) -> None:
         self.run = run
+        self._token = token
         self._database = database
         self._runs = Runs(database)
         self._journal = Journal(database)
-        self._writer = MetricWriter(database, run)
+        self._writer = MetricWriter(database, run, token=token)
         self._metrics = Metrics(database)
         self._inbox = inbox or run
         self.folder = self._runs.folder(run)
@@ -47,7 +56,8 @@ class StoreRecorder:
         A status or a result is durable; counters (progress, share of probes) are not worth a sync.
         """
         durable = bool(DURABLE & set(fields))
-        self._runs.update(self.run, durable=durable, heartbeat_ns=now_ns(), **fields)
+        with self._database.write(durable=durable) as connection:
+            hold(connection, self.run, self._token, **as_columns(fields))
 
     def metrics(
         self,
@@ -117,28 +127,43 @@ class StoreRecorder:
         """Write the file durably, then its row; then thin the ones made by the clock."""
         file = f"checkpoints/{step:010d}.safetensors"
         path = self.folder / file
+        staged = path.with_name(f".{path.name}.{self._token}.tmp")
         content = state_bytes(state)
-        values = {
-            "file": file,
-            "sha256": write_atomically(path, content),
-            "bytes": len(content),
-            "created_ns": now_ns(),
-            "reason": reason,
-            "accuracy": accuracy,
-        }
-        with self._database.write() as connection:
-            connection.execute(
-                insert(CHECKPOINTS)
-                .values(run=self.run, step=int(step), **values)
-                .on_conflict_do_update(index_elements=["run", "step"], set_=values)
-            )
+        for again in (True, False):
+            try:
+                digest = write_atomically(staged, content)
+            except DiskFull:  # named for what it was to become
+                raise disk_full(path, len(content)) from None
+            values = {
+                "file": file,
+                "sha256": digest,
+                "bytes": len(content),
+                "created_ns": now_ns(),
+                "reason": reason,
+                "accuracy": accuracy,
+            }
+            try:
+                with self._database.write() as connection:
+                    hold(connection, self.run, self._token)
+                    connection.execute(
+                        insert(CHECKPOINTS)
+                        .values(run=self.run, step=int(step), **values)
+                        .on_conflict_do_update(index_elements=["run", "step"], set_=values)
+                    )
+                    staged.replace(path)  # only its owner may: another's bytes must not stand here
+                break
+            except FileNotFoundError:  # somebody has just deleted the folder
+                if not again:
+                    raise BadFile(f"{path}: cannot be written: its folder is gone.") from None
+            finally:
+                staged.unlink(missing_ok=True)
         self._thin()
 
     def last_checkpoint(self) -> CheckpointRow | None:
         """The newest checkpoint whose bytes are what was written.
 
-        Raises:
-            BadFile: If checkpoints were recorded and none of them can be read.
+        None where there is none any more: the run starts anew, and as everything drawn follows
+        from seed and step it comes to the same bits. The journal says that checkpoints were lost.
         """
         rows = checkpoints(self._database, self.run)
         for row in rows:
@@ -146,10 +171,11 @@ class StoreRecorder:
             if path.is_file() and sha256(path) == row.sha256:
                 return CheckpointRow(int(row.step), path, str(row.reason))
         if rows:
-            raise BadFile(
-                f"All {len(rows)} checkpoints of run {self.run} in {self.folder} are missing or "
-                "damaged; start the experiment anew."
-            )
+            with self._database.write() as connection:
+                hold(connection, self.run, self._token)
+                connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.run == self.run))
+            lost = {"checkpoints": len(rows), "folder": str(self.folder)}
+            self.event(Event(0, "started anew", "worker", lost))
         return None
 
     def _thin(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select, update
 
-from workbench.errors import DiskFull, RefusedCommand, UnknownRun, nearest
+from workbench.errors import DiskFull, RefusedCommand, StoreLocked, UnknownRun, nearest
 from workbench.store.database import Database, now_ns
 from workbench.store.processes import STALE_SECONDS, is_alive, is_here, this_process
 from workbench.store.schema import BLOCKS, CHECKPOINTS, COMMANDS, EVENTS, RUNS, SNAPSHOTS
@@ -23,6 +23,8 @@ UNCLAIMED_SECONDS = 60.0
 """After which an accepted run that no worker has taken counts as interrupted."""
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 RESUMABLE = frozenset({"paused", "interrupted"})
+MENDED = frozenset({DiskFull.code, StoreLocked.code})
+"""Faults of the machine that a run can go on after."""
 ENDED_WELL = frozenset({"finished", "stopped"})
 _JSON = ("experiment", "options", "protocol", "result", "error")
 
@@ -36,6 +38,7 @@ class RunRow:
     role: str
     group: str
     parent: str | None
+    forked_at: int | None
     recipe: str | None
     status: str
     step: int
@@ -65,9 +68,9 @@ class RunRow:
 
     @property
     def resumable(self) -> bool:
-        """Whether it can go on: it waits, its worker is gone, or it only lacked space."""
+        """Whether it can go on: it waits, its worker is gone, or the machine was at fault."""
         if self.status == "failed":
-            return self.error is not None and self.error.get("code") == DiskFull.code
+            return self.error is not None and self.error.get("code") in MENDED
         return self.status in RESUMABLE
 
 
@@ -92,6 +95,7 @@ class Runs:
         recipe: str | None = None,
         pace: float | None = None,
         parent: str | None = None,
+        forked_at: int | None = None,
     ) -> str:
         """Accept a run: its row stands, with status ``queued``, when this returns."""
         run = f"{group}-{role}" if group else f"{_slug(name)}-{_token(6)}"
@@ -103,6 +107,7 @@ class Runs:
                     role=role,
                     group=group or run,
                     parent=parent,
+                    forked_at=forked_at,
                     recipe=recipe,
                     status="queued",
                     step=0,
@@ -145,9 +150,8 @@ class Runs:
 
     def update(self, run: str, *, durable: bool = True, **fields: Any) -> None:
         """Change fields of a row; JSON fields take plain data."""
-        values = {key: _dump(value) if key in _JSON else value for key, value in fields.items()}
         with self._database.write(durable=durable) as connection:
-            connection.execute(update(RUNS).where(RUNS.c.id == run).values(**values))
+            connection.execute(update(RUNS).where(RUNS.c.id == run).values(**as_columns(fields)))
 
     def remove(self, run: str) -> None:
         """Delete a run with its parts: rows first, then the folders.
@@ -169,14 +173,18 @@ class Runs:
         for part in parts:
             shutil.rmtree(self.folder(part.id), ignore_errors=True)
 
-    def claim(self, run: str) -> str:
+    def claim(self, run: str, *, token: str | None = None) -> str:
         """Make this process the only writer of a run; returns the owner token.
+
+        Args:
+            run: Its id.
+            token: Of the run that it is a part of; a new one if not given.
 
         Raises:
             RefusedCommand: If another living process has it (names its pid), or it has ended.
         """
         host, pid, started = this_process()
-        token = _token(16)
+        token = token or _token(16)
         with self._database.write() as connection:
             row = connection.execute(select(RUNS).where(RUNS.c.id == run)).one()
             if row.owner is not None and row.pid != pid and _lives(row):
@@ -200,11 +208,23 @@ class Runs:
             )
         return token
 
+    def beat(self, token: str) -> None:
+        """A heartbeat for every row that a process owns: run, teacher and control."""
+        with self._database.write(durable=False) as connection:
+            connection.execute(
+                update(RUNS).where(RUNS.c.owner == token).values(heartbeat_ns=now_ns())
+            )
+
     def owns(self, run: str, token: str) -> bool:
         """Whether the lease is still ours."""
         with self._database.read() as connection:
             row = connection.execute(select(RUNS.c.owner).where(RUNS.c.id == run)).first()
         return row is not None and row.owner == token
+
+
+def as_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a row as its columns keep them."""
+    return {key: _dump(value) if key in _JSON else value for key, value in fields.items()}
 
 
 def _lives(row: Row[Any]) -> bool:

@@ -19,8 +19,8 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = 1
-"""Of this schema; raised with each change, together with a migration in ``database.py``."""
+VERSION = 2
+"""Of this schema; raised with each change, together with a migration in ``migrations.py``."""
 
 METADATA = MetaData()
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys
@@ -37,6 +37,7 @@ RUNS = Table(
     Column("role", Text, nullable=False),  # student, teacher or control
     Column("group", Text, nullable=False),  # id of the student's run that this row belongs to
     Column("parent", Text),  # run it was forked from
+    Column("forked_at", BigInteger),  # step at which it left its parent
     Column("recipe", Text),
     Column("status", Text, nullable=False),
     Column("step", BigInteger, nullable=False, default=0),

@@ -17,7 +17,7 @@ from workbench.store.files import read_arrays
 from workbench.store.metrics import Metrics
 from workbench.store.recorder import StoreRecorder, checkpoints, snapshot_rows
 from workbench.store.runs import Runs
-from workbench.store.schema import TEACHERS
+from workbench.store.schema import CHECKPOINTS, SNAPSHOTS, TEACHERS
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,14 @@ class Store:
         """Where run folders and cached teachers lie."""
         return self.database.folder
 
-    def recorder(self, run: str, *, inbox: str | None = None) -> StoreRecorder:
-        """A recorder for one row; commands may come from another row's inbox."""
-        return StoreRecorder(self.database, run, inbox=inbox)
+    def recorder(
+        self, run: str, *, inbox: str | None = None, token: str | None = None
+    ) -> StoreRecorder:
+        """A recorder for one row; commands may come from another row's inbox.
+
+        With the ``token`` of :meth:`Runs.claim` it writes only as long as the run is its own.
+        """
+        return StoreRecorder(self.database, run, inbox=inbox, token=token)
 
     def watch(self) -> Watch:
         """Whether anything changed since the last look."""
@@ -77,13 +82,38 @@ class Store:
         """Steps that have a snapshot, rising."""
         return [step for step, _ in snapshot_rows(self.database, run)]
 
-    def snapshots(self, run: str, *, after: int = -1) -> list[Snapshot]:
-        """Snapshots with step > ``after``, in order; a file that is gone is left out."""
+    def snapshots(self, run: str, *, after: int = -1, upto: int | None = None) -> list[Snapshot]:
+        """Snapshots with ``after`` < step <= ``upto``, in order, but for files that are gone."""
         found = []
         for step, path in snapshot_rows(self.database, run, after=after):
-            if path.is_file():
+            if path.is_file() and (upto is None or step <= upto):
                 found.append(_read_snapshot(step, path))
         return found
+
+    def share(self, parent: str, child: str, *, upto: int) -> list[str]:
+        """Give a run the metrics, snapshots and the checkpoint of another up to a step.
+
+        Args:
+            parent: Whose rows.
+            child: Who gets them; it has none yet.
+            upto: Step of a checkpoint of the parent.
+
+        Returns:
+            Files, relative to a run's folder, which the caller must put there.
+        """
+        files = []
+        with self.database.write() as connection:
+            for table in (SNAPSHOTS, CHECKPOINTS):
+                rows = connection.execute(
+                    select(table).where(table.c.run == parent, table.c.step <= upto)
+                ).all()
+                if table is CHECKPOINTS:
+                    rows = [row for row in rows if row.step == upto]
+                for row in rows:
+                    connection.execute(table.insert().values(**{**row._mapping, "run": child}))
+                    files.append(str(row.file))
+        self.metrics.copy(parent, child, upto=upto)
+        return files
 
     def last_snapshot(self, run: str) -> Snapshot | None:
         """The newest snapshot, or None."""

@@ -1,1 +1,5 @@
-"""What the student should match."""
+"""What the student should match; nothing here loads torch."""
+
+from workbench.targets.kinds import MixTarget, TargetContext, TargetKind, TeacherTarget
+
+__all__ = ["MixTarget", "TargetContext", "TargetKind", "TeacherTarget"]

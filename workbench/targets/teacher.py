@@ -1,8 +1,8 @@
-"""What the student should match: the frozen teacher's taps on the same batch."""
+"""The frozen teacher's taps on the batch that the student sees."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -19,24 +19,39 @@ CACHE_BYTES = 1 << 30
 class FrozenTeacher:
     """The teacher in evaluation mode, without gradient.
 
-    Where only logits are needed and images do not vary, they are computed once for every row
-    and looked up afterwards: exact, since the same row always gives the same logits. Built by
-    chunks in row order, so the bits do not depend on the run's data order.
+    Where images do not vary, its logits are computed once for every row and looked up afterwards:
+    exact, since the same row always gives the same logits. Built by chunks in row order, so the
+    bits depend neither on the run's data order nor on which layers are asked for besides.
 
     Args:
         teacher: Its parameters never change here.
         taps: Names that the terms read.
     """
 
-    def __init__(self, teacher: ModelAdapter, taps: Collection[str]) -> None:
+    def __init__(self, teacher: ModelAdapter, taps: Collection[str] = ()) -> None:
         self.teacher = teacher.eval().requires_grad_(False)
-        self.taps = sorted(set(taps) - {"logits"})
         self._table: Tensor | None = None
+        self.want(taps)
 
     @property
     def cached(self) -> bool:
         """Whether logits are looked up."""
         return self._table is not None
+
+    @property
+    def draws(self) -> bool:
+        """Whether the network runs for each batch."""
+        return self._table is None or bool(self.taps)
+
+    def want(self, taps: Collection[str]) -> None:
+        """Which layers the terms read from now on.
+
+        Raises:
+            BadModel: If the teacher has no such layer.
+        """
+        wanted = sorted(set(taps) - {"logits"})
+        self.teacher.shapes(wanted)
+        self.taps = wanted
 
     def prepare(
         self,
@@ -45,7 +60,7 @@ class FrozenTeacher:
         fetch: Callable[[Tensor], Tensor],
         progress: Callable[[float], None],
     ) -> None:
-        """Fill the table for ``rows`` of a data set of ``num_rows``, if it would be exact and fit.
+        """Fill the table for ``rows`` of a data set of ``num_rows``, if it fits.
 
         Args:
             num_rows: Rows of the whole data set.
@@ -54,7 +69,7 @@ class FrozenTeacher:
             progress: Told the share done.
         """
         classes = self.teacher.facts.num_classes
-        if self.taps or num_rows * classes * 4 > CACHE_BYTES:
+        if num_rows * classes * 4 > CACHE_BYTES:
             return
         # NaN: a row that was not prepared stops the run, a zero would teach it noise
         table = torch.full((num_rows, classes), torch.nan, device=rows.device)
@@ -65,10 +80,14 @@ class FrozenTeacher:
             progress(min(start + CACHE_ROWS, len(rows)) / len(rows))
         self._table = table
 
-    def __call__(self, batch: Batch) -> Taps:
+    def __call__(self, batch: Batch, values: Mapping[str, float] | None = None) -> Taps:
         """Taps of the teacher on a batch; logits always."""
+        if self.draws:
+            # no_grad, not inference_mode: a hint's gradient passes through saved teacher features
+            with torch.no_grad():
+                taps = self.teacher.taps(batch.inputs, self.taps)
+        else:
+            taps = Taps()
         if self._table is not None:
-            return Taps({"logits": self._table.index_select(0, batch.ids)})
-        # no_grad, not inference_mode: a hint's gradient passes through saved teacher features
-        with torch.no_grad():
-            return self.teacher.taps(batch.inputs, self.taps)
+            taps["logits"] = self._table.index_select(0, batch.ids)
+        return taps

@@ -1,5 +1,6 @@
 """Distillation terms by name; nothing here loads torch."""
 
+from workbench.terms import further_heads, learned, multistage, remembering
 from workbench.terms.losses import FeatureTerm, LossTerm, register_losses
 from workbench.terms.term import Term, TermContext, TermKind, TermValue
 
@@ -12,5 +13,9 @@ __all__ = [
     "TermContext",
     "TermKind",
     "TermValue",
+    "further_heads",
+    "learned",
+    "multistage",
     "register_losses",
+    "remembering",
 ]

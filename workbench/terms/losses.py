@@ -5,36 +5,51 @@ A loss of features says in :data:`FORMS` how two layers of different networks ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
+from workbench.errors import BadInput
 from workbench.functional import LOSSES, Loss, Parameter
 from workbench.registries import TERMS
 from workbench.specs.values import Bounds, Value
+from workbench.terms.layers import LayerTerm
 from workbench.terms.term import Term, TermContext, TermKind, TermValue
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from workbench.models.batch import Batch
     from workbench.models.taps import Taps
+    from workbench.terms.readers import Reader
 
-Form = Literal["pooled", "grid", "projected"]
+Form = Literal["pooled", "aligned", "embedded", "grid", "tokens", "projected"]
 FORMS: dict[str, Form] = {
+    "at": "grid",
+    "cc": "embedded",
     "cka": "pooled",
+    "cosine": "projected",
+    "cwd": "projected",
+    "hcl": "projected",
+    "hint": "projected",
+    "info-nce": "aligned",
+    "nst": "grid",
     "pkt": "pooled",
     "rkd": "pooled",
     "sp": "pooled",
-    "hint": "projected",
+    "token-context": "tokens",
+    "token-graph": "tokens",
 }
-"""``pooled``: mean over space, (B, D). ``grid``: a common grid. ``projected``: that, and a learned
-1x1 convolution from the student's width to the teacher's."""
+"""How a loss reads two layers.
 
+``pooled``: mean over space, (B, D); widths may differ. ``aligned``: that, and a learned linear map
+from the student's width to the teacher's. ``embedded``: both mapped to one width. ``grid``: maps on
+the coarser grid of the two. ``tokens``: the positions of that grid. ``projected``: that grid, and a
+learned change of width."""
 
-LAST = "last"
-"""Tap of a network's last stage, whatever its number."""
+OF_POSITIONS = frozenset({"at", "cwd", "nst", "token-context", "token-graph"})
+"""Losses about where in a layer something is: with one position they are 0 and teach nothing."""
 
 
 class LossTerm(TermKind):
@@ -51,30 +66,60 @@ class LossTerm(TermKind):
         return {name: getattr(self, name) for name in self.fixed}
 
 
-class FeatureTerm(LossTerm):
+class FeatureTerm(LossTerm, LayerTerm):
     """A term that is one stateless loss of two layers."""
 
-    student_tap: str = Field(
-        LAST, min_length=1, description="Student's layer: last stage, stage1 and on, or a module."
-    )
-    teacher_tap: str = Field(
-        LAST, min_length=1, description="Teacher's layer: last stage, stage1 and on, or a module."
-    )
-
     def build(self, context: TermContext) -> Term:
-        """Builds the projector, if the loss needs one, from the shapes of the two taps."""
-        from workbench.terms.projector import Projector, map_shape
+        """Builds the learned part, if the loss needs one, from the shapes of the two taps."""
+        taps = self.taps(context)
+        return LossModule(self.loss, self._fixed(), taps, self._reader(context, taps))
 
-        taps = (
-            _resolved(self.student_tap, context.student_stages),
-            _resolved(self.teacher_tap, context.teacher_stages),
-        )
-        student = context.student_shapes([taps[0]])[taps[0]]
-        teacher = context.teacher_shapes([taps[1]])[taps[1]]
-        module = None
-        if FORMS[self.loss.name] == "projected":
-            module = Projector(map_shape(student)[0], map_shape(teacher)[0], seed=context.seed)
-        return LossModule(self.loss, self._fixed(), taps, module)
+    def _reader(self, context: TermContext, taps: tuple[str, str]) -> Reader:
+        from workbench.terms import readers
+
+        shapes = context.shapes(taps)
+        if self.loss.name in OF_POSITIONS:
+            refuse_one_position(self.use, taps, shapes)
+        match FORMS[self.loss.name]:
+            case "grid":
+                return readers.OnGrid()
+            case "tokens":
+                return readers.AsTokens()
+            case "aligned":
+                return readers.Aligned(*shapes, seed=context.seed)
+        return readers.Pooled()
+
+
+class ProjectedTerm(FeatureTerm):
+    """A loss of two maps of equal shape: the student's goes through a learned projector."""
+
+    projector: Literal["linear", "fitnet", "two-layer", "bottleneck"] = Field(
+        "linear",
+        description="Learned change of width: 1x1 convolution; FitNets' regressor, which changes "
+        "the grid too; two layers (PromptKD); 1x1, 3x3, 1x1 (SimKD, KD3).",
+    )
+
+    def _reader(self, context: TermContext, taps: tuple[str, str]) -> Reader:
+        from workbench.terms import readers
+
+        shapes = context.shapes(taps)
+        if self.loss.name in OF_POSITIONS:
+            refuse_one_position(self.use, taps, shapes)
+        return readers.Projected(*shapes, projection=self.projector, seed=context.seed)
+
+
+class EmbeddedTerm(FeatureTerm):
+    """A loss of two vectors of equal width: both go through a learned linear map."""
+
+    width: int = Field(128, ge=1, le=8192, description="Width of both embeddings.")
+
+    def _reader(self, context: TermContext, taps: tuple[str, str]) -> Reader:
+        from workbench.terms import readers
+
+        return readers.Embedded(*context.shapes(taps), width=self.width, seed=context.seed)
+
+
+BASES: dict[Form, type[FeatureTerm]] = {"projected": ProjectedTerm, "embedded": EmbeddedTerm}
 
 
 class LossModule:
@@ -84,7 +129,7 @@ class LossModule:
         loss: The function and its facts.
         fixed: Parameters that do not change while it trains.
         taps: Student's and teacher's layer, for a loss of features.
-        module: Learned projector, if any.
+        reader: How it reads them; what it learns, the term learns.
     """
 
     def __init__(
@@ -92,15 +137,15 @@ class LossModule:
         loss: Loss,
         fixed: Mapping[str, Any],
         taps: tuple[str, str] | None,
-        module: nn.Module | None = None,
+        reader: Reader | None = None,
     ) -> None:
         self.loss = loss
         self.fixed = dict(fixed)
         self.taps = taps
-        self.module = module
+        self.reader = reader
+        self.module: nn.Module | None = reader.module if reader is not None else None
         self.student_taps: Collection[str] = (taps[0],) if taps else ()
         self.target_taps: Collection[str] = (taps[1],) if taps else ()
-        self._form = FORMS.get(loss.name)
         self._labelled_only = "labels" in loss.needs
 
     def __call__(
@@ -112,8 +157,9 @@ class LossModule:
         arguments = {"student.logits": student["logits"], "labels": batch.labels}
         if "teacher.logits" in self.loss.needs:
             arguments["teacher.logits"] = target["logits"]
-        if self.taps is not None:
-            features = self._features(student[self.taps[0]], target[self.taps[1]])
+        if self.taps is not None and self.reader is not None:
+            own, their = student[self.taps[0]], target[self.taps[1]].detach()
+            features = self.reader(own, their)
             arguments["student.features"], arguments["teacher.features"] = features
         value = self.loss.function(
             *(arguments[need] for need in self.loss.needs), **self.fixed, **values
@@ -121,28 +167,33 @@ class LossModule:
         weight = batch.labelled if self._labelled_only else None
         return TermValue(value, weight)
 
-    def _features(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-        from workbench.functional.cka import pooled
-        from workbench.terms.projector import as_map, common_grid
-
-        teacher = teacher.detach()
-        if self._form == "pooled":
-            return pooled(student), pooled(teacher)
-        student, teacher = common_grid(as_map(student), as_map(teacher))
-        return (self.module(student) if self.module is not None else student), teacher
-
 
 def register_losses() -> None:
     """Put every loss that needs no state of its own into the registry."""
     for name, loss in sorted(LOSSES.items()):
-        features = "student.features" in loss.needs
-        if not features or name in FORMS:
-            TERMS.register(name)(_kind(loss, FeatureTerm if features else LossTerm))
+        if name in FORMS:
+            TERMS.register(name)(_kind(loss, BASES.get(FORMS[name], FeatureTerm)))
+        elif "student.features" not in loss.needs:
+            TERMS.register(name)(_kind(loss, LossTerm))
 
 
-def _resolved(tap: str, stages: Sequence[str]) -> str:
-    """Networks differ in how many stages they have; each has a last one."""
-    return stages[-1] if tap == LAST and stages else tap
+def refuse_one_position(
+    use: str, taps: tuple[str, str], shapes: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    """Refuse two layers whose common grid is a single position.
+
+    Raises:
+        BadInput: Names both layers with their shapes.
+    """
+    from workbench.terms.projector import map_shape
+
+    (_, *own), (_, *their) = (map_shape(shape) for shape in shapes)
+    if all(min(a, b) == 1 for a, b in zip(own, their, strict=True)):
+        raise BadInput(
+            f"{use}: compares positions, but the student's {taps[0]!r} of shape {shapes[0]} and "
+            f"the teacher's {taps[1]!r} of shape {shapes[1]} share one only. "
+            "Choose layers with a map or several tokens."
+        )
 
 
 def _kind(loss: Loss, base: type[LossTerm]) -> type[LossTerm]:

@@ -24,13 +24,20 @@ def as_map(features: Tensor) -> Tensor:
         return features
     if features.dim() == 2:
         return features[:, :, None, None]
-    tokens = features.shape[1]
-    for prefix in range(min(6, tokens)):
-        side = math.isqrt(tokens - prefix)
-        if side * side == tokens - prefix:
-            grid = features[:, prefix:].transpose(1, 2)
-            return grid.reshape(features.shape[0], -1, side, side)
+    prefix, side = leading_and_side(features.shape[1])
+    if side:
+        grid = features[:, prefix:].transpose(1, 2)
+        return grid.reshape(features.shape[0], -1, side, side)
     return features.transpose(1, 2)[:, :, None, :]
+
+
+def leading_and_side(length: int) -> tuple[int, int]:
+    """Leading tokens, at most five, and the side of the square that is left; (0, 0) if none is."""
+    for prefix in range(min(6, length)):
+        side = math.isqrt(length - prefix)
+        if side * side == length - prefix:
+            return prefix, side
+    return 0, 0
 
 
 def map_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:

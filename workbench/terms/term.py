@@ -35,6 +35,9 @@ class TermContext:
         student_stages: The student's normalised stages, first to last (``stage1``, ...).
         teacher_stages: The target's.
         seed: Of the term's own initial weights.
+        train_ids: Ids of the rows that are trained on, int64, shape (n,); None if unknown.
+        train_labels: Their labels as the student may see them, int64, shape (n,), -1 where
+            withheld; None if unknown.
     """
 
     student_shapes: Shapes
@@ -42,6 +45,18 @@ class TermContext:
     student_stages: Sequence[str]
     teacher_stages: Sequence[str]
     seed: int
+    train_ids: Tensor | None = None
+    train_labels: Tensor | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """Length of the student's logits."""
+        return self.student_shapes(["logits"])["logits"][0]
+
+    def shapes(self, taps: tuple[str, str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shapes of a tap of the student and one of the target, without the batch."""
+        own, their = taps
+        return self.student_shapes([own])[own], self.teacher_shapes([their])[their]
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,10 @@ class Term(Protocol):
 
     student_taps: Collection[str]
     target_taps: Collection[str]
-    module: nn.Module | None
+
+    @property
+    def module(self) -> nn.Module | None:
+        """What is learned or remembered, if anything."""
 
     def __call__(
         self, student: Taps, target: Taps, batch: Batch, values: Mapping[str, float]

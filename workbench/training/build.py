@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from workbench.data.images import ImageData
-from workbench.errors import BadFile, BadInput
+from workbench.errors import BadFile, BadInput, BadModel, nearest
 from workbench.functional import LOSSES
 from workbench.models.adapter import ModelAdapter
+from workbench.models.batch import UNLABELLED
 from workbench.models.facts import ModelContext
 from workbench.models.kinds import ModelSpec
 from workbench.randomness import key
 from workbench.specs.experiment import ExperimentSpec
-from workbench.specs.stage import TrainSpec
+from workbench.specs.stage import TrainingSpec, TrainSpec
 from workbench.terms.losses import LossModule
 from workbench.terms.term import TermContext, TermKind
 from workbench.training.journal import Keeper
 from workbench.training.knobs import Knobs, knobs_of
-from workbench.training.loop import Part
 from workbench.training.objective import Objective, WiredTerm
 from workbench.training.optimisers import OptimiserKind
+from workbench.training.part import Length, Part, below
 from workbench.training.schedules import Schedule
 
 
@@ -51,12 +53,16 @@ def student_part(
     teacher: ModelAdapter | None,
     device: torch.device,
 ) -> Part:
-    """The student's training; with ``teacher=None`` every term must do without one."""
+    """The student's training; with ``teacher=None`` every term must do without one.
+
+    Raises:
+        BadInput: If a term needs a teacher and there is none, or nothing is left to train.
+        BadModel: If a tap or a frozen module does not exist.
+    """
     stage = spec.stage
-    steps = stage.num_steps(data.num_train)
-    knobs = knobs_of(spec, steps)
-    objective = build_objective(spec, student, teacher, knobs)
-    return _part(
+    knobs = knobs_of(spec, stage.num_steps(data.num_train))
+    objective = build_objective(spec, student, teacher, knobs, data)
+    part = _part(
         stage,
         data,
         student,
@@ -65,14 +71,15 @@ def student_part(
         seed=spec.seed,
         device=device,
     )
+    part.frozen = frozen_paths(student, stage.freeze, part.groups["network"])
+    return part
 
 
 def teacher_part(
     train: TrainSpec, data: ImageData, teacher: ModelAdapter, device: torch.device
 ) -> Part:
     """The teacher's training: cross-entropy on every training label."""
-    steps = train.num_steps(data.num_train)
-    knobs = Knobs({"lr": train.optimiser.lr, "weight": 1.0}, steps)
+    knobs = Knobs({"lr": train.optimiser.lr, "weight": 1.0}, train.num_steps(data.num_train))
     wired = WiredTerm("ce", LossModule(LOSSES["ce"], {}, None), "weight", {})
     part = _part(
         train, data, teacher, Objective([wired], knobs), lr="lr", seed=train.seed, device=device
@@ -82,7 +89,11 @@ def teacher_part(
 
 
 def build_objective(
-    spec: ExperimentSpec, student: ModelAdapter, teacher: ModelAdapter | None, knobs: Knobs
+    spec: ExperimentSpec,
+    student: ModelAdapter,
+    teacher: ModelAdapter | None,
+    knobs: Knobs,
+    data: ImageData | None = None,
 ) -> Objective:
     """The stage's terms in order; a term of constant weight 0 is left out.
 
@@ -90,41 +101,103 @@ def build_objective(
         BadInput: If a term needs a teacher and there is none, or nothing is left to train.
         BadModel: If a tap does not exist.
     """
-    wired = []
     prefix = f"stages.{spec.stage_name}.terms"
-    for name, kind in spec.stage.terms.items():
-        address = f"{prefix}.{name}"
-        if knobs.is_constant_zero(f"{address}.weight"):
-            continue
-        if not isinstance(kind, TermKind):
-            raise BadInput(f"{address}: {type(kind).__name__} is no TermKind; derive it from one.")
-        context = TermContext(
-            student_shapes=student.shapes,
-            teacher_shapes=(teacher or student).shapes,
-            student_stages=student.facts.stages,
-            teacher_stages=(teacher or student).facts.stages,
-            seed=key(spec.seed, "term", name),
-        )
-        term = kind.build(context)
-        if term.module is not None:
-            term.module.to(next(student.parameters()).device)
-        parameters = {parameter: f"{address}.{parameter}" for parameter in kind.live}
-        wired.append(WiredTerm(name, term, f"{address}.weight", parameters))
+    wired = [
+        build_term(spec, name, student, teacher, data)
+        for name in spec.stage.terms
+        if not knobs.is_constant_zero(f"{prefix}.{name}.weight")
+    ]
     if not wired:
         raise BadInput(f"{prefix}: every term has weight 0, so nothing would be trained.")
     return Objective(wired, knobs)
 
 
-def state_of(part: Part, step: int) -> dict[str, Any]:
-    """Everything that training needs to go on at a step with the same bits."""
+def build_term(
+    spec: ExperimentSpec,
+    name: str,
+    student: ModelAdapter,
+    teacher: ModelAdapter | None,
+    data: ImageData | None = None,
+) -> WiredTerm:
+    """One term with its addresses; its learned part is a pure function of (seed, name).
+
+    Without ``data`` a term that remembers training rows cannot be built.
+    """
+    address = f"stages.{spec.stage_name}.terms.{name}"
+    kind = spec.stage.terms[name]
+    if not isinstance(kind, TermKind):
+        raise BadInput(f"{address}: {type(kind).__name__} is no TermKind; derive it from one.")
+    context = TermContext(
+        student_shapes=student.shapes,
+        teacher_shapes=(teacher or student).shapes,
+        student_stages=student.facts.stages,
+        teacher_stages=(teacher or student).facts.stages,
+        seed=key(spec.seed, "term", name),
+        **({} if data is None else _training_rows(data)),
+    )
+    term = kind.build(context)
+    if term.module is not None:
+        term.module.to(next(student.parameters()).device)
+    parameters = {parameter: f"{address}.{parameter}" for parameter in kind.live}
+    return WiredTerm(name, term, f"{address}.weight", parameters)
+
+
+def _training_rows(data: ImageData) -> dict[str, Tensor]:
+    """Ids of the training rows, and their labels where the student may see them."""
+    ids = data.split_ids("train")
+    seen = np.isin(ids, data.visible_ids)
+    labels = np.where(seen, data.examples.labels[ids], UNLABELLED)
+    return {"train_ids": torch.from_numpy(ids), "train_labels": torch.from_numpy(labels)}
+
+
+def frozen_paths(
+    student: ModelAdapter, names: Sequence[str], trained: Sequence[str]
+) -> tuple[str, ...]:
+    """Module paths behind ``freeze``: stages by name, else paths of the network.
+
+    Args:
+        student: Whose.
+        names: As the experiment has them.
+        trained: All that the optimiser holds of it, whether it is frozen now or not.
+
+    Raises:
+        BadModel: If there is no such module, or nothing would be left to train.
+    """
+    stages = dict(zip(student.facts.stages, student.facts.stage_paths, strict=True))
+    modules = [path for path, _ in student.network.named_modules() if path]
+    paths = [stages.get(name, name) for name in names]
+    for name, path in zip(names, paths, strict=True):
+        if path not in modules:
+            near = nearest(name, [*stages, *modules])
+            raise BadModel(
+                f"freeze: {student.facts.name} has no module {name!r}."
+                f"{f' Did you mean {near!r}?' if near else ''} Stages: {', '.join(stages)}."
+            )
+    frozen = tuple(paths)
+    if all(below(name.removeprefix("network."), frozen) for name in trained):
+        raise BadModel(
+            f"freeze: {', '.join(names)} is all of {student.facts.name}; nothing learns."
+        )
+    return frozen
+
+
+def state_of(part: Part, step: int, *, applied: int = 0) -> dict[str, Any]:
+    """Everything that training needs to go on at a step with the same bits.
+
+    Args:
+        part: What is trained.
+        step: Optimiser steps done.
+        applied: Interventions that have taken effect.
+    """
     return {
         "step": step,
+        "applied": applied,
         "network": dict(part.model.network.state_dict()),
         "terms": {
             name: dict(module.state_dict()) for name, module in part.objective.modules().items()
         },
         "optimiser": part.optimiser.state_dict(),
-        "names": [name for name, _ in _named(part.model, part.objective)],
+        "groups": {name: list(group) for name, group in part.groups.items()},
     }
 
 
@@ -134,8 +207,7 @@ def restore(part: Part, state: Mapping[str, Any]) -> int:
     Raises:
         BadFile: If the checkpoint is of other parameters than the experiment builds.
     """
-    names = [name for name, _ in _named(part.model, part.objective)]
-    if names != state["names"]:
+    if part.groups != state.get("groups"):
         raise BadFile(
             "The checkpoint holds other parameters than this experiment builds; it was written by "
             "another version of a model or term. Start the experiment anew."
@@ -147,8 +219,17 @@ def restore(part: Part, state: Mapping[str, Any]) -> int:
     return int(state["step"])
 
 
+def parameters_of(part_of: str, module: nn.Module) -> dict[str, Tensor]:
+    """Trained parameters of the network or of a term's learned part, by full name."""
+    return {
+        f"{part_of}.{name}": value
+        for name, value in module.named_parameters()
+        if value.requires_grad
+    }
+
+
 def _part(
-    stage: Any,
+    stage: TrainingSpec,
     data: ImageData,
     model: ModelAdapter,
     objective: Objective,
@@ -157,28 +238,21 @@ def _part(
     seed: int,
     device: torch.device,
 ) -> Part:
-    optimiser = cast(OptimiserKind, stage.optimiser).build(_named(model, objective))
+    groups = {"network": parameters_of("network", model.network)}
+    for name, module in objective.modules().items():
+        groups[f"terms.{name}"] = parameters_of(f"terms.{name}", module)
+    optimiser = cast(OptimiserKind, stage.optimiser).build(
+        [list(group.values()) for group in groups.values()]
+    )
     return Part(
         model=model,
         data=data,
         objective=objective,
         optimiser=optimiser,
+        groups={name: list(group) for name, group in groups.items()},
         schedule=cast(Schedule, stage.schedule),
         lr=lr,
-        batch_size=stage.batch_size,
-        steps=stage.num_steps(data.num_train),
-        steps_per_epoch=stage.steps_per_epoch(data.num_train),
+        length=Length(stage.batch_size, data.num_train, stage.num_steps(data.num_train)),
         seed=seed,
         device=device,
     )
-
-
-def _named(model: ModelAdapter, objective: Objective) -> list[tuple[str, Tensor]]:
-    """Trained parameters in a fixed order: the network's, then each term's."""
-    named: list[tuple[str, Tensor]] = [
-        (f"network.{name}", parameter) for name, parameter in model.network.named_parameters()
-    ]
-    modules: dict[str, nn.Module] = objective.modules()
-    for name, module in modules.items():
-        named += [(f"terms.{name}.{key}", value) for key, value in module.named_parameters()]
-    return named

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import InvalidExperiment
 from workbench.specs.experiment import ExperimentSpec
@@ -18,11 +20,13 @@ class Options:
         base: Folder that relative paths in the experiment start from.
         pace: Seconds a student's step is stretched to, or None.
         pause_at: Step at which it pauses by itself, or None.
+        stop_at: Step at which the student stops by itself, or None.
     """
 
     base: Path
     pace: float | None = None
     pause_at: int | None = None
+    stop_at: int | None = None
 
 
 def control_spec(spec: ExperimentSpec) -> ExperimentSpec:
@@ -32,13 +36,17 @@ def control_spec(spec: ExperimentSpec) -> ExperimentSpec:
         InvalidExperiment: If nothing would be left to train.
     """
     if isinstance(spec.control, dict):
-        changed = spec.replace({**spec.control, "control": False})
+        changes = {**spec.control, "control": False}
+        changed = spec.replace(
+            {**changes, "interventions": _followed(spec, set(spec.control), taught=True)}
+        )
         if changed.teacher != spec.teacher:
             raise InvalidExperiment(
                 ["control: changes `teacher`, but student and control share one; leave it out"],
                 source=f"the control of {spec.name!r}",
             )
         return changed
+    prefix = f"stages.{spec.stage_name}"
     kept = {
         name: term.given()
         for name, term in spec.stage.terms.items()
@@ -47,10 +55,55 @@ def control_spec(spec: ExperimentSpec) -> ExperimentSpec:
     if not kept:
         raise InvalidExperiment(
             [
-                f"control: every term of stages.{spec.stage_name} needs the teacher, so nothing is "
+                f"control: every term of {prefix} needs the teacher, so nothing is "
                 "left to train. Add a term without it (ce), or say what the control changes: "
                 "`control: {path: value}`"
             ],
             source=f"the control of {spec.name!r}",
         )
-    return spec.replace({f"stages.{spec.stage_name}.terms": kept, "control": False})
+    gone = {f"{prefix}.terms.{name}" for name in spec.stage.terms if name not in kept}
+    return spec.replace(
+        {
+            f"{prefix}.terms": kept,
+            "control": False,
+            "interventions": _followed(spec, {"teacher", f"{prefix}.target", *gone}, taught=False),
+        }
+    )
+
+
+def _followed(spec: ExperimentSpec, own: set[str], *, taught: bool) -> list[dict[str, Any]]:
+    """What changes in mid-run for the control too: all but paths that are its own or not there.
+
+    Nor, without a teacher, what is done to a term while it needs one.
+    """
+    prefix = f"stages.{spec.stage_name}.terms."
+    added = {
+        f"{prefix}{name}" for item in spec.interventions for name in _terms_added(spec, item.set)
+    }
+    followed, current = [], spec.replace({"interventions": []})
+    for item in spec.interventions:
+        current = current.replace(item.set)
+        pulled = {
+            f"{prefix}{name}"
+            for name, term in current.stage.terms.items()
+            if not taught and isinstance(term, TermKind) and term.pull == "teacher"
+        }
+        kept = {
+            path: value
+            for path, value in item.set.items()
+            if not _below(path, own | added | pulled)
+        }
+        if kept:
+            followed.append({**item.given(), "set": kept})
+    return followed
+
+
+def _terms_added(spec: ExperimentSpec, changes: Mapping[str, Any]) -> list[str]:
+    """Terms that an intervention adds: a control has none but its own."""
+    prefix = f"stages.{spec.stage_name}.terms."
+    names = {path.removeprefix(prefix) for path in changes if path.startswith(prefix)}
+    return [name for name in names if "." not in name and name not in spec.stage.terms]
+
+
+def _below(path: str, own: set[str]) -> bool:
+    return any(path == root or path.startswith(f"{root}.") for root in own)

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
+    from workbench.training.probing import Cadence
+
 Status = Literal[
     "queued", "preparing", "training", "paused", "stopping",
     "stopped", "finished", "failed", "interrupted",
 ]  # fmt: skip
 ACTIVE = frozenset({"queued", "preparing", "training", "paused", "stopping"})
 """Statuses of a run that a process works on (or will in a moment)."""
-CommandKind = Literal["pause", "resume", "stop", "pace"]
-"""What a run can be told. None of these enters the maths."""
+CommandKind = Literal["set", "pause", "resume", "stop", "pace", "checkpoint", "probe"]
+"""What a run can be told. Only ``set`` enters the maths."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,9 @@ class Keeper(Protocol):
 
     def keep_teacher(self, key: str, *, weights: str, facts: Mapping[str, Any]) -> None:
         """Record a teacher whose file is written."""
+
+    def cadence(self, recorder: Recorder, steps: int) -> Cadence:
+        """When a part of so many steps is probed."""
 
     def open_run(self, name: str) -> Any:
         """The stored student behind ``RUN@last|best|STEP``, for ``run:`` models."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.values import Value, value_at
+from workbench.targets.kinds import TargetKind
 from workbench.terms.term import TermKind
 
 
@@ -39,4 +40,7 @@ def knobs_of(spec: ExperimentSpec, steps: int) -> Knobs:
         if isinstance(term, TermKind):
             for parameter, value in term.knobs().items():
                 values[f"{prefix}.terms.{name}.{parameter}"] = value
+    if isinstance(stage.target, TargetKind):
+        for parameter, value in stage.target.knobs().items():
+            values[f"{prefix}.target.{parameter}"] = value
     return Knobs(values, steps)

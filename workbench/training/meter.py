@@ -57,6 +57,12 @@ class Meter:
         if now - self._last_flush >= FLUSH_SECONDS or len(self._steps) >= FLUSH_ROWS:
             self.flush()
 
+    def rename(self, columns: list[str]) -> None:
+        """The numbers of the next steps have these names; what is kept is written first."""
+        if columns != self._columns:
+            self.flush()
+            self._columns = columns
+
     def flush(self) -> None:
         """Write what is kept, with step and speed of the run's row."""
         if not self._steps:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,8 +56,8 @@ def probe_rows(data: ImageData) -> Rows:
     )
 
 
-class Cadence:
-    """Decides after each step whether to probe.
+class BudgetCadence:
+    """Probes on a grid, and between as often as the budget allows.
 
     Args:
         steps: Planned end.
@@ -92,66 +92,36 @@ class Cadence:
         return self._spent / max(time.perf_counter() - self._began, 1e-9)
 
 
-class StudentProber:
-    """Runs all probes of a run on the student.
+class Cadence(Protocol):
+    """Says when to probe."""
 
-    Args:
-        student: The live model; left exactly as found.
-        teacher_look: What the frozen teacher says about the rows.
-        rows: The fixed rows.
-        kinds: Probes of the experiment.
-        layers: Student's and teacher's layers of the similarity map.
-    """
+    def due(self, step: int) -> bool:
+        """Whether to look at this step."""
 
-    def __init__(
-        self,
-        student: ModelAdapter,
-        teacher_look: Look,
-        rows: Rows,
-        kinds: Sequence[ProbeKind],
-        *,
-        teacher_layers: Sequence[str],
-        class_names: Sequence[str],
-        steps: int,
-        recorder: Recorder,
-    ) -> None:
-        self._student, self._rows, self._recorder = student, rows, recorder
-        self._layers = student.facts.layers if any(kind.needs_layers for kind in kinds) else ()
-        self._val = any(kind.needs_val for kind in kinds)
-        pair = Pair(rows, teacher_look, teacher_layers, student.facts.layers, class_names)
-        self._probes: dict[str, Probe] = {kind.use: kind.build(pair) for kind in kinds}
-        self.cadence = Cadence(steps)
-        self.accuracy: float | None = None
+    def took(self, seconds: float) -> None:
+        """A look has just ended and took so long."""
 
-    def at(self, step: int, meter: Meter, *, force: bool = False) -> None:
-        """Probe if it is time; one snapshot holds the arrays of all probes at this step."""
-        if not force and not self.cadence.due(step):
-            return
-        meter.flush()
-        started = time.perf_counter()
-        seen = look(self._student, self._rows, self._layers, val=self._val)
-        arrays: dict[str, np.ndarray] = {}
-        facts: dict[str, Any] = {}
-        for name, probe in self._probes.items():
-            measured = probe.measure(seen)
-            arrays |= {f"{name}.{key}": value for key, value in measured.arrays.items()}
-            facts[name] = {**measured.facts, "split": "probe", "step": step}
-        headline = _headline(seen, self._rows)
-        self.accuracy = headline["accuracy"]
-        self._recorder.snapshot(step, arrays, facts)
-        _write(self._recorder, step, headline)
-        self._recorder.update(probe_share=self.cadence.share)  # this look's is in the next one's
-        self.cadence.took(time.perf_counter() - started)
-        meter.skip_time()
+    @property
+    def share(self) -> float:
+        """Share of wall-clock spent so far, in [0, 1]."""
 
 
 class HeadlineProber:
-    """Accuracy and NLL on the probe split only: for the teacher's and the control's curve."""
+    """Accuracy and NLL on the probe split: a curve of the teacher or the control.
 
-    def __init__(self, model: ModelAdapter, rows: Rows, steps: int, recorder: Recorder) -> None:
-        self._model, self._rows, self._recorder = model, rows, recorder
-        self.cadence = Cadence(steps)
+    Args:
+        model: Left exactly as found.
+        rows: The fixed rows.
+        cadence: When to look.
+        recorder: Where it goes.
+    """
+
+    def __init__(
+        self, model: ModelAdapter, rows: Rows, *, cadence: Cadence, recorder: Recorder
+    ) -> None:
+        self.cadence = cadence
         self.accuracy: float | None = None
+        self._model, self._rows, self._recorder = model, rows, recorder
 
     def at(self, step: int, meter: Meter, *, force: bool = False) -> None:
         """Probe if it is time."""
@@ -159,11 +129,101 @@ class HeadlineProber:
             return
         meter.flush()
         started = time.perf_counter()
-        headline = _headline(look(self._model, self._rows, (), val=False), self._rows)
+        headline = _headline(self._look(step), self._rows)
         self.accuracy = headline["accuracy"]
         _write(self._recorder, step, headline)
+        self._told()
         self.cadence.took(time.perf_counter() - started)
         meter.skip_time()
+
+    def _look(self, step: int) -> Look:
+        return look(self._model, self._rows, (), val=False)
+
+    def _told(self) -> None:
+        """The teacher's and the control's share of time is nobody's concern."""
+
+
+class StudentProber(HeadlineProber):
+    """Runs all probes of a run on the student; one snapshot holds the arrays of a step.
+
+    Args:
+        student: The live model; left exactly as found.
+        rows: The fixed rows.
+        kinds: Probes of the experiment.
+        class_names: Of the data.
+        cadence: When to look.
+        recorder: Where it goes.
+    """
+
+    def __init__(
+        self,
+        student: ModelAdapter,
+        rows: Rows,
+        kinds: Sequence[ProbeKind],
+        *,
+        class_names: Sequence[str],
+        cadence: Cadence,
+        recorder: Recorder,
+    ) -> None:
+        super().__init__(student, rows, cadence=cadence, recorder=recorder)
+        self.needs_layers = any(kind.needs_layers for kind in kinds)
+        self.needs_val = any(kind.needs_val for kind in kinds)
+        self._kinds, self._class_names = kinds, class_names
+        self._layers = student.facts.layers if self.needs_layers else ()
+        self._probes: dict[str, Probe] = {}
+        self._since, self._owed = -1, False
+
+    def at(self, step: int, meter: Meter, *, force: bool = False) -> None:
+        """Probe if it is time; where the teacher has just changed, what was asked comes a step on.
+
+        So the snapshot of a step is of what stood before anything changed there, in a run, in one
+        that is resumed and in a replay.
+        """
+        if step == self._since:
+            self._owed |= force
+            return
+        super().at(step, meter, force=force or self._owed)
+        self._owed = False
+
+    def teach(self, teacher_look: Look, teacher_layers: Sequence[str], *, since: int) -> None:
+        """Compare the student with this teacher after step ``since``; -1: from the beginning."""
+        self._since = since
+        student_layers = self._model.facts.layers
+        pair = Pair(self._rows, teacher_look, teacher_layers, student_layers, self._class_names)
+        self._probes = {kind.use: kind.build(pair) for kind in self._kinds}
+
+    def _look(self, step: int) -> Look:
+        seen = look(self._model, self._rows, self._layers, val=self.needs_val)
+        arrays: dict[str, np.ndarray] = {}
+        facts: dict[str, Any] = {}
+        for name, probe in self._probes.items():
+            measured = probe.measure(seen)
+            arrays |= {f"{name}.{key}": value for key, value in measured.arrays.items()}
+            facts[name] = {**measured.facts, "split": "probe", "step": step}
+        self._recorder.snapshot(step, arrays, facts)
+        return seen
+
+    def _told(self) -> None:
+        self._recorder.update(probe_share=self.cadence.share)  # this look's is in the next one's
+
+
+class FixedCadence:
+    """Probes at these steps and no others: what a journal says.
+
+    Args:
+        steps: Rising or not.
+    """
+
+    def __init__(self, steps: Iterable[int]) -> None:
+        self._steps = frozenset(steps)
+        self.share = 0.0
+
+    def due(self, step: int) -> bool:
+        """Whether it is one of the steps."""
+        return step in self._steps
+
+    def took(self, seconds: float) -> None:
+        """Nothing depends on it."""
 
 
 def _headline(seen: Look, rows: Rows) -> dict[str, float]:

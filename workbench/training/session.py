@@ -8,32 +8,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 
 from workbench.data.images import ImageData, build_data
-from workbench.errors import BadData, BadModel, NonFiniteLoss
+from workbench.errors import NonFiniteLoss
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
 from workbench.models.weights import save_weights, weights_hash
 from workbench.probes.probe import ProbeKind
-from workbench.probes.view import look
 from workbench.specs.experiment import ExperimentSpec
-from workbench.targets.teacher import FrozenTeacher
 from workbench.tasks.task import Task
 from workbench.training.boundary import PAUSE_AT, Boundary
 from workbench.training.build import build_model, restore, state_of, student_part
 from workbench.training.checkpoint import read_state
 from workbench.training.control import Options, control_spec
 from workbench.training.device import choose_device, fingerprint
+from workbench.training.intervening import AfterTheStudent, Intervening
 from workbench.training.journal import Event, Keeper, Recorder
-from workbench.training.loop import Keep, Outcome, Part, train
-from workbench.training.meter import Meter
+from workbench.training.loop import Keep, Outcome, train
+from workbench.training.meter import TRAIN, Meter
+from workbench.training.part import Part
 from workbench.training.probing import HeadlineProber, Prober, StudentProber, probe_rows
 from workbench.training.protocol import pair_facts, protocol
-from workbench.training.teacher import Teacher, prepare_teacher
+from workbench.training.steering import Steering
+from workbench.training.teacher import prepare_teacher, refuse_leak
+from workbench.training.timeline import SET, played, timeline
+from workbench.training.workshop import Workshop
 
 EVALUATION_CHUNK = 256
 
@@ -49,7 +51,8 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
     run.update(status="preparing", activity="Loading data", progress=None)
     device = choose_device(spec.device)
     machine = fingerprint(device)
-    plain = control_spec(spec) if spec.control else None
+    if spec.control:
+        control_spec(spec)  # refused now, not after the student
     data = build_data(cast(Any, spec.data), base=options.base, seed=spec.seed, device=device)
     run.update(activity="Preparing the teacher", progress=None)
     teacher = prepare_teacher(
@@ -63,14 +66,16 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
     if teacher is None:
         _stopped(run, 0)
         return
-    _refuse_leak(spec, data, keeper, options.base)
-    session = _Session(spec, data, teacher, device, keeper)
+    refuse_leak(cast(ModelSpec, spec.teacher), data, keeper, options.base)
+    workshop = Workshop(data, teacher, keeper, device, machine, options.base, run)
+    session = _Session(spec, workshop)
     student, outcome, prober = session.student(options)
     if outcome.stopped:
+        run.update(result={"steps": outcome.step, "weights": weights_hash(student)})
         _stopped(run, outcome.step)
         return
     metrics: dict[str, Any] = {
-        "teacher": session.final(teacher.model),
+        "teacher": session.final(session.last.teacher.model),
         "student": session.final(student),
         "control": None,
     }
@@ -82,8 +87,8 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
         "metrics": metrics,
     }
     run.update(result=facts)
-    if plain is not None:
-        control = session.control(plain, options.base)
+    if spec.control:
+        control = session.control()
         if control is None:
             _stopped(run, outcome.step)
             return
@@ -94,7 +99,7 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
         protocol=protocol(
             spec,
             data,
-            teacher,
+            session.last.teacher,
             student,
             machine,
             probed=session.probed,
@@ -110,68 +115,113 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
 
 
 class _Session:
-    """What student and control share: data, the frozen teacher, the device."""
+    """What student and control share: the workshop and the fixed probe rows.
 
-    def __init__(
-        self,
-        spec: ExperimentSpec,
-        data: ImageData,
-        teacher: Teacher,
-        device: torch.device,
-        keeper: Keeper,
-    ) -> None:
-        self.spec, self.data, self.teacher = spec, data, teacher
-        self.device, self.keeper = device, keeper
-        self.rows = probe_rows(data)
+    Attributes:
+        last: The workshop with the teacher that taught last.
+        probed: That teacher's numbers on the probe split.
+    """
+
+    def __init__(self, spec: ExperimentSpec, workshop: Workshop) -> None:
+        self.spec, self.first, self.last = spec, workshop, workshop
+        self.keeper, self.data, self.device = workshop.keeper, workshop.data, workshop.device
+        self.rows = probe_rows(self.data)
         self.task = cast(Task, spec.task)
         self.probed: dict[str, float] = {}
 
     def student(self, options: Options) -> tuple[ModelAdapter, Outcome, StudentProber]:
         """Train the student under the teacher, live."""
-        run, teacher = self.keeper.recorder("student"), self.teacher.model
+        run, workshop = self.keeper.recorder("student"), self.first
         student = _new_student(self.spec, self.data, self.keeper, self.device)
-        part = student_part(self.spec, self.data, student, teacher, self.device)
-        part.target = self._target(part, run)
-        kinds = cast(list[ProbeKind], self.spec.probes)
-        layers = teacher.facts.layers if any(kind.needs_layers for kind in kinds) else ()
-        seen = look(teacher, self.rows, layers, val=any(kind.needs_val for kind in kinds))
-        self.probed = self.task.evaluate(seen.logits, self.rows.labels)
+        part = student_part(self.spec, self.data, student, workshop.teacher.model, self.device)
+        part.target = workshop.target(self.spec, self.data, part.objective.target_taps)
+        part.target_knobs = workshop.target_knobs(self.spec)
+        part.show(workshop.rows(self.spec.stage.rows, self.data))
         prober = StudentProber(
             student,
-            seen,
             self.rows,
-            kinds,
-            teacher_layers=teacher.facts.layers,
+            cast(list[ProbeKind], self.spec.probes),
             class_names=self.data.class_names,
-            steps=part.steps,
+            cadence=self.keeper.cadence(run, part.steps),
             recorder=run,
         )
-        run.update(protocol=pair_facts(self.teacher, student, self.probed))
+        self._taught(workshop, student, prober, -1)
         meter = Meter(run, part.columns(), part.refuse)
-        keep = Keep(part, run, meter, lambda step: state_of(part, step), lambda: prober.accuracy)
-        pause_at = None if _paused_by_itself(run) else options.pause_at
-        boundary = Boundary(run, run=run, pace=options.pace, pause_at=pause_at, save=keep.now)
-        return student, self._train(part, run, meter, boundary, prober, keep), prober
+        steering = Steering(
+            self.spec,
+            part,
+            workshop,
+            meter,
+            run=run.run,
+            taught=lambda other, step: self._taught(other, student, prober, step),
+        )
+        hold = _shown(run)
+        hands = Intervening(self.spec, steering, run, hold=hold)
+        keep = Keep(
+            part,
+            run,
+            meter,
+            lambda step: state_of(part, step, applied=hands.applied),
+            lambda: prober.accuracy,
+        )
+        boundary = Boundary(
+            run,
+            run=run,
+            pace=options.pace,
+            pause_at=None if _paused_by_itself(run) else options.pause_at,
+            stop_at=options.stop_at,
+            save=keep.now,
+            probe=lambda step: prober.at(step, meter, force=True),
+            hands=hands,
+        )
+        return student, _train(part, run, meter, boundary, prober, keep, hands), prober
 
-    def control(self, plain: ExperimentSpec, base: Path) -> ModelAdapter | None:
+    def control(self) -> ModelAdapter | None:
         """Train the control at full speed; None if somebody stopped it."""
         run, recorder = self.keeper.recorder("student"), self.keeper.recorder("control")
         run.update(activity="Training the control: the same student without the teacher")
-        model = _new_student(plain, self.data, self.keeper, self.device)
-        data = self._data_of(plain, base)
-        teacher = self.teacher.model if isinstance(self.spec.control, dict) else None
-        part = student_part(plain, data, model, teacher, self.device)
-        if teacher is not None:
-            part.target = self._target(part, run)
-        prober = HeadlineProber(model, self.rows, part.steps, recorder)
-        meter = Meter(recorder, part.columns(), part.refuse)
-        keep = Keep(
-            part, recorder, meter, lambda step: state_of(part, step), lambda: prober.accuracy
+        plain = control_spec(played(self.spec, run.events()))
+        workshop = self.first
+        if not isinstance(self.spec.control, dict):
+            workshop = workshop.without_teacher()
+        data = self.data
+        if plain.data != self.spec.data or plain.seed != self.spec.seed:
+            data = workshop.data_of(plain)
+        model = _new_student(plain, data, self.keeper, self.device)
+        part = student_part(plain, data, model, workshop.model_or_none, self.device)
+        if workshop.teaches:
+            part.target = workshop.target(plain, data, part.objective.target_taps)
+            part.target_knobs = workshop.target_knobs(plain)
+        part.show(workshop.rows(plain.stage.rows, data))
+        prober = HeadlineProber(
+            model, self.rows, cadence=self.keeper.cadence(recorder, part.steps), recorder=recorder
         )
-        boundary = Boundary(recorder, run=run, save=keep.now)
-        outcome = self._train(part, recorder, meter, boundary, prober, keep)
+        meter = Meter(recorder, part.columns(), part.refuse)
+        steering = Steering(plain, part, workshop, meter, run=run.run)
+        hands = AfterTheStudent(timeline(plain, []), steering, recorder, run.run)
+        keep = Keep(
+            part,
+            recorder,
+            meter,
+            lambda step: state_of(part, step, applied=hands.applied),
+            lambda: prober.accuracy,
+        )
+        boundary = Boundary(recorder, run=run, save=keep.now, hands=hands, part="control")
+        outcome = _train(part, recorder, meter, boundary, prober, keep, hands)
         recorder.update(status="stopped" if outcome.stopped else "finished", step=outcome.step)
         return None if outcome.stopped else model
+
+    def _taught(
+        self, workshop: Workshop, student: ModelAdapter, prober: StudentProber, step: int
+    ) -> None:
+        """A teacher takes over: it is looked at once, and what is known of the pair is told."""
+        self.last = workshop
+        seen = workshop.look(self.rows, layers=prober.needs_layers, val=prober.needs_val)
+        prober.teach(seen, workshop.teacher.model.facts.layers, since=step)
+        self.probed = self.task.evaluate(seen.logits, self.rows.labels)
+        self.keeper.recorder("student").update(
+            protocol=pair_facts(workshop.teacher, student, self.probed)
+        )
 
     def final(self, model: ModelAdapter) -> dict[str, float]:
         """The task's numbers on the test split, which is read here and nowhere else."""
@@ -193,51 +243,32 @@ class _Session:
             )
         return self.task.evaluate(scores, torch.cat(labels))
 
-    def _target(self, part: Part, run: Recorder) -> FrozenTeacher:
-        """The frozen teacher; its answers are looked up where that is exact."""
-        data = part.data
-        target = FrozenTeacher(self.teacher.model, part.objective.target_taps)
-        if data.augment == "none":
-            run.update(activity="Asking the teacher about every image", progress=0.0)
-            target.prepare(
-                len(data.examples),
-                torch.from_numpy(data.split_ids("train")).to(self.device),
-                lambda ids: data.fetch(ids).inputs,
-                lambda share: run.update(progress=share),
-            )
-        return target
 
-    def _data_of(self, plain: ExperimentSpec, base: Path) -> ImageData:
-        """The control's data: the student's, unless ``control`` changes how it is shown."""
-        if plain.data == self.spec.data and plain.seed == self.spec.seed:
-            return self.data
-        data = build_data(cast(Any, plain.data), base=base, seed=plain.seed, device=self.device)
-        if data.split_hashes != self.data.split_hashes:
-            raise BadData(
-                "`control` changes the data's splits: it would be judged on rows it has learned. "
-                "Keep the same `data.use`, `limit` and `split_seed`."
-            )
-        return data
+def _train(
+    part: Part,
+    recorder: Recorder,
+    meter: Meter,
+    boundary: Boundary,
+    prober: Prober,
+    keep: Keep,
+    hands: Intervening | AfterTheStudent,
+) -> Outcome:
+    checkpoint = recorder.last_checkpoint()
+    start = 0
+    if checkpoint is not None:
+        state = read_state(checkpoint.path)
+        hands.fast_forward(int(state.get("applied", 0)))
+        start = restore(part, state)
+    recorder.drop_metrics_after(start)
+    recorder.event(Event(start, "resumed" if start else "started", "worker", {"steps": part.steps}))
+    recorder.update(status="training", steps=part.steps, step=start, activity=None, progress=None)
+    return train(part, meter, boundary, prober, keep, start=start)
 
-    @staticmethod
-    def _train(
-        part: Part,
-        recorder: Recorder,
-        meter: Meter,
-        boundary: Boundary,
-        prober: Prober,
-        keep: Keep,
-    ) -> Outcome:
-        checkpoint = recorder.last_checkpoint()
-        start = restore(part, read_state(checkpoint.path)) if checkpoint else 0
-        recorder.drop_metrics_after(start)
-        recorder.event(
-            Event(start, "resumed" if start else "started", "worker", {"steps": part.steps})
-        )
-        recorder.update(
-            status="training", steps=part.steps, step=start, activity=None, progress=None
-        )
-        return train(part, meter, boundary, prober, keep, start=start)
+
+def _shown(run: Recorder) -> int:
+    """Steps that people have seen: until there, a resumed run only repeats."""
+    changed = [event.step for event in run.events() if event.kind == SET]
+    return max([run.last_step(TRAIN), *changed])
 
 
 def _check_terms(
@@ -263,26 +294,6 @@ def _new_student(
         keeper=keeper,
         device=device,
     )
-
-
-def _refuse_leak(spec: ExperimentSpec, data: ImageData, keeper: Keeper, base: Path) -> None:
-    """A stored student must not teach if its training rows meet this run's test rows."""
-    use = cast(ModelSpec, spec.teacher).use
-    if not use.startswith("run:"):
-        return
-    run = use.removeprefix("run:").partition("@")[0]
-    other = ExperimentSpec.parse(keeper.experiment_of(run), source=f"the experiment of run {run}")
-    theirs = build_data(cast(Any, other.data), base=base, seed=other.seed)
-    if theirs.split_hashes == data.split_hashes:
-        return
-    seen = set(theirs.row_keys(theirs.split_ids("train")).tolist())
-    meet = sum(key in seen for key in data.row_keys(data.split_ids("test")).tolist())
-    if meet:
-        raise BadModel(
-            f"teacher: run {run} was trained on {meet} of this run's {len(data.split_ids('test'))} "
-            f"test rows (its data.split_seed is {other.data.given().get('split_seed', 0)!r}). "
-            "Use the same data and split_seed, or another teacher."
-        )
 
 
 def _interventions(run: Recorder) -> list[Mapping[str, Any]]:

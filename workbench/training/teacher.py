@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 
-from workbench.data.images import ImageData
+from workbench.data.images import ImageData, build_data
 from workbench.errors import BadModel
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
@@ -23,6 +24,7 @@ from workbench.specs.stage import TrainSpec
 from workbench.training.boundary import Boundary
 from workbench.training.build import build_model, restore, state_of, teacher_part
 from workbench.training.checkpoint import read_state
+from workbench.training.early import BeforeTheStudent
 from workbench.training.journal import Event, Keeper
 from workbench.training.loop import Keep, train
 from workbench.training.meter import Meter
@@ -55,7 +57,7 @@ def prepare_teacher(
     data: ImageData,
     keeper: Keeper,
     device: torch.device,
-    machine: dict[str, Any],
+    machine: Mapping[str, Any],
     check: Callable[[ModelAdapter], None],
 ) -> Teacher | None:
     """Load or train the experiment's teacher; None when somebody stopped the run meanwhile.
@@ -73,22 +75,18 @@ def prepare_teacher(
     """
     model_spec = cast(ModelSpec, spec.teacher)
     training = model_spec.train
-    seed = training.seed if training is not None else 0
-    model = build_model(model_spec, data, seed=seed, role="teacher", keeper=keeper, device=device)
+    model = _built(model_spec, data, keeper, device)
     check(model)
-    if training is None:
-        if not model_spec.use.startswith(TRAINED):
-            raise BadModel(
-                f"teacher: {model_spec.use} {RANDOM} and would teach noise. Add "
-                "`train: {epochs: 20}`, or take a trained one (run:, path:, hub:)."
-            )
-        return Teacher(_frozen(model), weights_hash(model), None, f"loaded from {model_spec.use}")
-    key = teacher_key(model_spec, data, machine, start=weights_hash(model))
-    kept = keeper.teacher(key)
-    if kept is not None:
-        load_weights(model.network, kept.path)
-        return Teacher(_frozen(model), kept.weights, key, "from the cache")
-    if not _train(training, data, model, keeper, device):
+    key = _key(model_spec, data, machine, model)
+    ready = _ready(model_spec, model, key, keeper)
+    if ready is not None:
+        return ready
+    if training is None or key is None:
+        raise BadModel(
+            f"teacher: {model_spec.use} {RANDOM} and would teach noise. Add "
+            "`train: {epochs: 20}`, or take a trained one (run:, path:, hub:)."
+        )
+    if not _train(spec, training, data, model, keeper, device):
         return None
     digest = weights_hash(model)
     save_weights(keeper.teacher_path(key), model, model_spec.given())
@@ -100,7 +98,53 @@ def prepare_teacher(
     return Teacher(_frozen(model), digest, key, "trained for this run")
 
 
-def teacher_key(spec: ModelSpec, data: ImageData, machine: dict[str, Any], *, start: str) -> str:
+def trained_teacher(
+    spec: ModelSpec,
+    data: ImageData,
+    keeper: Keeper,
+    device: torch.device,
+    machine: Mapping[str, Any],
+) -> Teacher:
+    """A teacher that has been trained already: a stored model, or one from the cache.
+
+    Raises:
+        BadModel: If it has not.
+    """
+    model = _built(spec, data, keeper, device)
+    ready = _ready(spec, model, _key(spec, data, machine, model), keeper)
+    if ready is None:
+        raise BadModel(
+            f"teacher: {spec.use} is not trained yet, and a run cannot wait for that in its "
+            "middle. Train it first in a run of its own and take its student "
+            "(`run:ID@last`), or a stored one (path:, hub:)."
+        )
+    return ready
+
+
+def refuse_leak(spec: ModelSpec, data: ImageData, keeper: Keeper, base: Path) -> None:
+    """A stored student must not teach if its training rows meet this run's test rows.
+
+    Raises:
+        BadModel: Says how many rows meet.
+    """
+    if not spec.use.startswith("run:"):
+        return
+    run = spec.use.removeprefix("run:").partition("@")[0]
+    other = ExperimentSpec.parse(keeper.experiment_of(run), source=f"the experiment of run {run}")
+    theirs = build_data(cast(Any, other.data), base=base, seed=other.seed)
+    if theirs.split_hashes == data.split_hashes:
+        return
+    seen = set(theirs.row_keys(theirs.split_ids("train")).tolist())
+    meet = sum(key in seen for key in data.row_keys(data.split_ids("test")).tolist())
+    if meet:
+        raise BadModel(
+            f"teacher: run {run} was trained on {meet} of this run's {len(data.split_ids('test'))} "
+            f"test rows (its data.split_seed is {other.data.given().get('split_seed', 0)!r}). "
+            "Use the same data and split_seed, or another teacher."
+        )
+
+
+def teacher_key(spec: ModelSpec, data: ImageData, machine: Mapping[str, Any], *, start: str) -> str:
     """Content hash, 32 hexadecimal digits.
 
     Args:
@@ -115,12 +159,39 @@ def teacher_key(spec: ModelSpec, data: ImageData, machine: dict[str, Any], *, st
         "data": data.content_hash,
         "train": data.split_hashes["train"],
         "augment": data.augment,
-        "machine": machine,
+        "machine": dict(machine),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def _built(spec: ModelSpec, data: ImageData, keeper: Keeper, device: torch.device) -> ModelAdapter:
+    seed = spec.train.seed if spec.train is not None else 0
+    return build_model(spec, data, seed=seed, role="teacher", keeper=keeper, device=device)
+
+
+def _key(
+    spec: ModelSpec, data: ImageData, machine: Mapping[str, Any], model: ModelAdapter
+) -> str | None:
+    if spec.train is None:
+        return None
+    return teacher_key(spec, data, machine, start=weights_hash(model))
+
+
+def _ready(spec: ModelSpec, model: ModelAdapter, key: str | None, keeper: Keeper) -> Teacher | None:
+    """The teacher, if somebody has trained it; None if that is still to be done."""
+    if key is None:
+        if not spec.use.startswith(TRAINED):
+            return None
+        return Teacher(_frozen(model), weights_hash(model), None, f"loaded from {spec.use}")
+    kept = keeper.teacher(key)
+    if kept is None:
+        return None
+    load_weights(model.network, kept.path)
+    return Teacher(_frozen(model), kept.weights, key, "from the cache")
+
+
 def _train(
+    spec: ExperimentSpec,
     training: TrainSpec,
     data: ImageData,
     model: ModelAdapter,
@@ -133,11 +204,23 @@ def _train(
     start = restore(part, read_state(checkpoint.path)) if checkpoint else 0
     recorder.drop_metrics_after(start)
     recorder.update(status="training", steps=part.steps, step=start)
-    prober = HeadlineProber(model, probe_rows(data), part.steps, recorder)
+    prober = HeadlineProber(
+        model,
+        probe_rows(data),
+        cadence=keeper.cadence(recorder, part.steps),
+        recorder=recorder,
+    )
     progress = _Told(recorder, run, part.steps)
     meter = Meter(progress, part.columns(), part.refuse)
     keep = Keep(part, recorder, meter, lambda step: state_of(part, step), lambda: prober.accuracy)
-    boundary = Boundary(recorder, run=run, running="preparing", save=keep.now)
+    boundary = Boundary(
+        recorder,
+        run=run,
+        running="preparing",
+        save=keep.now,
+        hands=BeforeTheStudent(spec, run),
+        part="teacher",
+    )
     run.update(activity="Training the teacher", progress=start / part.steps)
     outcome = train(part, meter, boundary, prober, keep, start=start)
     recorder.event(Event(outcome.step, "stopped" if outcome.stopped else "finished", "worker"))
