@@ -24,6 +24,8 @@ else:
 
 Closed = Literal["right", "left"]
 NUM_BINS = 15
+CHUNK = 1 << 15
+"""Samples binned at one go, so that what is made on the way stays in cache."""
 BESIDE = 1e-9
 """In bin widths: closer to an edge than this, the product may round to the wrong side."""
 
@@ -94,25 +96,30 @@ class ReliabilityTable:
             )
         if confidence.numel() == 0:
             return
-        value = exactly(confidence)
-        low, high = (float(end) for end in value.aminmax())
+        low, high = (float(end) for end in confidence.detach().aminmax())
         if not (low >= 0 and high <= 1 + 1e-6):
             raise ValueError(
                 f"confidences must lie in [0, 1], got {low:.4g} to {high:.4g}. "
                 "For raw scores use the `_from_logits` function."
             )
+        for value, hit in zip(
+            torch.split(confidence, CHUNK), torch.split(correct, CHUNK), strict=True
+        ):
+            self._add(exactly(value), hit.detach().cpu().bool())
+
+    def _add(self, value: Tensor, correct: Tensor) -> None:
         num = len(self.count)
         if self._equal_width:
             index = equal_width_index(value, self.edges, self.closed)
         else:
             index = bin_index(value, self.edges, self.closed)
+        self.sum_confidence += torch.bincount(index, value, minlength=num)
+        self.sum_squared_confidence += torch.bincount(index, value.square(), minlength=num)
         # wrong and right side by side: one count for both
-        cell = index * 2 + correct.detach().cpu().bool()
+        cell = index.mul_(2).add_(correct)
         wrong, right = torch.bincount(cell, minlength=2 * num).view(num, 2).unbind(1)
         self.count += wrong + right
         self.sum_correct += right
-        self.sum_confidence += torch.bincount(index, value, minlength=num)
-        self.sum_squared_confidence += torch.bincount(index, value.square(), minlength=num)
 
     def merge(self, other: ReliabilityTable) -> ReliabilityTable:
         """Add another table of the same bins to this one; returns this one.
@@ -222,7 +229,8 @@ def equal_width_index(value: Tensor, edges: Tensor, closed: Closed) -> Tensor:
     scaled = value * num
     index = scaled.long().clamp_max_(num - 1)
     # float64 keeps value * M within 1e-13 of the truth: only beside a whole number may it mislead
-    beside = ((scaled - scaled.round()).abs_() < BESIDE).nonzero().squeeze(1)
+    gap = scaled.sub_(scaled.round()).abs_()
+    beside = (gap < BESIDE).nonzero().squeeze(1)
     if beside.numel():
         index[beside] = bin_index(value[beside], edges, closed)
     return index

@@ -24,6 +24,8 @@ else:
 
 CHUNK_ENTRIES = 1 << 17
 """Entries of one chunk of rows: half a megabyte of float32 stays in the cache of one core."""
+STREAM_ENTRIES = 1 << 21
+"""Entries read at one go where each is looked at once: few calls, and its rows still in reach."""
 LOOK_ENTRIES = 1 << 20
 """Entries that are looked at to tell probabilities from raw scores."""
 
@@ -62,8 +64,14 @@ def confidence_and_correct(probs: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
     """
     check_probs(probs, labels)
     probs = probs.detach()
-    top = probs.amax(1)
-    correct = at_labels(probs, labels) == top
+    top, at_label = probs.new_empty(2, len(probs)).unbind(0)
+    rows = max(1, STREAM_ENTRIES // probs.shape[1])
+    for part, most, own, where in zip(
+        *(torch.split(tensor, rows) for tensor in (probs, top, at_label, labels)), strict=True
+    ):
+        torch.amax(part, 1, out=most)
+        torch.gather(part, 1, where[:, None].long(), out=own[:, None])
+    correct = at_label == top
     # two classes with the largest probability have at most one half each
     _settle_ties(probs, labels, correct, correct & (top <= 0.5))
     return top, correct
