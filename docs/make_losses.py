@@ -90,6 +90,8 @@ def _section(name: str, kind: type[TermKind], facts: Facts) -> str:
         lines.append(f"- Function: `{function.__module__}.{function.__qualname__}`")
         if loss.min_samples > 1:
             lines.append(f"- Defined for batches of {loss.min_samples} or more; 0 below that")
+    else:
+        lines.append(f"- Class: `{kind.__module__}.{kind.__qualname__}`")
     if facts.learns != "-":
         lines.append(f"- Learns with the student: {facts.learns}")
     if facts.remembers:
