@@ -35,7 +35,8 @@ format: setup ## let ruff rewrite what it can
 	@$(PYTHON_BIN) -m ruff check --fix .
 	@$(PYTHON_BIN) -m ruff format .
 
-soak: setup ## repeat the slow tests for MINUTES (30), watching memory and left-over processes
+soak: setup ## 50 kills in a row; then the slow tests for MINUTES (30), watching what is left over
+	@$(PYTHON_BIN) -m pytest -q -m soak tests/soak
 	@$(PYTHON_BIN) scripts/soak.py --minutes $(or $(MINUTES),30)
 
 clean: ## remove caches and build output (.venv and your runs stay)

@@ -15,7 +15,8 @@ WorkbenchError
 │   ├── UnknownRun       WB111  no such run in this store
 │   ├── RefusedCommand   WB112  the run is not in a state that allows the command
 │   ├── NotSendable      WB113  an object that cannot leave this process or be saved
-│   └── StoreLocked      WB114  another process has held the store for too long
+│   ├── StoreLocked      WB114  another process has held the store for too long
+│   └── FailedChecks     WB115  a check before step 0 found what would spoil the run
 └── RunFailed                   exit code 1: a run started and could not go on
     ├── NonFiniteLoss    WB201  NaN or infinity in a term
     ├── DiskFull         WB202  no space left for a checkpoint or a metric
@@ -156,6 +157,18 @@ class StoreLocked(BadStore):
     """Another process has held the lock of the store for longer than we wait."""
 
     code = "WB114"
+
+
+class FailedChecks(BadInput):
+    """Checks before step 0 found what would spoil the run: each with cause and way out."""
+
+    code = "WB115"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        count = len(self.problems)
+        head = f"{count} check{'s' if count != 1 else ''} before step 0 failed:"
+        super().__init__("\n".join([head, *(f"  - {problem}" for problem in self.problems)]))
 
 
 class RunFailed(WorkbenchError):

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,17 @@ class Shell:
         """A row as Python sees it: for waiting, where a process a look would be slow."""
         with closing(Store(str(self.store))) as store:
             return store.runs.get(run)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition; fails if it does not come."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come"
+            time.sleep(0.05)
+
+    def until_ended(self, *runs: str) -> None:
+        """Wait until no process works on these runs any more."""
+        self.until(lambda: not any(self.peek(run).active for run in runs))
 
     def detach(self, *words: str) -> str:
         """Start a run and return its name."""

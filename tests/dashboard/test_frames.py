@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from workbench.dashboard.live import Live, pack, unpack
 from workbench.recipes import open_experiment
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
+from workbench.training.card import caption
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,32 @@ def test_the_result_is_the_one_on_test_with_its_difference_in_points(history):
     gap = 100 * (metrics["student"]["accuracy"] - metrics["control"]["accuracy"])
     assert f"{abs(gap):.1f} percentage points" in card["notes"][0]
     assert "One seed" in card["notes"][0]
+
+
+def test_the_result_stands_on_its_protocol(history):
+    rows = history.row.protocol["splits"]["test"]["rows"]
+    footer = summary.result(history)["footer"]
+    assert footer == caption(history.row.protocol)
+    assert footer.startswith(f"test, n = {rows}, last step; seed 0; teacher ")
+
+
+def test_the_result_tells_what_all_seeds_of_its_group_say(history):
+    told = {"mean": 0.0521, "sd": 0.01, "n": 5, "interval": [-0.002, 0.1064], "why": None}
+    for difference, words in (
+        (told, "Over 5 seeds: mean +5.2, 95 % interval \u22120.2 to +10.6."),
+        ({**told, "n": 2, "interval": None, "why": "2 seeds: too few"}, "2 seeds: too few."),
+        ({**told, "n": 1}, "One seed: run more"),
+    ):
+        card = summary.result(replace(history, over_seeds={"difference": {"accuracy": difference}}))
+        assert words in card["notes"][0]
+
+
+def test_a_second_control_has_a_column_of_its_own(history):
+    metrics = history.row.result["metrics"]
+    result = {**history.row.result, "metrics": {**metrics, "plain_kd": metrics["student"]}}
+    card = summary.result(replace(history, row=replace(history.row, result=result)))
+    assert card["columns"] == ["student", "teacher", "control", "plain KD"]
+    assert all(values[3] == values[0] for _, *values in card["rows"])
 
 
 def test_the_rail_names_both_models_and_their_accuracy_on_probe(history, last):

@@ -7,7 +7,12 @@ import pytest
 import torch
 from scipy import stats
 
-from workbench.functional.quantiles import binomial_quantile, normal_quantile, pearson3_quantile
+from workbench.functional.quantiles import (
+    binomial_quantile,
+    normal_quantile,
+    pearson3_quantile,
+    student_t_quantile,
+)
 
 
 @pytest.mark.parametrize("probability", [0.01, 0.5, 0.95, 0.999])
@@ -38,3 +43,22 @@ def test_binomial_matches_scipy_up_to_a_million_trials(probability):
 def test_probabilities_that_are_none_are_refused(probability):
     with pytest.raises(ValueError, match="strictly between 0 and 1"):
         normal_quantile(probability)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 10, 29, 30, 999])
+@pytest.mark.parametrize("probability", [0.001, 0.025, 0.5, 0.6, 0.975, 0.9995])
+def test_student_t_matches_scipy(probability, degrees):
+    expected = stats.t.ppf(probability, degrees)
+    assert student_t_quantile(probability, degrees) == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+def test_student_t_matches_the_printed_table():
+    """Two-sided 95 %: the values of every statistics book."""
+    table = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 9: 2.262, 30: 2.042}
+    for degrees, value in table.items():
+        assert round(student_t_quantile(0.975, degrees), 3) == value
+
+
+def test_degrees_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="`degrees` must be a whole number >= 1, got 0"):
+        student_t_quantile(0.975, 0)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,8 +15,20 @@ from workbench.data.images import ImageData, build_data
 from workbench.models.adapter import ModelAdapter
 from workbench.models.facts import ModelContext
 from workbench.probes.probe import Measured, Pair
-from workbench.probes.view import Look, Rows, look
+from workbench.probes.view import Look, Pulls, Rows, look
 from workbench.registries import DATA, MODELS, PROBES
+
+PULLS = Pulls(
+    terms=("kd", "ce"),
+    value=np.array([2.0, 1.0]),
+    weighted=np.array([1.8, 0.1]),
+    norm=np.array([3.0, 1.0]),
+    share=np.array([0.75, 0.25]),
+    cosine=np.array([[1.0, 0.2], [0.2, 1.0]]),
+    num_rows=64,
+    num_labelled=32,
+)
+"""Of terms that only a training has: training itself measures them."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +68,9 @@ def scene() -> Scene:
         student = trained("cnn-tiny", data, 12)
     probe, val = (data.fetch_full(data.split_ids(name)) for name in ("probe", "val"))
     rows = Rows(probe.ids, probe.inputs, probe.labels, val.inputs, val.labels, 100)
-    seen = look(teacher, rows, teacher.facts.layers, val=True)
+    seen = replace(look(teacher, rows, teacher.facts.layers, val=True), pulls=PULLS)
     pair = Pair(rows, seen, teacher.facts.layers, student.facts.layers, data.class_names)
-    mine = look(student, rows, student.facts.layers, val=True)
+    mine = replace(look(student, rows, student.facts.layers, val=True), pulls=PULLS)
     return Scene(data, student, teacher, rows, pair, mine)
 
 

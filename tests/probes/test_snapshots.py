@@ -11,7 +11,7 @@ import torch
 from workbench.models.weights import weights_hash
 from workbench.registries import PROBES
 from workbench.training.meter import Meter
-from workbench.training.probing import Cadence, HeadlineProber, StudentProber
+from workbench.training.probing import BudgetCadence, HeadlineProber, StudentProber
 
 ALL = ["cka", "trilateral", "calibration", "loyalty"]
 
@@ -51,23 +51,23 @@ def prober(scene):
     def make(names=ALL, steps=240):
         kinds = [PROBES.get(name).model_validate({"use": name}) for name in names]
         recorder = Memory()
-        return recorder, StudentProber(
+        looking = StudentProber(
             scene.student,
-            scene.pair.teacher,
             scene.rows,
             kinds,
-            teacher_layers=scene.teacher.facts.layers,
             class_names=scene.data.class_names,
-            steps=steps,
+            cadence=BudgetCadence(steps),
             recorder=recorder,
         )
+        looking.teach(scene.pair.teacher, scene.teacher.facts.layers)
+        return recorder, looking
 
     return make
 
 
 @pytest.mark.parametrize("steps", [12, 13, 100, 1001, 50_000])
 def test_without_time_to_spare_a_run_has_its_first_its_last_and_twelve_even_snapshots(steps):
-    cadence = Cadence(steps, share=0.0)
+    cadence = BudgetCadence(steps, share=0.0)
     cadence.took(1.0)
     due = [step for step in range(steps + 1) if cadence.due(step)]
     assert due[0] == 0 and due[-1] == steps and len(due) == 13
@@ -75,14 +75,14 @@ def test_without_time_to_spare_a_run_has_its_first_its_last_and_twelve_even_snap
 
 
 def test_a_run_shorter_than_the_grid_is_looked_at_at_every_step():
-    cadence = Cadence(5, share=0.0)
+    cadence = BudgetCadence(5, share=0.0)
     assert [step for step in range(6) if cadence.due(step)] == list(range(6))
 
 
 def test_between_grid_steps_looks_stay_below_their_share_of_the_clock(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("workbench.training.probing.time.perf_counter", lambda: clock[0])
-    cadence, looks = Cadence(100_000, share=0.03), 0
+    cadence, looks = BudgetCadence(100_000, share=0.03), 0
     for step in range(1, 60_000):
         clock[0] += 0.001
         if cadence.due(step):
@@ -141,7 +141,9 @@ def test_probing_leaves_the_student_and_the_random_state_as_they_were(prober, sc
 
 def test_a_resumed_run_writes_no_headline_twice(scene):
     recorder = Memory()
-    looking = HeadlineProber(scene.student, scene.rows, 24, recorder)
+    looking = HeadlineProber(
+        scene.student, scene.rows, cadence=BudgetCadence(24), recorder=recorder
+    )
     meter = Meter(recorder, ["loss"], refuse)
     recorder.rows[4] = {"accuracy": 0.5, "nll": 1.0}
     looking.at(4, meter)

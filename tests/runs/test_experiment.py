@@ -245,7 +245,7 @@ def test_unknown_runs_probes_and_parts_are_named(store: Store) -> None:
     ).run(progress=False)  # fmt: skip
     with pytest.raises(UnknownName, match="Known: loyalty"):
         run.arrays("cka")
-    with pytest.raises(UnknownName, match="Known: control, student, teacher"):
+    with pytest.raises(UnknownName, match="Known: control, plain_kd, student, teacher"):
         run.series("train", part="assistant")
 
 

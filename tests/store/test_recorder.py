@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 
-from workbench.store.recorder import KEEP_TIMED
+from workbench.store.thinning import SPREAD
 from workbench.training.checkpoint import read_state
 
 
@@ -74,20 +76,24 @@ def kept(store, run) -> list[int]:
     return sorted(int(row.step) for row in store.checkpoints(run))
 
 
-def test_of_checkpoints_by_the_clock_the_last_and_the_best_are_kept(store, run, recorder):
-    accuracies = [0.1, 0.9, 0.3, 0.2, 0.4, 0.5]
+def test_of_checkpoints_by_the_clock_a_spread_stays_with_the_last_and_the_best(
+    store, run, recorder
+):
+    accuracies = [0.1, 0.9, *(0.3 for _ in range(38))]
     for step, accuracy in enumerate(accuracies, start=1):
         recorder.checkpoint(step, {"step": step}, reason="time", accuracy=accuracy)
-    assert kept(store, run) == [2, 5, 6]
+    steps = kept(store, run)
+    assert {2, 39, 40} <= set(steps)
+    assert len(steps) == SPREAD + 2  # the best and the last come on top
+    assert max(after - before for before, after in pairwise([0, *steps])) <= 10, "no wide hole"
     files = sorted(path.name for path in (recorder.folder / "checkpoints").iterdir())
-    assert files == [f"{step:010d}.safetensors" for step in (2, 5, 6)]
-    assert KEEP_TIMED == 2
+    assert files == [f"{step:010d}.safetensors" for step in steps]
 
 
 def test_checkpoints_of_a_pause_a_stop_and_the_end_all_stay(store, run, recorder):
     for step, reason in enumerate(["pause", "time", "time", "stop", "time", "time", "end"], 1):
         recorder.checkpoint(step, {"step": step}, reason=reason, accuracy=None)
-    assert kept(store, run) == [1, 4, 5, 6, 7]
+    assert kept(store, run) == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_if_none_is_left_the_run_starts_anew(

@@ -45,9 +45,10 @@ def test_the_loss_is_the_sum_of_weight_times_term_at_this_step(objective, scene,
     known = batch.labels >= 0
     ce = torch.nn.functional.cross_entropy(student["logits"][known], batch.labels[known])
     torch.testing.assert_close(found.total, weight * kd + 0.1 * ce)
-    torch.testing.assert_close(found.row[1:], torch.stack([weight * kd, 0.1 * ce]).detach())
-    torch.testing.assert_close(found.row[0], found.total.detach())
-    assert not found.row.requires_grad
+    torch.testing.assert_close(found.row()[1:], torch.stack([weight * kd, 0.1 * ce]).detach())
+    torch.testing.assert_close(found.row()[0], found.total.detach())
+    assert not found.row().requires_grad
+    assert found.numbers() == found.row().tolist()
 
 
 def test_a_good_loss_passes(objective, scene):

@@ -54,6 +54,7 @@ class Frame:
         cursor: ``{"x", "y"}``: state names that arrow keys move, each with its count.
         ids: Name of the array of sample ids if samples can be selected here.
         waiting: What the view waits for, or None once it shows data.
+        caption: Conditions under which the numbers were made, under a static figure.
     """
 
     view: ViewName
@@ -72,6 +73,7 @@ class Frame:
     cursor: dict[str, Any] | None = None
     ids: str | None = None
     waiting: str | None = None
+    caption: str = ""
 
     @property
     def read_line(self) -> str:

@@ -72,6 +72,8 @@ class _Sheet:
             if part["kind"] != "plot":
                 getattr(self, f"_{part['kind']}")(part, top)
         self._text(self.frame.footer, PADDING, self.height - 26, 11, "$ink3")
+        if self.frame.caption:
+            self._text([self.frame.caption], PADDING, self.height - 13, 9, "$ink3")
         if self.frame.waiting:
             middle = (plot_top + plot_bottom) / 2 if plot is not None else self.height - 56.0
             text = [self.frame.waiting]

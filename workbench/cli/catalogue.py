@@ -94,6 +94,7 @@ def models(as_json: AsJson = False, _store: StoreUrl = None) -> None:
 def doctor(as_json: AsJson = False, store_url: StoreUrl = None) -> None:
     """Check this machine: versions, devices, threads, store."""
     from workbench.store.store import Store
+    from workbench.store.thinning import run_budget
 
     store = Store(store_url)
     with store.database.read() as connection:
@@ -104,6 +105,7 @@ def doctor(as_json: AsJson = False, store_url: StoreUrl = None) -> None:
         "store": str(store.path),
         "store_integrity": integrity,
         "store_free_bytes": shutil.disk_usage(store.folder).free,
+        "run_budget_bytes": run_budget(),
         **_torch(),
     }
     if as_json:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.options import AsJson, RunName, StoreUrl, print_json, table
+from workbench.cli.words import result_words
 from workbench.runs.run import Run, result_of
-from workbench.store.runs import RunRow
+from workbench.store.runs import PARTS, RunRow
 from workbench.store.store import Store
 
 
@@ -28,12 +29,25 @@ def pause(name: RunName, store_url: StoreUrl = None) -> None:
     print(f"{name}: paused at step {run.pause()}")
 
 
-def stop(name: RunName, store_url: StoreUrl = None) -> None:
-    """Stop a run at its next step, for good; returns when it has ended."""
+def stop(
+    name: RunName,
+    group: Annotated[
+        bool, typer.Option("--group", help="Also the others that were started with it.")
+    ] = False,
+    store_url: StoreUrl = None,
+) -> None:
+    """Stop a run at its next step, for good; returns when it has ended.
+
+    Of several seeds the others go on, but with --group.
+    """
     run = Run(name, Store(store_url))
-    step = run.stop()
-    run.wait()
-    print(f"{name}: {run.status} at step {step}")
+    chosen = [run]
+    if group:  # those that wait first: the worker must not take them up
+        chosen = [one for one in reversed(run.group) if one.row.active] or chosen
+    for one in chosen:
+        step = one.stop()
+        one.wait()
+        print(f"{one.id}: {one.status} at step {step}")
 
 
 def runs(
@@ -42,7 +56,7 @@ def runs(
     store_url: StoreUrl = None,
 ) -> None:
     """List runs, newest first."""
-    roles = ("student", "teacher", "control") if every else ("student",)
+    roles = PARTS if every else ("student",)
     rows = [brief(row) for row in Store(store_url).runs.list(roles=roles)]
     if as_json:
         print_json(rows)
@@ -58,12 +72,21 @@ def show(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) -> 
     row = run.row
     found = {**result_of(row), **brief(row), "activity": row.activity, "rate": row.rate}
     found["children"] = [child.id for child in run.children]
+    group = run.group
+    if len(group) > 1:
+        found["seeds"] = {one.id: one.row.experiment.get("seed", 0) for one in group}
+        found["summary"] = run.summary
     if row.role == "student":
         found["knobs"] = {path: knob.plain() for path, knob in run.knobs.items()}
     if as_json:
         print_json(found)
         return
     found.pop("knobs", None)
+    if row.role == "student":
+        for line in result_words([one.row for one in group]):
+            print(line)
+        for name in ("metrics", "protocol", "summary", "seeds"):
+            found.pop(name, None)
     for key, value in found.items():
         text = json.dumps(value, indent=2) if isinstance(value, dict) else _plain(value)
         print(f"{key}: {text}")
@@ -102,7 +125,8 @@ def brief(row: RunRow) -> dict[str, Any]:
         "started": _clock(row.started_ns / 1e9) if row.started_ns else None,
         "parent": row.parent,
         "forked_at": row.forked_at,
-        "group": row.group,
+        "group": row.cohort or row.group,
+        "of": row.group,
     }
 
 

@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.options import AsJson, RunName, StoreUrl, changes_of, print_json
+from workbench.cli.words import result_words
 from workbench.errors import BadInput, WorkerDied
 from workbench.recipes import open_experiment
+from workbench.runs.estimate import before_words, estimate_here
 from workbench.runs.follow import Progress
 from workbench.runs.launch import FreshStarter, accept
-from workbench.runs.run import Run, result_of, was_refused
+from workbench.runs.results import result_of_all, was_refused
+from workbench.runs.run import Run
 from workbench.specs.experiment import ExperimentSpec
-from workbench.store.runs import RunRow
 from workbench.store.store import Store
 
 
@@ -39,6 +41,15 @@ def run(
     control: Annotated[
         bool, typer.Option("--control", help="Also train the student without target terms.")
     ] = False,
+    plain_kd: Annotated[
+        bool, typer.Option("--plain-kd", help="Also train the student under plain KD.")
+    ] = False,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds", metavar="N", help="Train N seeds, from the experiment's on; one teacher."
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:N or mps.")
     ] = None,
@@ -46,6 +57,9 @@ def run(
         int | None, typer.Option(metavar="STEP", min=0, help="Pause by itself at a step.")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; it trains on.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say what it would cost and check it; train nothing.")
+    ] = False,
     as_json: AsJson = False,
     store_url: StoreUrl = None,
 ) -> None:
@@ -55,19 +69,26 @@ def run(
     changes = changes_of(assignments or [])
     if control:
         changes.setdefault("control", True)
+    if plain_kd:
+        changes["plain_kd"] = True
+    if seeds is not None:
+        changes["seeds"] = seeds
     if device is not None:
         changes["device"] = device
     if changes:
         spec = spec.replace(changes)
     _check_device(spec)
     store = Store(store_url)
+    if estimate:
+        _print_estimate(estimate_here(store, spec, base), as_json)
+        return
     name = accept(store, spec, recipe=recipe, base=base, pause_at=pause_at)
     FreshStarter().start(store, name)
     if detach:
         if as_json:
-            print_json(result_of(store.runs.get(name)))
+            print_json(result_of_all(store.runs.cohort(name)))
         else:
-            print(name)
+            print("\n".join(row.id for row in store.runs.cohort(name)))
         return
     if not as_json:
         print(f"Run {name} in {store.path}", file=sys.stderr)
@@ -82,31 +103,45 @@ def resume_command(name: RunName, as_json: AsJson = False, store_url: StoreUrl =
 
 
 def follow(store: Store, name: str, as_json: bool, *, remove_bad: bool) -> None:
-    """Follow a run to its end, print its result, and exit with its code."""
-    run = Run(name, store)
-    try:
-        with Progress(enabled=not as_json or sys.stderr.isatty()) as bar:
-            run.wait(bar.told)
-    except KeyboardInterrupt:
-        print(
-            f"\nRun {name} trains on. `workbench stop {name}` ends it, "
-            f"`workbench resume {name}` follows it again.",
-            file=sys.stderr,
-        )
-        raise typer.Exit(130) from None
-    except WorkerDied as error:
-        print(f"workbench: {error}", file=sys.stderr)
-    row = run.row
-    if row.error is not None:
-        print(f"workbench: [{row.error['code']}] {row.error['message']}", file=sys.stderr)
-    if remove_bad and was_refused(row):
-        store.runs.remove(name)
+    """Follow a run, or all runs of its group, to the end; print the result, exit with its code."""
+    group = Run(name, store).group
+    for run in group:
+        try:
+            with Progress(enabled=not as_json or sys.stderr.isatty()) as bar:
+                run.wait(bar.told)
+        except KeyboardInterrupt:
+            print(
+                f"\nRun {run.id} trains on. `workbench stop {run.id}"
+                f"{' --group' if len(group) > 1 else ''}` ends it, "
+                f"`workbench resume {run.id}` follows it again.",
+                file=sys.stderr,
+            )
+            raise typer.Exit(130) from None
+        except WorkerDied as error:
+            print(f"workbench: {error}", file=sys.stderr)
+        if run.status == "paused":
+            break
+    rows = [run.row for run in group]
+    for row in rows:
+        if row.error is not None:
+            print(f"workbench: [{row.error['code']}] {row.error['message']}", file=sys.stderr)
+    if remove_bad and all(was_refused(row) for row in rows):
+        for row in rows:
+            store.runs.remove(row.id)
         raise typer.Exit(BadInput.exit_code)
     if as_json:
-        print_json(result_of(row))
+        print_json(result_of_all(rows, name))
     else:
-        _print_result(row)
-    raise typer.Exit(0 if row.status in ("finished", "paused") else 1)
+        print("\n".join(result_words(rows)))
+    raise typer.Exit(0 if all(row.status in ("finished", "paused") for row in rows) else 1)
+
+
+def _print_estimate(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    for line in before_words(found):
+        print(line)
 
 
 def _check_device(spec: ExperimentSpec) -> None:
@@ -116,21 +151,3 @@ def _check_device(spec: ExperimentSpec) -> None:
     from workbench.training.device import choose_device
 
     choose_device(spec.device)
-
-
-def _print_result(row: RunRow) -> None:
-    metrics: dict[str, Any] = (row.result or {}).get("metrics") or {}
-    print(f"{row.id}: {row.status} at step {row.step} of {row.steps}")
-    for part in ("teacher", "student", "control"):
-        found = metrics.get(part)
-        if found:
-            print(
-                f"  {part:8} accuracy {found['accuracy']:7.2%}   "
-                f"NLL {found['nll']:.4f} nats   ECE {found['ece']:.2%}"
-            )
-    protocol = row.protocol or {}
-    test = (protocol.get("splits") or {}).get("test")
-    if metrics and test:
-        print(
-            f"  test split, n = {test['rows']}, read once at the last step; seed {protocol['seed']}"
-        )

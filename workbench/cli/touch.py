@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
         epilog="Example: workbench fork quickstart-7k2p9x --at 200 "
         "--set stages.main.optimiser.lr=0.001",
     )(fork)
+    app.command("anneal", epilog="Example: workbench anneal quickstart-7k2p9x --epochs 3")(anneal)
     app.command("replay", epilog="Example: workbench replay quickstart-7k2p9x")(replay)
 
 
@@ -104,6 +105,33 @@ def fork(
     if not as_json:
         print(f"Run {child} in {store.path}, forked from {name} at step {at}", file=sys.stderr)
     follow(store, child, as_json, remove_bad=True)
+
+
+def anneal(
+    name: RunName,
+    epochs: Annotated[int, typer.Option("--epochs", metavar="K", help="Passes of the decay.")],
+    at: Annotated[
+        int | None, typer.Option("--at", metavar="STEP", help="From which step; default: now.")
+    ] = None,
+    as_json: AsJson = False,
+    store_url: StoreUrl = None,
+) -> None:
+    """Project what a run would reach if its learning rate went to zero now; it trains on."""
+    from workbench.runs.anneal import anneal as project
+
+    store = Store(store_url)
+    with Progress(enabled=not as_json or sys.stderr.isatty()) as bar:
+        found = project(store, name, epochs, at=at, told=bar.told)
+    if as_json:
+        print_json(found.plain())
+        return
+    low, high = found.interval
+    now = "no snapshot yet" if found.now is None else f"{found.now:.1%} at step {found.now_step}"
+    print(
+        f"{name}: {found.projected:.1%} on {found.split} (95 % interval {low:.1%} to {high:.1%}, "
+        f"n = {found.n}) if the rate goes from {found.rate:.2g} to zero over {epochs} epochs from "
+        f"step {found.step} on; the live curve reads {now}."
+    )
 
 
 def replay(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) -> None:

@@ -113,12 +113,20 @@ class Part(AnyWidgetComponent):
 
     kind = param.String(default="")
     state = param.String(default="{}", doc="Plain data that it draws, as JSON.")
-    asked = param.Dict(default={}, doc="The last thing a person did, counted.")
+    asked = param.List(default=[], doc="The last things a person did, oldest first, counted.")
 
     def __init__(self, kind: str, act: Callable[[dict[str, Any]], None], **params: Any) -> None:
         super().__init__(kind=kind, **params)  # type: ignore[no-untyped-call]
         self.told: dict[str, Any] = {}
-        self.param.watch(lambda event: act(dict(event.new)), "asked")
+        self._act, self._followed = act, 0
+        self.param.watch(self._follow, "asked")
+
+    def _follow(self, event: Any) -> None:
+        """Do what is new: two presses in one turn arrive as one message."""
+        for asked in event.new:
+            if asked["count"] > self._followed:
+                self._followed = asked["count"]
+                self._act(dict(asked))
 
     def tell(self, state: dict[str, Any]) -> None:
         """Draw this; nothing is sent if it is what was drawn last."""

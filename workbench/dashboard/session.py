@@ -28,8 +28,10 @@ from workbench.dashboard.hub import Hub
 from workbench.dashboard.live import Sent, Shown
 from workbench.dashboard.start import QUICKSTART, recent_runs
 from workbench.dashboard.wording import PAGE
-from workbench.errors import WorkbenchError
-from workbench.runs.launch import command, resume
+from workbench.errors import InvalidExperiment, WorkbenchError
+from workbench.runs.fork import fork
+from workbench.runs.launch import ask_to_set, command, resume
+from workbench.specs.files import parse_scalar
 
 FOLDER = Path(__file__).parent / "page"
 AROUND = ("top", "notice", "rail", "result", "tabs")
@@ -65,6 +67,8 @@ class Session:
         self._next_recent: list[dict[str, Any]] | None = None
         self._scheduled = False
         self._refused, self._until = "", 0.0
+        self._sent: dict[str, int] = {}
+        self._refusals: dict[str, str] = {}
         self._seen: dict[str, Sent] = {}
         self._views: dict[str, PanelView] = {}
         self._parts = {kind: Part(kind, self.act) for kind in ("start", *AROUND)}
@@ -119,7 +123,10 @@ class Session:
                 self._views[view].push(sent)
         for kind, state in shown.parts.items():
             refused = self._refused if kind == "top" and time.monotonic() < self._until else None
-            self._parts[kind].tell({**(state or {}), **({"refused": refused} if refused else {})})
+            said = {"refused": refused} if refused else {}
+            if kind == "rail":
+                said = self._answers()
+            self._parts[kind].tell({**(state or {}), **said})
 
     def _open(self, run: str) -> dict[str, str] | None:
         """Show a run; what to say instead if there is no such run."""
@@ -154,11 +161,43 @@ class Session:
             LOG.warning("The page asked for %r and shows no run.", do)
         elif do == "resume":
             resume(store, self.run, self.hub.starter, who=PAGE)
+        elif do == "set":
+            self._set(str(asked.get("path", "")), str(asked.get("value", "")))
+        elif do == "fork":
+            at = int(asked.get("at") or 0)
+            child = fork(store, self.run, at, {}, who=PAGE, pause=True)
+            self.hub.starter.start(store, child)
+            top = self._parts["top"]
+            top.tell({**top.told, "goto": child})
         elif do in ("pause", "stop"):
             command(store, self.run, do, who=PAGE)
         elif do == "pace":
             seconds = summary.SLOW_SECONDS if asked.get("slow") else None
             command(store, self.run, do, who=PAGE, seconds=seconds)
+
+    def _set(self, path: str, value: str) -> None:
+        """Ask the run to change a knob; a refusal stands under it."""
+        rail = self._parts["rail"]
+        try:
+            sent = ask_to_set(self.hub.store, str(self.run), path, parse_scalar(value), who=PAGE)
+        except WorkbenchError as error:
+            self._refusals[path] = _line_of(error)
+            rail.tell({**rail.told, "refused": dict(self._refusals)})
+            return
+        self._refusals.pop(path, None)
+        self._sent[path] = sent
+
+    def _answers(self) -> dict[str, Any]:
+        """What became of the changes that this page asked for."""
+        done = []
+        for path, number in list(self._sent.items()):
+            answer = self.hub.store.journal.answer(number)
+            if answer.state == "refused":
+                self._refusals[path] = answer.reason or "Refused."
+            if answer.state != "waiting":
+                done.append(path)
+                del self._sent[path]
+        return {"refused": dict(self._refusals), "done": done}
 
     def _start(self, recipe: str) -> None:
         if self.run is not None:  # a second click that was under way
@@ -182,6 +221,14 @@ class Session:
         template.add_variable("app_favicon", assets.url("icon.svg"))
         template.add_variable("plotly_url", assets.url("plotly.js"))
         return template
+
+
+def _line_of(error: WorkbenchError) -> str:
+    """What stands under a knob: the problem itself, without what it is a problem of."""
+    if not isinstance(error, InvalidExperiment):
+        return error.message
+    path, found, words = error.problems[0].partition(": ")
+    return words[:1].upper() + words[1:] if found and " " not in path else error.problems[0]
 
 
 @cache

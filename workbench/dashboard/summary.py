@@ -8,10 +8,13 @@ from typing import Any
 from workbench_widgets.words import MINUS, count, fixed, number, percent
 
 from workbench.dashboard import wording
+from workbench.dashboard.controls import controls
+from workbench.dashboard.pull import checks, cost, pull
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow
+from workbench.training.card import caption
 
 JOURNAL_LINES = 12
 """Events that the rail lists; older ones are counted."""
@@ -44,6 +47,8 @@ def top(history: History) -> dict[str, Any]:
         "elapsed": f"{spent} elapsed" if (spent := wording.elapsed(row, now)) else "",
         "slow": row.pace,
         "buttons": buttons(row),
+        "reached": int(history.train.steps[-1]) if len(history.train.steps) else 0,
+        "exports": [list(pair) for pair in _exports(row)],
     }
 
 
@@ -58,7 +63,16 @@ def buttons(row: RunRow) -> list[str]:
         made.append("stop")
     if row.status in ("training", "paused") and row.step < row.steps:
         made.append("pace")
+    if row.role == "student" and row.started_ns is not None:
+        made += ["fork", "export"]
     return made
+
+
+def _exports(row: RunRow) -> list[tuple[str, str]]:
+    """What can be taken away now, with its word."""
+    ended = [("script", "Script (.py)"), ("notebook", "Notebook (.ipynb)"), ("weights", "Weights")]
+    has_numbers = bool((row.result or {}).get("metrics"))
+    return [*(ended if has_numbers else ()), ("yaml", "Experiment (.yaml)")]
 
 
 def notice(history: History) -> dict[str, Any] | None:
@@ -120,8 +134,11 @@ def rail(history: History, frames: Frames) -> dict[str, Any]:
             _model("student", "S", row, student, protocol),
             _model("teacher", "T", row, history.teacher_accuracy, protocol),
         ],
-        "facts": _facts(spec, row),
+        "facts": [*_facts(spec, row), *cost(row)],
+        "pull": pull(history, spec, waits_for(history)),
+        "checks": checks(row),
         "activity": activity(history),
+        "controls": controls(history, frames),
         "journal": lines[:JOURNAL_LINES],
         "older": max(len(lines) - JOURNAL_LINES, 0),
     }
@@ -163,7 +180,8 @@ def activity(history: History) -> dict[str, Any] | None:
     """What a run does that is not its student's training: words and a share, or None."""
     row = history.row
     if row.status == "queued":
-        return {"text": "Waits for a training process", "share": None}
+        waits = "a training process" if row.cohort in (None, row.id) else "its turn in its group"
+        return {"text": f"Waits for {waits}", "share": None}
     if not row.active or not row.activity:
         return None
     return {"text": row.activity, "share": row.progress}
@@ -196,34 +214,49 @@ def result(history: History) -> dict[str, Any]:
 
 
 def _final(history: History, metrics: dict[str, Any]) -> dict[str, Any]:
-    columns = ("student", "teacher", "control")
-    all_three: list[dict[str, Any]] = [metrics.get(name) or {} for name in columns]
-    student, _, control = all_three
+    columns = ["student", "teacher", "control"]
+    columns += ["plain_kd"] if metrics.get("plain_kd") else []
+    everyone: list[dict[str, Any]] = [metrics.get(name) or {} for name in columns]
+    student, _, control = everyone[:3]
     rows = [
-        ["test accuracy, %", *(_hundred(told.get("accuracy")) for told in all_three)],
-        ["NLL, nats", *(fixed(told.get("nll"), 3) for told in all_three)],
-        ["ECE, %", *(_hundred(told.get("ece")) for told in all_three)],
+        ["test accuracy, %", *(_hundred(told.get("accuracy")) for told in everyone)],
+        ["NLL, nats", *(fixed(told.get("nll"), 3) for told in everyone)],
+        ["ECE, %", *(_hundred(told.get("ece")) for told in everyone)],
     ]
     notes = []
     if control:
-        gap = 100 * (student["accuracy"] - control["accuracy"])
-        sign = "+" if gap > 0 else MINUS if gap < 0 else "±"
-        notes.append(
-            f"Student minus control: {sign}{abs(gap):.1f} percentage points on the same seed. "
-            "One seed: run more before you believe a difference."
-        )
+        gap = _points(student["accuracy"] - control["accuracy"])
+        told = f"Student minus control: {gap} percentage points on the same seed."
+        notes.append(f"{told} {_over_seeds(history.over_seeds)}")
     elif history.row.experiment.get("control") and history.row.active:
         notes.append("The control, the same student without the teacher, still trains.")
-    rows_of = ((history.row.protocol or {}).get("splits") or {}).get("test") or {}
-    n = f"n = {count(rows_of['rows'])} test · " if rows_of.get("rows") else ""
+    protocol = {"seed": history.row.experiment.get("seed", 0), **(history.row.protocol or {})}
     return {
         "title": "Result",
         "read": "On images that nobody has seen before the end.",
-        "columns": list(columns),
+        "columns": [name.replace("plain_kd", "plain KD") for name in columns],
         "rows": rows,
         "notes": notes,
-        "footer": f"{n}weights of the last step · seed {history.row.experiment.get('seed', 0)}",
+        "footer": caption(protocol),
     }
+
+
+def _over_seeds(told: dict[str, Any] | None) -> str:
+    """What all seeds of the group say of the difference."""
+    found = ((told or {}).get("difference") or {}).get("accuracy")
+    if found is None or found["n"] == 1:
+        return "One seed: run more before you believe a difference."
+    words = f"Over {found['n']} seeds: mean {_points(found['mean'])}"
+    if found["interval"] is None:
+        return f"{words}; {found['why']}."
+    low, high = (_points(end) for end in found["interval"])
+    return f"{words}, 95 % interval {low} to {high}."
+
+
+def _points(share: float) -> str:
+    """A difference of shares in percentage points, signed."""
+    gap = 100 * share
+    return f"{'+' if gap > 0 else MINUS if gap < 0 else '±'}{abs(gap):.1f}"
 
 
 def _so_far(history: History) -> dict[str, Any]:

@@ -105,11 +105,19 @@ def time_left(row: RunRow, now: float) -> str:
         now: Seconds since the epoch.
     """
     started = (row.started_ns or 0) / 1e9
-    if row.status != "training" or not row.rate or row.step >= row.steps:
+    if row.status != "training" or row.step >= row.steps:
         return ""
-    if now - started < SETTLED_SECONDS or not row.step:
-        return ""
+    if not row.rate or now - started < SETTLED_SECONDS or not row.step:
+        return _expected(row)
     return f"{duration((row.steps - row.step) / row.rate)} left"
+
+
+def _expected(row: RunRow) -> str:
+    """From the estimate, before the speed is known; it takes in what probes take."""
+    parts = ((row.protocol or {}).get("estimate") or {}).get("parts") or {}
+    seconds = float(parts.get("student", 0)) + float(parts.get("probes", 0))
+    left = seconds * (1 - row.step / row.steps) if row.steps else 0.0
+    return f"about {duration(left).removeprefix('about ')} left" if left else ""
 
 
 def elapsed(row: RunRow, now: float) -> str:
@@ -162,6 +170,9 @@ def _event_text(event: Event) -> str:
         "checkpoint": "Checkpoint kept",
         "probe": "Snapshot taken",
     }
+    passed = (event.payload.get("checks") or {}).get("passed")
+    if event.kind == "started" and passed:
+        return f"Started, {count(len(passed))} checks passed"
     if event.kind == "forked":
         return f"Forked from {event.payload['parent']} at step {count(event.payload['at'])}"
     if event.payload.get("part") == "teacher":

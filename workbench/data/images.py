@@ -168,11 +168,15 @@ class ImageData:
 
     def fetch(self, ids: Ids | Tensor) -> Batch:
         """Examples as the student may see them: no label outside the visible training rows."""
-        return self._batch(ids, self._shown)
+        return self._batch(ids, self._shown, all_labelled=False)
+
+    def fetch_train(self, ids: Ids) -> Batch:
+        """The same for training rows only: where all their labels are visible, the batch knows."""
+        return self._batch(ids, self._shown, all_labelled=self._all_shown)
 
     def fetch_full(self, ids: Ids | Tensor) -> Batch:
         """Examples with all labels: for the teacher and for measuring, never for the student."""
-        return self._batch(ids, self._labels)
+        return self._batch(ids, self._labels, all_labelled=True)
 
     def transform(self, batch: Batch, seed: int, epoch: int) -> Batch:
         """The batch with its images varied as ``augment`` says; ids and labels stay."""
@@ -218,9 +222,10 @@ class ImageData:
         shown = np.full(len(self.examples), UNLABELLED, dtype=np.int64)
         shown[visible] = self.examples.labels[visible]
         self.visible_ids = visible
+        self._all_shown = len(visible) == len(self.splits.train)
         self._shown = torch.from_numpy(shown).to(self.device)
 
-    def _batch(self, ids: Ids | Tensor, labels: Tensor) -> Batch:
+    def _batch(self, ids: Ids | Tensor, labels: Tensor, *, all_labelled: bool) -> Batch:
         if isinstance(ids, torch.Tensor):
             rows = ids.to(self.device, torch.int64)
         else:
@@ -228,7 +233,7 @@ class ImageData:
         images = self._images.index_select(0, rows)
         if images.dtype == torch.uint8:
             images = images.to(torch.float32).div_(255)
-        return Batch(rows, images, labels.index_select(0, rows))
+        return Batch(rows, images, labels.index_select(0, rows), all_labelled)
 
     @cached_property
     def _moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -130,7 +130,7 @@ def notebook(story: Story, expected: Mapping[str, Any], recorded: Mapping[str, A
 
 
 def _title(story: Story, recorded: Mapping[str, Any]) -> str:
-    told = ("run", "recipe", "paper", "ended", "threads", "versions")
+    told = ("run", "recipe", "paper", "ended", "threads", "versions", "protocol")
     facts = {"name": story.experiment["name"], **{name: recorded[name] for name in told}}
     # JSON in ASCII, a key a line: no text of a user can end the block or begin markup
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in facts.items()]

@@ -13,9 +13,10 @@ from workbench.export.places import modules_in, names_runs, with_whole_paths
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
+from workbench.training.card import text
 from workbench.training.timeline import played
 
-PARTS = ("teacher", "student", "control")
+PARTS = ("teacher", "student", "control", "plain_kd")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def expected(row: RunRow) -> dict[str, Any]:
     return {
         "steps": found["steps"],
         "weights": found["weights"],
-        "metrics": {part: found["metrics"].get(part) for part in PARTS},
+        "metrics": {part: found["metrics"][part] for part in PARTS if part in found["metrics"]},
     }
 
 
@@ -91,6 +92,7 @@ def recorded(row: RunRow) -> dict[str, Any]:
         "threads": protocol.get("threads") or row.options.get("threads"),
         "versions": dict(protocol.get("versions") or {}),
         "machine": dict(protocol.get("machine") or {}),
+        "protocol": text(protocol),
     }
 
 

@@ -35,12 +35,14 @@ class Student:
         architecture: What rebuilds the network; None for a user's own module, and for a run that
             was not trained to its end.
         step: Optimiser steps it was trained for.
+        facts: Accuracy on test and names of the classes; None if the run did not come so far.
     """
 
     tensors: Mapping[str, Tensor]
     spec: Mapping[str, Any]
     architecture: Architecture | None
     step: int
+    facts: Mapping[str, Any] | None = None
 
 
 def student_of(store: Store, row: RunRow) -> Student:
@@ -67,9 +69,11 @@ def student_of(store: Store, row: RunRow) -> Student:
                 f"{final}: these are not the weights that run {row.id} recorded. "
                 f"`workbench replay {row.id}` trains them again."
             )
-        built = (read_description(final) or {}).get("architecture")
+        described = read_description(final) or {}
+        built = described.get("architecture")
         architecture = None if built is None else Architecture.parse(built, source=str(final))
-        return Student(tensors, spec, architecture, (row.result or {}).get("steps", row.step))
+        steps = (row.result or {}).get("steps", row.step)
+        return Student(tensors, spec, architecture, steps, described.get("facts"))
     if row.active:
         raise RefusedCommand(
             f"Run {row.id} is {row.status} at step {row.step} of {row.steps}; its weights are "
@@ -97,6 +101,7 @@ def file_bytes(student: Student, name: str) -> bytes:
     description = {
         "spec": dict(student.spec),
         "architecture": architecture.plain() if architecture is not None else None,
+        **({} if student.facts is None else {"facts": dict(student.facts)}),
     }
     text = json.dumps(description, allow_nan=False, sort_keys=True)
     lines = "\n".join(load_lines(student, name))

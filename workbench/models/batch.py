@@ -21,13 +21,20 @@ class Batch:
         inputs: What the model is given before its own normalisation: images float32 in [0, 1],
             shape (B, C, H, W).
         labels: Class numbers, int64, shape (B,); :data:`UNLABELLED` where the truth is withheld.
+        all_labelled: True where the host knows that no label is withheld; False says nothing.
     """
 
     ids: Tensor
     inputs: Tensor
     labels: Tensor
+    all_labelled: bool = False
 
     @property
     def labelled(self) -> Tensor:
         """True where the label may be used, bool, shape (B,)."""
         return self.labels != UNLABELLED
+
+    @property
+    def valid(self) -> Tensor | None:
+        """Validity of each row for a term that needs its label; None where every row counts."""
+        return None if self.all_labelled else self.labelled

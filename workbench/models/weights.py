@@ -64,6 +64,8 @@ def save_weights(
     path: Path,
     adapter_or_state: nn.Module | Mapping[str, Tensor],
     spec_data: Mapping[str, Any] | str | None = None,
+    *,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the tensors and what rebuilds their network; the old file or the new one, never half.
 
@@ -71,6 +73,8 @@ def save_weights(
         path: Ends in ``.safetensors``; ``NAME.json`` is written beside it.
         adapter_or_state: An adapter, a network or named tensors.
         spec_data: Plain data of the model's spec; a bare name stands for ``{use: NAME}``.
+        facts: What is known of these weights: ``accuracy`` on ``rows`` test rows, names of the
+            ``classes``.
 
     Raises:
         BadFile: If the path has another suffix or cannot be written.
@@ -84,6 +88,7 @@ def save_weights(
     description = {
         "spec": dict(spec) if spec is not None else None,
         "architecture": architecture.plain() if architecture is not None else None,
+        **({} if facts is None else {"facts": dict(facts)}),
     }
     text = json.dumps(description, allow_nan=False, sort_keys=True)
     tensors = _separate(state_of(adapter_or_state))

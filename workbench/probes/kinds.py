@@ -1,4 +1,4 @@
-"""The four headline probes by name; nothing here loads torch."""
+"""The probes by name; nothing here loads torch."""
 
 from __future__ import annotations
 
@@ -66,3 +66,20 @@ class Loyalty(ProbeKind):
         from workbench.probes.predictions import LoyaltyProbe
 
         return LoyaltyProbe(pair)
+
+
+@PROBES.register("balance")
+class BalanceKind(ProbeKind):
+    """How hard each term pulls on the student, and whether the terms agree."""
+
+    summary: ClassVar[str] = "Pull of each term: value, share of the gradient, and directions."
+    paper: ClassVar[str] = (
+        "Chen et al. 2018 (GradNorm), arXiv:1711.02257; Yu et al. 2020, arXiv:2001.06782"
+    )
+    needs_pulls: ClassVar[bool] = True
+
+    def build(self, pair: Pair) -> Probe:
+        """Keeps nothing: what it shows is of the training alone."""
+        from workbench.probes.balance import BalanceProbe
+
+        return BalanceProbe(pair)

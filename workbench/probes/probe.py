@@ -57,6 +57,7 @@ class ProbeKind(Kind):
     paper: ClassVar[str]
     needs_layers: ClassVar[bool] = False
     needs_val: ClassVar[bool] = False
+    needs_pulls: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, pair: Pair) -> Probe:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -19,6 +21,31 @@ CHUNK = 256
 
 
 @dataclass(frozen=True)
+class Pulls:
+    """How hard each of R terms pulls on the student, on fixed training rows.
+
+    Attributes:
+        terms: Their names, in order.
+        value: Reduced value of each, in its own unit, float64, shape (R,).
+        weighted: The same times the weight.
+        norm: L2 norm of the weighted value's gradient over the student's weights.
+        share: Of the sum of norms, in [0, 1]; NaN where nothing pulls.
+        cosine: Between gradients, shape (R, R), in [-1, 1]; NaN where one is zero.
+        num_rows: Training rows that were looked at.
+        num_labelled: How many of them show their label.
+    """
+
+    terms: Sequence[str]
+    value: npt.NDArray[np.float64]
+    weighted: npt.NDArray[np.float64]
+    norm: npt.NDArray[np.float64]
+    share: npt.NDArray[np.float64]
+    cosine: npt.NDArray[np.float64]
+    num_rows: int
+    num_labelled: int
+
+
+@dataclass(frozen=True)
 class Look:
     """What one model says about fixed rows, on the CPU.
 
@@ -26,11 +53,13 @@ class Look:
         logits: float32, shape (n, K), on the probe split.
         val_logits: float32, shape (v, K), on the validation split.
         features: Pooled layers of the first m probe rows, (m, d) each, in the order asked for.
+        pulls: Of the terms that train it; None unless a probe asks for them.
     """
 
     logits: Tensor
     val_logits: Tensor
     features: Sequence[Tensor] = field(default_factory=tuple)
+    pulls: Pulls | None = None
 
 
 @dataclass(frozen=True)

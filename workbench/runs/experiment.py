@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.recipes import open_experiment
+from workbench.runs.estimate import estimate_here, estimate_in_fresh_process
 from workbench.runs.expression import Sum, TermExpression, as_mapping
 from workbench.runs.follow import Progress
 from workbench.runs.launch import FreshStarter, accept
@@ -145,18 +146,43 @@ class Experiment:
     def run(self, *, progress: bool = True, **options: Any) -> Run:
         """Train to the end, with a progress bar.
 
+        An experiment of several seeds trains them one after the other; the first run is returned,
+        with the others as ``run.group`` and their means and differences as ``run.summary``.
+
         Raises:
             BadInput: If the experiment cannot be carried out as asked; no run is left of it.
             WorkerDied: If it failed or its worker is gone.
         """
         run = self.start(**options)
+        group = run.group
         with Progress(enabled=progress) as bar:
-            run.wait(bar.told)
-        row = run.row
-        if was_refused(row):
-            self.store.runs.remove(run.id)
-        check_ended_well(row)
+            for one in group:
+                if one.wait(bar.told).status == "paused":
+                    break
+        rows = [one.row for one in group]
+        for row in rows:
+            if was_refused(row):
+                self.store.runs.remove(row.id)
+        for row in rows:
+            check_ended_well(row)
         return run
+
+    def estimate(self) -> dict[str, Any]:
+        """What a run would cost, from a few real steps, and the checks that need no teacher.
+
+        In a fresh process, so that this one keeps its threads and settings; in this one where the
+        experiment holds a Python object.
+
+        Returns:
+            ``estimate`` (``seconds``, ``memory_bytes``, ``disk_bytes``, seconds by part) and
+            ``checks``.
+
+        Raises:
+            FailedChecks: If a check would stop the run.
+        """
+        if holds_objects(self.spec):
+            return estimate_here(self.store, self.spec, self._base, settle_here=False)
+        return estimate_in_fresh_process(self.store, self.spec, self._base)
 
     def __repr__(self) -> str:
         return f"Experiment({self.spec.name!r}, seed={self.spec.seed})"
@@ -164,10 +190,14 @@ class Experiment:
     def _start_here(self, run: str) -> None:
         from workbench.runs.worker import work
 
-        thread = threading.Thread(
-            target=work, args=(str(self.store.path), run, self.spec), name=run, daemon=True
-        )
-        thread.start()
+        runs = [row.id for row in self.store.runs.cohort(run)]
+
+        def each() -> None:
+            for one, spec in zip(runs, self.spec.each_seed(), strict=True):
+                if self.store.runs.get(one).active:  # not withdrawn meanwhile
+                    work(str(self.store.path), one, spec)
+
+        threading.Thread(target=each, name=run, daemon=True).start()
 
     @classmethod
     def _of(cls, spec: ExperimentSpec, *, store: Any, recipe: str | None, base: Path) -> Experiment:

@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+from workbench.runs.estimate import before_words
 from workbench.store.runs import RunRow
 
 LINE_SECONDS = 5.0
@@ -26,6 +27,7 @@ class Progress:
         self._enabled = enabled
         self._last_line = 0.0
         self._last_text = ""
+        self._said: set[str] = set()
 
     def __enter__(self) -> Progress:
         if self._enabled and (sys.stderr.isatty() or _in_notebook()):
@@ -59,6 +61,10 @@ class Progress:
         if not self._enabled:
             return
         text, share, detail = describe(row)
+        for line in before_words(row.protocol or {}):
+            if line not in self._said:
+                self._said.add(line)
+                self._say(line)
         if self._bar is not None:
             self._bar.update(self._task, description=text, completed=share, detail=detail)
             return
@@ -68,13 +74,22 @@ class Progress:
             self._last_text, self._last_line = text, now
 
 
+    def _say(self, line: str) -> None:
+        """A line that stays, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
 def describe(row: RunRow) -> tuple[str, float, str]:
     """What a run does in words, the share done in [0, 1], and numbers beside it."""
     if row.activity:
         share = row.progress or 0.0
         return row.activity, share, f"{share:.0%}" if row.progress is not None else ""
     share = row.step / row.steps if row.steps else 0.0
-    words = {"queued": "Waiting for its worker", "training": "Training the student"}
+    waits = "Waiting for its worker" if row.cohort in (None, row.id) else "Waiting for its turn"
+    words = {"queued": waits, "training": "Training the student"}
     detail = f"step {row.step} of {row.steps}" if row.steps else ""
     if row.status == "training" and row.rate:
         left = (row.steps - row.step) / row.rate

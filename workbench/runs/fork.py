@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ def fork(
     note: str = "",
     name: str | None = None,
     keep_later: bool = True,
+    pause: bool = False,
 ) -> str:
     """Accept a fork; returns the child's id. Its worker is not started yet.
 
@@ -44,6 +46,7 @@ def fork(
         note: Likewise.
         name: Of the child; the parent's if not given.
         keep_later: False leaves out what was done to the parent after ``at``.
+        pause: Let the child stand paused at ``at``, so that it can be touched there.
 
     Raises:
         RefusedCommand: If the parent has not come so far, or a path can change at step 0 only.
@@ -74,33 +77,28 @@ def fork(
         recipe=row.recipe,
         base=Path(row.options.get("base") or "."),
         threads=row.options.get("threads"),
+        pause_at=at if pause else None,
         parent=run,
         forked_at=at,
     )
     start = _share(store, row, accepted, at, len(kept)) if at else 0
-    store.journal.write(
-        accepted,
-        Event(
-            start,
-            "forked",
-            who,
-            {"parent": run, "at": at, "set": {**aside, **changes}, "note": note},
-        ),
-    )
+    facts = {"parent": run, "at": at, "set": {**aside, **changes}, "note": note}
+    for one in store.runs.cohort(accepted):  # several only where a fork at step 0 sets `seeds`
+        store.journal.write(one.id, Event(start, "forked", who, facts))
     return accepted
 
 
 def _refuse_too_late(run: str, at: int, changes: Mapping[str, Any]) -> None:
+    if any(path.partition(".")[0] == "interventions" for path in changes):
+        raise RefusedCommand(
+            "A fork changes values from a step on; `interventions` it makes itself."
+        )
     early = [path for path in changes if reach(path) == "start"]
     if at and early:
         words = " ".join(f"--set {path}={changes[path]}" for path in changes)
         raise RefusedCommand(
             f"`{early[0]}` decides what a run is from its first step on; it can change at step 0 "
             f"only: workbench fork {run} --at 0 {words}"
-        )
-    if any(path.partition(".")[0] == "interventions" for path in changes):
-        raise RefusedCommand(
-            "A fork changes values from a step on; `interventions` it makes itself."
         )
 
 
@@ -170,7 +168,13 @@ def _share(store: Store, parent: RunRow, child: str, at: int, kept: int) -> int:
 
 
 def _link(source: Path, target: Path) -> None:
+    """Give the child the file; one that its parent has just thinned it does without.
+
+    Without a snapshot a view has a step less; without the checkpoint it trains from its beginning,
+    to the same bits.
+    """
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without links
-        shutil.copyfile(source, target)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(source, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,14 @@ class Frames:
         self._history = history
         self._stood: tuple[int, ExperimentSpec | None] = (-1, None)
 
+    @cached_property
+    def first(self) -> ExperimentSpec | None:
+        """The experiment as it was started, or None if this workbench cannot read it any more."""
+        try:
+            return ExperimentSpec.parse(self._history.row.experiment)
+        except WorkbenchError:
+            return None
+
     @property
     def spec(self) -> ExperimentSpec | None:
         """The experiment as it stands, or None if this workbench cannot read it any more."""
@@ -47,12 +56,10 @@ class Frames:
         return self._stood[1]
 
     def _read(self) -> ExperimentSpec | None:
-        try:
-            spec = ExperimentSpec.parse(self._history.row.experiment)
-            done = [item for item in timeline(spec, self._history.events) if item.journalled]
-            return stands(spec, done)
-        except WorkbenchError:
+        if self.first is None:
             return None
+        done = [item for item in timeline(self.first, self._history.events) if item.journalled]
+        return stands(self.first, done)
 
     def of_snapshot(self, waits_for: str | None) -> dict[str, Frame]:
         """Four views of the newest snapshot; before the first they say what they wait for."""
@@ -152,7 +159,8 @@ class Frames:
 
     def _probe_rows(self) -> int:
         facts = self._history.latest.facts if self._history.latest else {}
-        return int(next((told["n"] for view, told in facts.items() if view != "cka"), 0))
+        others = ("cka", "balance")  # on fewer rows, and on others
+        return int(next((told["n"] for view, told in facts.items() if view not in others), 0))
 
     def _steps_per_epoch(self) -> int | None:
         stage, steps = (self.spec.stage if self.spec else None), self._history.row.steps

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from workbench.runs.results import result_of
+from workbench.runs.seeds import summary
 from workbench.store import RunRow, Snapshot, Store
 from workbench.store.metrics import Series
 from workbench.training.journal import Event
@@ -40,6 +42,7 @@ class History:
         control: The control's, the same.
         teacher: The teacher's own curve while it trains, the same.
         checkpoint: Step of the newest checkpoint, or None.
+        over_seeds: What the runs of its group say together, once it has ended; None alone.
     """
 
     row: RunRow
@@ -54,6 +57,7 @@ class History:
     control: Series = EMPTY
     teacher: Series = EMPTY
     checkpoint: int | None = None
+    over_seeds: dict[str, Any] | None = None
 
     @classmethod
     def load(cls, store: Store, run: str) -> History:
@@ -85,6 +89,8 @@ class History:
             self.teacher = _longer(store, f"{run}-teacher", PROBE, self.teacher)
         checkpoints = store.checkpoints(run)
         self.checkpoint = int(checkpoints[0].step) if checkpoints else None
+        if self.row.cohort is not None and not self.row.active:
+            self.over_seeds = summary([result_of(row) for row in store.runs.cohort(run)])
 
     @property
     def teacher_accuracy(self) -> float | None:

@@ -70,6 +70,7 @@ class StoreKeeper:
                 options=row.options,
                 role=role,
                 group=self._run,
+                cohort=row.cohort,
                 recipe=row.recipe,
             )
         self._store.runs.claim(name, token=self._token)
@@ -104,6 +105,9 @@ def open_run(store: Store, name: str) -> StoredModel:
         chosen = checkpoints[0] if checkpoints else None
     else:
         chosen = next((item for item in checkpoints if str(item.step) == which), None)
+    path = folder / "weights" / f"{which.zfill(10)}.safetensors"
+    if chosen is None and which.isdecimal() and path.is_file():
+        return StoredModel(spec, path)  # taken out before its checkpoint had to go
     if chosen is None:
         raise BadModel(
             f"run:{name}: run {run} has no weights for {which!r}. "

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workbench.errors import BadInput, InvalidExperiment, RefusedCommand
-from workbench.runs.objects import refuse_stored_objects
+from workbench.runs.objects import as_it_stands, refuse_stored_objects
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml
-from workbench.specs.knobs import check_interventions
+from workbench.specs.knobs import check_interventions, steered
 from workbench.store.files import write_text
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
-from workbench.training.control import control_spec
+from workbench.store.thinning import run_budget
+from workbench.training.control import control_spec, plain_kd_spec
 
 LEAVE_SECONDS = 10.0
 """For a preloaded process to notice that nobody needs it any more."""
@@ -121,16 +122,23 @@ def accept(
 ) -> str:
     """Make the row and folder of a run; returns its id. Nothing trains yet.
 
+    An experiment of several seeds becomes as many runs, which know each other
+    (``store.runs.cohort``) and train one after the other; the first one's id is returned.
+
     Raises:
-        BadInput: If the student or the control would have nothing to train.
+        BadInput: If the student or a control would have nothing to train.
     """
+    run_budget()  # a worker would trip over it
     check_interventions(spec)
     _refuse_nothing_to_train(spec)
     if spec.control:
         _refuse_nothing_to_train(control_spec(spec))
-    run = store.runs.create(
+    if spec.plain_kd:
+        plain_kd_spec(spec)
+    experiments = [one.given() for one in spec.each_seed()]
+    runs = store.runs.create_all(
+        experiments,
         name=spec.name,
-        experiment=spec.given(),
         options={
             "base": str((base or Path.cwd()).resolve()),
             "pause_at": pause_at,
@@ -141,8 +149,9 @@ def accept(
         parent=parent,
         forked_at=forked_at,
     )
-    write_text(store.runs.folder(run) / "experiment.yaml", dump_yaml(spec.given()))
-    return run
+    for run, experiment in zip(runs, experiments, strict=True):
+        write_text(store.runs.folder(run) / "experiment.yaml", dump_yaml(experiment))
+    return runs[0]
 
 
 def resume(store: Store, run: str, starter: Starter, *, who: str) -> RunRow:
@@ -162,6 +171,8 @@ def resume(store: Store, run: str, starter: Starter, *, who: str) -> RunRow:
         starter.start(store, run)
     elif row.status != "finished":
         words = f"already running, pid {row.pid}" if row.active else f"{row.status}"
+        if row.status == "queued":
+            words = "queued and takes its turn by itself"
         raise RefusedCommand(
             f"Run {run} is {words}; a run can be resumed that is paused or interrupted, or that "
             "failed because the disk was full."
@@ -189,23 +200,53 @@ def command(store: Store, run: str, kind: str, *, who: str, **payload: Any) -> i
     return store.journal.send(run, kind, who=who, payload=payload)
 
 
+def ask_to_set(store: Store, run: str, path: str, value: Any, *, who: str, note: str = "") -> int:
+    """Ask a run to change a knob; returns the number of the command.
+
+    Raises:
+        InvalidExperiment: If the value is not allowed; names field, value and bounds.
+        RefusedCommand: If the path cannot change in place, or the run has ended; both offer the
+            fork that would do it.
+    """
+    row = store.runs.get(run)
+    if not row.active:
+        raise RefusedCommand(
+            f"Run {run} is {row.status} at step {row.step}; nothing of it can be set any more. "
+            f"A fork can: workbench fork {run} --at {row.step} --set {path}={value}"
+        )
+    steered(as_it_stands(store, run), path, value, run=run, step=row.step)
+    return command(store, run, "set", who=who, path=path, value=value, note=note)
+
+
 def replay_in_fresh_process(store: Store, run: str) -> dict[str, Any]:
     """What ``python -m workbench.runs.replay`` finds.
 
     Raises:
         RefusedCommand: If it cannot replay the run; its own words.
     """
+    return _in_fresh_process("workbench.runs.replay", str(store.path), run)
+
+
+def anneal_in_fresh_process(store: Store, run: str, epochs: int, at: int | None) -> dict[str, Any]:
+    """What ``python -m workbench.runs.anneal`` finds.
+
+    Raises:
+        RefusedCommand: If it cannot project the run; its own words.
+    """
+    more = () if at is None else (str(at),)
+    return _in_fresh_process("workbench.runs.anneal", str(store.path), run, str(epochs), *more)
+
+
+def _in_fresh_process(module: str, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(
-        _python("workbench.runs.replay", str(store.path), run),
+        _python(module, *arguments),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode not in (0, 1) or not done.stdout.strip():
-        raise RefusedCommand(
-            done.stderr.strip() or f"The replay of run {run} ended without a word."
-        )
+        raise RefusedCommand(done.stderr.strip() or f"{module} ended without a word.")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import UnknownName
 from workbench.runs.follow import describe
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
+from workbench.training.card import caption
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     from workbench_widgets import Frame
 
     from workbench.runs.run import Run
+    from workbench.store.runs import RunRow
 
 POLL_SECONDS = 0.05
 PUSH_SECONDS = 0.25
@@ -117,4 +120,11 @@ def figure(run: Run, view: str, **options: Any) -> go.Figure:
     frames = Frames(history)
     words = waiting_words(history)
     frame = frames.curves(words) if view == "curves" else frames.of_snapshot(words)[view]
-    return frame.figure(**options)
+    return captioned(frame, history.row).figure(**options)
+
+
+def captioned(frame: Frame, row: RunRow) -> Frame:
+    """The frame with the run's protocol in a line under its figure."""
+    protocol = {"seed": row.experiment.get("seed", 0), **(row.protocol or {})}
+    step = frame.step if frame.step >= 0 else None
+    return replace(frame, caption=caption(protocol, split="probe", step=step))

@@ -16,6 +16,8 @@ from pydantic import Field, PrivateAttr
 from workbench.errors import BadInput, NotSendable
 from workbench.models.kinds import ModelSpec
 from workbench.specs.experiment import ExperimentSpec
+from workbench.store.store import Store
+from workbench.training.timeline import stands, timeline
 
 if TYPE_CHECKING:
     from workbench.models.adapter import ModelAdapter
@@ -130,6 +132,13 @@ def stored_spec(data: Mapping[str, Any], *, source: str) -> ExperimentSpec:
         if _is_object(read.get(field)):
             read[field] = ObjectModel.model_validate(read[field])
     return ExperimentSpec.parse(read, source=source)
+
+
+def as_it_stands(store: Store, run: str) -> ExperimentSpec:
+    """A run's experiment with what was done to it so far."""
+    spec = stored_spec(store.runs.get(run).experiment, source=f"the experiment of run {run}")
+    items = timeline(spec, store.journal.events(run))
+    return stands(spec, [item for item in items if item.journalled])
 
 
 def refuse_stored_objects(data: Mapping[str, Any], run: str) -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import BadInput, RefusedCommand, WorkbenchError
+from workbench.errors import BadInput, NonFiniteLoss, RefusedCommand, WorkbenchError
 from workbench.runs.compare import Difference, Ledger, Recorded
 from workbench.runs.keeper import StoreKeeper
 from workbench.runs.objects import refuse_stored_objects, stored_spec
+from workbench.runs.results import told_metrics
 from workbench.runs.worker import settle
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
@@ -97,13 +98,21 @@ def replay(store: Store, run: str, *, told: Told | None = None) -> Replayed:
     spec = played(spec, store.journal.events(run))
     whole = row.status == "finished"
     last = max(store.metrics.last_step(run, "train"), 0)
-    until = None if whole or 0 < row.steps <= last else last
-    if not whole and spec.control:
-        spec = spec.replace({"control": False})
+    broke = (row.error or {}).get("code") == NonFiniteLoss.code  # it does so again, by itself
+    until = None if whole or broke or 0 < row.steps <= last else last
+    if not (whole or broke) and (spec.control or spec.plain_kd):
+        spec = spec.replace({"control": False, "plain_kd": False})
     ledger, began = Ledger(), time.perf_counter()
     with TemporaryDirectory(prefix="workbench-replay-") as folder:
         keeper = ReplayKeeper(store, row, ledger, Path(folder), told)
-        run_session(spec, keeper, Options(base=base, stop_at=until))
+        words = None
+        try:
+            run_session(spec, keeper, Options(base=base, stop_at=until, checks=False))
+        except NonFiniteLoss as error:
+            words = error.message
+        if broke or words is not None:
+            at = int(keeper.told_fields.get("step", 0))
+            ledger.same(at, "error", row.error and row.error["message"], words)
         fields = keeper.told_fields
     result: dict[str, Any] = fields.get("result") or {}
     _compare_ends(row, result, fields.get("protocol") or {}, ledger)
@@ -113,7 +122,7 @@ def replay(store: Store, run: str, *, told: Told | None = None) -> Replayed:
         ledger.compared,
         ledger.largest,
         _environment(row.protocol or {}, fields.get("protocol") or {}),
-        int(result.get("steps", 0)),
+        int(result.get("steps", fields.get("step", 0))),
         time.perf_counter() - began,
         result.get("weights"),
         result.get("metrics") or {},
@@ -180,6 +189,7 @@ class ComparingRecorder:
     ) -> None:
         self.run, self.folder, self.recorded = recorded.run, folder, recorded
         self._role, self._ledger, self._told = role, ledger, told
+        self._rows: dict[str, list[tuple[list[str], np.ndarray, np.ndarray]]] = {}
 
     def update(self, **fields: Any) -> None:
         """Progress, and at the end the result."""
@@ -195,6 +205,7 @@ class ComparingRecorder:
     ) -> None:
         """Compare rows with what was recorded at the same steps."""
         self._told(self._role, row_fields)
+        self._rows.setdefault(series, []).append((list(columns), steps, values))
         self.recorded.compare(series, columns, steps, values, self._ledger)
 
     def snapshot(
@@ -218,6 +229,14 @@ class ComparingRecorder:
     def commands(self) -> list[Command]:
         """Nobody steers a replay."""
         return []
+
+    def read(self, series: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """What this replay has made of a series whose columns never change."""
+        import numpy as np
+
+        made = self._rows.get(series) or [([], np.zeros(0, np.int64), np.zeros((0, 0)))]
+        columns, steps, values = zip(*made, strict=True)
+        return columns[0], np.concatenate(steps), np.concatenate(values)
 
     def last_step(self, series: str) -> int:
         """It begins at the beginning."""
@@ -267,8 +286,9 @@ def _environment(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
         for key in sorted(set(before) & set(after)):
             if before[key] != after[key]:
                 words.append(f"{key}: recorded with {before[key]}, here {after[key]}")
-    if recorded.get("threads") != now.get("threads") and recorded and now:
-        words.append(f"threads: recorded with {recorded['threads']}, here {now.get('threads')}")
+    before, after = recorded.get("threads"), now.get("threads")
+    if before != after and None not in (before, after):
+        words.append(f"threads: recorded with {before}, here {after}")
     return words
 
 
@@ -280,7 +300,7 @@ def result_of_replay(row: RunRow, found: Replayed) -> dict[str, Any]:
         "steps": found.steps,
         "seconds": found.seconds,
         "weights": found.weights,
-        "metrics": {part: found.metrics.get(part) for part in ("teacher", "student", "control")},
+        "metrics": told_metrics(found.metrics),
         "protocol": row.protocol or {},
         "equal": found.equal,
         "first_difference": asdict(found.first_difference) if found.first_difference else None,

@@ -8,22 +8,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import BadInput, RefusedCommand, UnknownName, WorkerDied
+from workbench.errors import RefusedCommand, UnknownName, WorkerDied
 from workbench.export.kinds import export_run
 from workbench.runs.fork import fork
 from workbench.runs.launch import (
     FreshStarter,
+    anneal_in_fresh_process,
+    ask_to_set,
     command,
     own_worker,
     replay_in_fresh_process,
     resume,
 )
-from workbench.runs.objects import stored_spec
+from workbench.runs.objects import as_it_stands, stored_spec
+from workbench.runs.results import check_ended_well, result_of, was_refused
+from workbench.runs.seeds import summary
 from workbench.specs.experiment import ExperimentSpec
-from workbench.specs.knobs import Knob, knobs, steered
-from workbench.store.runs import RunRow
+from workbench.specs.knobs import Knob, knobs
+from workbench.store.runs import PARTS, RunRow
 from workbench.store.store import Store
-from workbench.training.timeline import stands, timeline
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from workbench.runs.live import LiveViews
     from workbench.training.journal import Event
 
+__all__ = ["Run", "check_ended_well", "me", "result_of", "was_refused"]
 POLL_SECONDS = 0.1
 TAKE_UP_SECONDS = 120.0
 """For a fresh worker to import everything and claim the run."""
@@ -88,7 +92,7 @@ class Run:
         return self.series("probe")
 
     def series(self, name: str, *, part: str = "student") -> pd.DataFrame:
-        """Rows of a series (``train`` or ``probe``) of the student, ``control`` or ``teacher``."""
+        """Rows of a series (``train`` or ``probe``) of the student, ``control``, ..."""
         import pandas as pd
 
         found = self.store.metrics.read(self._row_of(part), name)
@@ -125,8 +129,7 @@ class Run:
     @property
     def current(self) -> ExperimentSpec:
         """The experiment as it stands: what was started, with what was done to it since."""
-        done = [item for item in timeline(self.experiment, self.journal) if item.journalled]
-        return stands(self.experiment, done)
+        return as_it_stands(self.store, self.id)
 
     @property
     def knobs(self) -> dict[str, Knob]:
@@ -145,6 +148,20 @@ class Run:
         rows = self.store.runs.list(roles=("student",))
         return [Run(row.id, self.store) for row in rows if row.parent == self.id]
 
+    @property
+    def group(self) -> list[Run]:
+        """The runs of its experiment, one a seed, in order; a run of one seed is alone."""
+        return [Run(row.id, self.store) for row in self.store.runs.cohort(self.id)]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Mean and sd over the seeds of its group, and paired differences to the controls.
+
+        Returns:
+            What ``workbench run --seeds N --json`` prints under ``summary``.
+        """
+        return summary([result_of(row) for row in self.store.runs.cohort(self.id)])
+
     def fork(self, at: int, changes: Mapping[str, Any] | None = None, **options: Any) -> Run:
         """Start a new run that shares this one's first steps; returns at once.
 
@@ -157,6 +174,18 @@ class Run:
         child = fork(self.store, self.id, at, changes or {}, who=me(), **options)
         FreshStarter().start(self.store, child)
         return Run(child, self.store)
+
+    def anneal(self, epochs: int, at: int | None = None) -> dict[str, Any]:
+        """Project what it would reach if its learning rate went to zero, in a fresh process.
+
+        Args:
+            epochs: Passes over which the rate decays.
+            at: From which step on; None is the last one recorded.
+
+        Returns:
+            What ``workbench anneal --json`` prints: ``projected``, ``interval``, ``now``, ...
+        """
+        return anneal_in_fresh_process(self.store, self.id, epochs, at)
 
     def export(self, to: str, path: str | Path, *, force: bool = False) -> Path:
         """Write the run as a file that stands alone.
@@ -240,14 +269,7 @@ class Run:
             RefusedCommand: If the path cannot change in place, or the run has ended; both offer
                 the fork that would do it.
         """
-        row = self.row
-        if not row.active:
-            raise RefusedCommand(
-                f"Run {self.id} is {row.status} at step {row.step}; nothing of it can be set any "
-                f"more. A fork can: workbench fork {self.id} --at {row.step} --set {path}={value}"
-            )
-        steered(self.current, path, value, run=self.id, step=row.step)
-        return self._command("set", path=path, value=value, note=note)
+        return self._answered(ask_to_set(self.store, self.id, path, value, who=me(), note=note))
 
     def save_checkpoint(self) -> int:
         """Write a checkpoint at the next step; returns that step."""
@@ -258,7 +280,12 @@ class Run:
         return self._command("probe")
 
     def stop(self) -> int:
-        """Stop at the next step, for good; returns that step when it is journalled."""
+        """Stop at the next step, for good; returns that step when it is journalled.
+
+        A run that waits for its turn in a group is left out of it, at once.
+        """
+        if self.store.runs.withdraw(self.id):
+            return 0
         return self._command("stop")
 
     def wait(self, told: Callable[[RunRow], None] | None = None) -> Run:
@@ -328,52 +355,25 @@ class Run:
         return figure(self, view, **options)
 
     def _row_of(self, part: str) -> str:
-        if part not in ("student", "teacher", "control"):
-            raise UnknownName("part of a run", part, ("student", "teacher", "control"))
+        if part not in PARTS:
+            raise UnknownName("part of a run", part, PARTS)
         return self.id if part == "student" else f"{self.id}-{part}"
 
     def _command(self, kind: str, **payload: Any) -> int:
         """Send a command; returns the step at which it applied."""
-        number = command(self.store, self.id, kind, who=me(), **payload)
+        return self._answered(command(self.store, self.id, kind, who=me(), **payload))
+
+    def _answered(self, number: int) -> int:
+        """Wait for the answer to a command; returns the step at which it applied."""
         while True:
             answer = self.store.journal.answer(number)
             if answer.state == "refused":
-                raise RefusedCommand(answer.reason or f"Run {self.id} refused {kind!r}.")
+                raise RefusedCommand(answer.reason or f"Run {self.id} refused the command.")
             if answer.state == "applied":
                 return answer.step or 0
             if not self.row.active:
-                raise RefusedCommand(f"Run {self.id} is {self.status}; {kind!r} did not apply.")
+                raise RefusedCommand(f"Run {self.id} is {self.status}; the command did not apply.")
             time.sleep(POLL_SECONDS)
-
-
-def result_of(row: RunRow) -> dict[str, Any]:
-    """The fixed JSON of a run: run, status, steps, seconds, weights, metrics, protocol."""
-    found = row.result or {}
-    metrics = found.get("metrics") or {}
-    began, ended = row.started_ns, row.ended_ns
-    lasted = (ended - began) / 1e9 if began and ended else None
-    result = {
-        "run": row.id,
-        "status": row.status,
-        "steps": found.get("steps", row.step),
-        "seconds": found.get("seconds", lasted),
-        "weights": found.get("weights"),
-        "metrics": {part: metrics.get(part) for part in ("teacher", "student", "control")},
-        "protocol": row.protocol or {},
-    }
-    if row.error is not None:
-        result["error"] = row.error
-    return result
-
-
-def was_refused(row: RunRow) -> bool:
-    """Whether a run could never have trained as asked: nothing of it is worth keeping."""
-    return (
-        row.status == "failed"
-        and row.step == 0
-        and row.error is not None
-        and row.error.get("exit_code") == BadInput.exit_code
-    )
 
 
 def me() -> str:
@@ -382,18 +382,3 @@ def me() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # no such user in a container
         return "someone"
-
-
-def check_ended_well(row: RunRow) -> None:
-    """Raise what a failed run failed with.
-
-    Raises:
-        BadInput: If the experiment could not be carried out as asked.
-        WorkerDied: If it failed while training (the run's own message).
-    """
-    if row.status != "failed" or row.error is None:
-        return
-    kind = BadInput if row.error.get("exit_code") == BadInput.exit_code else WorkerDied
-    error = kind(str(row.error["message"]))
-    error.code = str(row.error["code"])
-    raise error

@@ -1,6 +1,7 @@
-"""The worker: one process that trains one run and talks to others only through the store.
+"""The worker: one process that trains a run and talks to others only through the store.
 
-It lives in a session of its own, survives whoever started it, and leaves its words in ``log.txt``.
+Of the runs that one experiment started, seed by seed, it takes up the next when one has ended. It
+lives in a session of its own, survives whoever started it, and leaves its words in ``log.txt``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from workbench.errors import (
 )
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.files import drop_ballast, make_ballast
+from workbench.store.runs import MENDED, PARTS
 from workbench.store.store import Store
 
 NICENESS = 5
@@ -64,6 +66,53 @@ def work(store_url: str, run: str, spec: ExperimentSpec | None = None) -> int:
     finally:
         _answer_the_rest(store, run, token)
         store.close()
+
+
+def work_through(store_url: str, run: str) -> int:
+    """Train a run in this process, then those of its group that wait; the first one's exit code.
+
+    Each has its words in a log of its own. A fault of the machine (a full disk) ends it all: what
+    waits then counts as interrupted, and follows the run that is resumed.
+    """
+    first = code = work(store_url, run)
+    while (following := _next(store_url, run, code)) is not None:
+        run = following
+        code = work(store_url, run)
+    return first
+
+
+def _next(store_url: str, run: str, code: int) -> str | None:
+    """The run to train next, its log taken over; None if there is none or the machine is at fault.
+
+    A run that two workers go for is one's own by :meth:`Runs.claim`.
+    """
+    try:
+        with contextlib.closing(_open(store_url)) as store:
+            found = store.runs.next_of(run)
+            if found is None or found == run:  # it could not even be claimed
+                return None
+            error = store.runs.get(run).error if code else None
+            if error is not None and error.get("code") in MENDED:
+                return None
+            _say(f"Run {found} of the same group is next.")
+            _log_to(store.runs.folder(found) / "log.txt")
+            return found
+    except WorkbenchError as failed:
+        _say(failed)
+        return None
+
+
+def _log_to(path: Path) -> None:
+    """Let everything that this process says from now on go to another file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    except OSError as error:  # its words go on into the old log
+        _say(f"{path}: cannot be written: {error}.")
 
 
 def _open(store_url: str) -> Store:
@@ -205,7 +254,7 @@ def _fail(store: Store, run: str, token: str, error: WorkbenchError) -> int:
                 "last_good_step": int(checkpoints[0].step) if checkpoints else None,
             },
         }
-        for part in store.runs.list(roles=("student", "teacher", "control"), group=run):
+        for part in store.runs.list(roles=PARTS, group=run):
             if part.active or part.id == run:
                 store.runs.update(part.id, **fields)
     except WorkbenchError as silent:
@@ -224,7 +273,7 @@ def main(arguments: list[str]) -> int:
     """``python -m workbench.runs.worker STORE RUN``."""
     store_url, run = arguments
     os.nice(NICENESS)
-    return work(store_url, run)
+    return work_through(store_url, run)
 
 
 if __name__ == "__main__":

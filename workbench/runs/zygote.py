@@ -12,7 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from workbench.runs.worker import NICENESS, work
+from workbench.runs.worker import NICENESS, work_through
 
 
 def serve() -> None:
@@ -47,7 +47,7 @@ def _become_worker(order: dict[str, str]) -> None:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         os.nice(NICENESS)
-        code = work(order["store"], order["run"])
+        code = work_through(order["store"], order["run"])
     except BaseException:  # the boundary of the process: os._exit would swallow it
         traceback.print_exc()
     finally:

@@ -60,9 +60,20 @@ class ExperimentSpec(Spec):
         default_factory=list, description="What to measure while it trains."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Of everything drawn for the student.")
+    seeds: int = Field(
+        1, ge=1, le=1000, description="How many runs, one a seed from `seed` on; one teacher."
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
     control: bool | dict[str, Any] = Field(
         False, description="Also train the same student without target terms."
+    )
+    plain_kd: bool = Field(
+        False,
+        description="Also train the same student under plain KD: kd (T = 4, weight 0.9), ce (0.1).",
+    )
+    allow: list[str] = Field(
+        default_factory=list,
+        description="Checks before step 0 that only warn, by name, where what they find is meant.",
     )
     interventions: list[Intervention] = Field(
         default_factory=list, description="Changes in mid-run, by step, rising."
@@ -141,6 +152,7 @@ class ExperimentSpec(Spec):
         """
         data = copy.deepcopy(self.given())
         for path, value in changes.items():
+            _write_defaults(self, data, path)
             set_path(data, path, value)
         touched = {path.partition(".")[0] for path in changes}
         for field in {"teacher", "student"} - touched:
@@ -157,6 +169,17 @@ class ExperimentSpec(Spec):
             raise invalid_choice("--scale", scale, known)
         return self.replace(scales[scale])
 
+    def each_seed(self) -> list[Self]:
+        """One experiment a seed, in order; the same one where it has one seed.
+
+        Raises:
+            InvalidExperiment: If a seed would be too large.
+        """
+        if self.seeds == 1:
+            return [self]
+        seeds = range(self.seed, self.seed + self.seeds)
+        return [self.replace({"seed": seed, "seeds": 1}) for seed in seeds]
+
     def diff(self, other: ExperimentSpec) -> str:
         """Readable difference of two experiments, line by line; empty when they are equal."""
         mine, theirs = (dump_yaml(spec.given()).splitlines() for spec in (self, other))
@@ -167,6 +190,17 @@ class ExperimentSpec(Spec):
 def invalid_choice(what: str, value: str, known: str) -> Exception:
     """A BadInput for a value outside a short list."""
     return BadInput(f"{what}: {value!r} is not known. Allowed: {known}.")
+
+
+def _write_defaults(spec: Any, data: Any, path: str) -> None:
+    """Write down what was chosen by default on the way to a path: its options are about it."""
+    for part in path.split(".")[:-1]:
+        spec = spec.get(part) if isinstance(spec, Mapping) else getattr(spec, part, None)
+        if not isinstance(data, dict) or spec is None:
+            return
+        if part not in data and isinstance(spec, Kind):
+            data[part] = spec.given()
+        data = data.get(part)
 
 
 def set_path(data: dict[str, Any], path: str, value: Any) -> None:

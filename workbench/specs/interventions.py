@@ -16,8 +16,8 @@ from workbench.specs.base import Spec
 
 Reach = Literal["live", "fork", "aside", "start"]
 """When a path may change: in a running stage; by a fork at any step; by a fork, without touching
-the student (its name, its control); at step 0 only."""
-ASIDE = ("name", "control")
+the student (its name, its controls); at step 0 only."""
+ASIDE = ("name", "control", "plain_kd")
 LENGTH = ("batch_size", "epochs", "steps")
 DATA_MIDWAY = ("augment", "labels_per_class")
 NOTE, WHO = 2000, 200

@@ -107,7 +107,8 @@ def check_interventions(spec: ExperimentSpec) -> None:
         if number and item.step < spec.interventions[number - 1].step:
             problems.append(f"{place}.step: must not lie before the entry above (got {item.step})")
         for path in item.set:
-            if reach(path) == "aside" or (item.step and reach(path) == "start"):
+            late = bool(item.step) or path == "seeds"  # there is one run by then
+            if reach(path) == "aside" or (late and reach(path) == "start"):
                 problems.append(f"{place}.set: {path} cannot change in mid-run")
         try:
             current = current.replace(item.set)

@@ -19,13 +19,13 @@ KEY = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")
 class TermSpec(Kind):
     """A distillation term: a loss of tapped tensors with its weight."""
 
-    weight: Weight = 1.0
+    weight: Weight = Field(1.0, description="Of this term in the loss.")
 
 
 class OptimiserSpec(Kind):
     """What turns gradients into steps; ``lr`` is the peak of the schedule."""
 
-    lr: Annotated[Value, Bounds(0.0, 1e3)]
+    lr: Annotated[Value, Bounds(0.0, 1e3)] = Field(description="Peak of the learning rate.")
 
 
 class ScheduleSpec(Kind):

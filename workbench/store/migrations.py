@@ -29,7 +29,15 @@ def _a_fork_knows_its_step(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN forked_at BIGINT")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_a_fork_knows_its_step,)
+def _runs_of_several_seeds_know_each_other(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN cohort TEXT")
+    connection.exec_driver_sql("CREATE INDEX runs_by_cohort ON runs (cohort)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    _a_fork_knows_its_step,
+    _runs_of_several_seeds_know_each_other,
+)
 """The first takes version 1 to 2, the next 2 to 3, and so on."""
 
 

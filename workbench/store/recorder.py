@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from workbench.atomic import disk_full, sha256, write_atomically
 from workbench.errors import BadFile, DiskFull
+from workbench.store.budget import let_go, surplus, taken
 from workbench.store.commands import Journal
 from workbench.store.database import Database, now_ns
 from workbench.store.files import write_arrays
@@ -20,13 +21,12 @@ from workbench.store.metrics import Metrics, MetricWriter
 from workbench.store.processes import hold
 from workbench.store.runs import Runs, as_columns
 from workbench.store.schema import CHECKPOINTS, SNAPSHOTS
+from workbench.store.thinning import run_budget
 from workbench.training.checkpoint import state_bytes
 from workbench.training.journal import CheckpointRow, Command, Event
 
 DURABLE = frozenset({"status", "result", "protocol", "error"})
 """Fields of a row that a power cut may not take back."""
-KEEP_TIMED = 2
-"""Checkpoints made by the clock that are kept; those of a pause, a stop and the end stay."""
 
 
 class StoreRecorder:
@@ -48,6 +48,8 @@ class StoreRecorder:
         self._writer = MetricWriter(database, run, token=token)
         self._metrics = Metrics(database)
         self._inbox = inbox or run
+        self._budget = run_budget()
+        self._taken: int | None = None
         self.folder = self._runs.folder(run)
 
     def update(self, **fields: Any) -> None:
@@ -82,6 +84,11 @@ class StoreRecorder:
     def last_step(self, series: str) -> int:
         """Highest recorded step of a series; -1 if there is none."""
         return self._metrics.last_step(self.run, series)
+
+    def read(self, series: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """All rows of a series."""
+        found = self._metrics.read(self.run, series)
+        return list(found.columns), found.steps, found.values
 
     def commands(self) -> list[Command]:
         """Waiting commands of this run."""
@@ -118,13 +125,18 @@ class StoreRecorder:
                 .values(run=self.run, step=int(step), **values)
                 .on_conflict_do_update(index_elements=["run", "step"], set_=values)
             )
+        if self._taken is None:
+            self._taken = taken(self._database, self._inbox)
+        self._taken += size
+        if self._taken > self._budget:
+            self._fit()
 
     def snapshot_steps(self) -> list[int]:
         """Steps that have a snapshot, rising."""
         return [step for step, _ in snapshot_rows(self._database, self.run)]
 
     def checkpoint(self, step: int, state: Any, *, reason: str, accuracy: float | None) -> None:
-        """Write the file durably, then its row; then thin the ones made by the clock."""
+        """Write the file durably, then its row; then let go of what is too much."""
         file = f"checkpoints/{step:010d}.safetensors"
         path = self.folder / file
         staged = path.with_name(f".{path.name}.{self._token}.tmp")
@@ -157,7 +169,7 @@ class StoreRecorder:
                     raise BadFile(f"{path}: cannot be written: its folder is gone.") from None
             finally:
                 staged.unlink(missing_ok=True)
-        self._thin()
+        self._fit()
 
     def last_checkpoint(self) -> CheckpointRow | None:
         """The newest checkpoint whose bytes are what was written.
@@ -178,20 +190,10 @@ class StoreRecorder:
             self.event(Event(0, "started anew", "worker", lost))
         return None
 
-    def _thin(self) -> None:
-        rows = checkpoints(self._database, self.run)
-        best = max((row for row in rows if row.accuracy is not None), default=None, key=_accuracy)
-        timed = [row for row in rows if row.reason == "time"]
-        for row in timed[KEEP_TIMED:]:
-            if best is not None and row.step == best.step:
-                continue
-            with self._database.write() as connection:
-                connection.execute(
-                    delete(CHECKPOINTS).where(
-                        CHECKPOINTS.c.run == self.run, CHECKPOINTS.c.step == row.step
-                    )
-                )
-            (self.folder / row.file).unlink(missing_ok=True)
+    def _fit(self) -> None:
+        """Keep what this row holds inside the run's budget; never the last, nor the best."""
+        let_go(self._database, surplus(self._database, self._inbox, self._budget, only=self.run))
+        self._taken = taken(self._database, self._inbox)
 
 
 def checkpoints(database: Database, run: str) -> list[Any]:
@@ -211,7 +213,3 @@ def snapshot_rows(database: Database, run: str, *, after: int = -1) -> list[tupl
     folder = Runs(database).folder(run)
     with database.read() as connection:
         return [(int(row.step), folder / row.file) for row in connection.execute(query)]
-
-
-def _accuracy(row: Any) -> float:
-    return float(row.accuracy)

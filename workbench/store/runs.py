@@ -6,15 +6,16 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from workbench.errors import DiskFull, RefusedCommand, StoreLocked, UnknownRun, nearest
 from workbench.store.database import Database, now_ns
+from workbench.store.needs import refuse_needed
 from workbench.store.processes import STALE_SECONDS, is_alive, is_here, this_process
 from workbench.store.schema import BLOCKS, CHECKPOINTS, COMMANDS, EVENTS, RUNS, SNAPSHOTS
 from workbench.training.journal import ACTIVE
@@ -22,6 +23,8 @@ from workbench.training.journal import ACTIVE
 UNCLAIMED_SECONDS = 60.0
 """After which an accepted run that no worker has taken counts as interrupted."""
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+PARTS = ("student", "teacher", "control", "plain_kd")
+"""Roles of the rows that one run may have."""
 RESUMABLE = frozenset({"paused", "interrupted"})
 MENDED = frozenset({DiskFull.code, StoreLocked.code})
 """Faults of the machine that a run can go on after."""
@@ -60,6 +63,7 @@ class RunRow:
     protocol: dict[str, Any] | None
     result: dict[str, Any] | None
     error: dict[str, Any] | None
+    cohort: str | None = None
 
     @property
     def active(self) -> bool:
@@ -96,29 +100,66 @@ class Runs:
         pace: float | None = None,
         parent: str | None = None,
         forked_at: int | None = None,
+        cohort: str | None = None,
     ) -> str:
         """Accept a run: its row stands, with status ``queued``, when this returns."""
-        run = f"{group}-{role}" if group else f"{_slug(name)}-{_token(6)}"
-        with self._database.write() as connection:
-            connection.execute(
-                RUNS.insert().values(
-                    id=run,
-                    name=name,
-                    role=role,
-                    group=group or run,
-                    parent=parent,
-                    forked_at=forked_at,
-                    recipe=recipe,
-                    status="queued",
-                    step=0,
-                    steps=0,
-                    pace=pace,
-                    created_ns=now_ns(),
-                    experiment=_dump(experiment),
-                    options=_dump(options),
-                )
-            )
+        (run,) = self.create_all(
+            [experiment],
+            name=name,
+            options=options,
+            role=role,
+            group=group,
+            recipe=recipe,
+            pace=pace,
+            parent=parent,
+            forked_at=forked_at,
+            cohort=cohort,
+        )
         return run
+
+    def create_all(
+        self,
+        experiments: Sequence[Mapping[str, Any]],
+        *,
+        name: str,
+        options: Mapping[str, Any],
+        role: str = "student",
+        group: str | None = None,
+        cohort: str | None = None,
+        **fields: Any,
+    ) -> list[str]:
+        """Accept several runs that know each other, all or none; they train one after the other.
+
+        Args:
+            experiments: One of each run, in their order; alone, a run has no cohort but the given.
+            name: Of each.
+            options: How each is carried out.
+            role: ``student``, or the part of a run.
+            group: The student's run that a part belongs to.
+            cohort: First of the runs that a part's run was started with.
+            fields: ``recipe``, ``pace``, ``parent``, ``forked_at``.
+        """
+        runs = [f"{group}-{role}" if group else f"{_slug(name)}-{_token(6)}" for _ in experiments]
+        began = now_ns()
+        with self._database.write() as connection:
+            for number, (run, experiment) in enumerate(zip(runs, experiments, strict=True)):
+                connection.execute(
+                    RUNS.insert().values(
+                        id=run,
+                        name=name,
+                        role=role,
+                        group=group or run,
+                        cohort=runs[0] if len(runs) > 1 else cohort,
+                        status="queued",
+                        step=0,
+                        steps=0,
+                        created_ns=began + number,  # their order
+                        experiment=_dump(experiment),
+                        options=_dump(options),
+                        **fields,
+                    )
+                )
+        return runs
 
     def get(self, run: str) -> RunRow:
         """One row.
@@ -129,13 +170,27 @@ class Runs:
         with self._database.read() as connection:
             row = connection.execute(select(RUNS).where(RUNS.c.id == run)).first()
             if row is not None:
-                return _read(row)
+                return _read(row, _taken_care_of(connection, [row]))
             known = [item.id for item in connection.execute(select(RUNS.c.id))]
         near = nearest(run, known)
         raise UnknownRun(
             f"No run {run!r} in store {self._database.path}."
             f"{f' Did you mean {near!r}?' if near else ''} `workbench runs --all` lists them."
         )
+
+    def cohort(self, run: str) -> list[RunRow]:
+        """The runs that were started together with this one, in their order; alone, itself.
+
+        Raises:
+            UnknownRun: If the store has no such run.
+        """
+        row = self.get(run)
+        if row.cohort is None or row.role != "student":
+            return [row]
+        with self._database.read() as connection:
+            rows = _students_of(connection, row.cohort)
+            cared = _taken_care_of(connection, rows)
+        return [_read(item, cared) for item in rows]
 
     def list(
         self, *, roles: tuple[str, ...] = ("student",), group: str | None = None
@@ -146,26 +201,64 @@ class Runs:
             query = query.where(RUNS.c.group == group)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(RUNS.c.created_ns.desc())).all()
-        return [_read(row) for row in rows]
+            cared = _taken_care_of(connection, rows)
+        return [_read(row, cared) for row in rows]
+
+    def next_of(self, run: str) -> str | None:
+        """The next run of the same cohort that waits for its turn; None while another one has it.
+
+        Args:
+            run: One that has ended, or is gone.
+        """
+        with self._database.read() as connection:
+            found = select(RUNS.c.cohort).where(RUNS.c.id == run)
+            cohort = connection.execute(found).scalar()
+            rows = [] if cohort is None else _students_of(connection, cohort)
+        if any(_works(row) for row in rows):
+            return None
+        return next((str(row.id) for row in rows if _unclaimed(row)), None)
+
+    def withdraw(self, run: str) -> bool:
+        """End a run that waits for its turn in a cohort; False if a process has it, or had it."""
+        waits = (RUNS.c.id == run) & (RUNS.c.status == "queued") & RUNS.c.owner.is_(None)
+        with self._database.write() as connection:
+            changed = connection.execute(
+                update(RUNS)
+                .where(waits & RUNS.c.cohort.is_not(None))
+                .values(status="stopped", ended_ns=now_ns())
+            )
+        return changed.rowcount > 0
 
     def update(self, run: str, *, durable: bool = True, **fields: Any) -> None:
         """Change fields of a row; JSON fields take plain data."""
         with self._database.write(durable=durable) as connection:
             connection.execute(update(RUNS).where(RUNS.c.id == run).values(**as_columns(fields)))
 
+    def refuse_removal(self, run: str) -> None:
+        """Raise if a run cannot be removed now.
+
+        Raises:
+            RefusedCommand: If a process works on it, or another run needs it; names them.
+        """
+        for part in self.list(roles=PARTS, group=run):
+            if part.active:
+                words = f", pid {part.pid}" if part.pid else " and waits for its worker"
+                raise RefusedCommand(f"Run {part.id} is {part.status}{words}; stop it first.")
+        with self._database.read() as connection:
+            refuse_needed(connection, run)
+
     def remove(self, run: str) -> None:
         """Delete a run with its parts: rows first, then the folders.
 
+        A crash between the two leaves folders without a row, which ``workbench gc`` finds.
+
         Raises:
-            RefusedCommand: If a process works on it.
+            RefusedCommand: If a process works on it, or another run needs it; names them.
         """
-        parts = self.list(roles=("student", "teacher", "control"), group=run)
-        for part in parts:
-            if part.active:
-                raise RefusedCommand(
-                    f"Run {part.id} is {part.status}, pid {part.pid}; stop it first."
-                )
+        parts = self.list(roles=PARTS, group=run)
+        self.refuse_removal(run)
         with self._database.write() as connection:
+            refuse_needed(connection, run)
             for part in parts:
                 connection.execute(delete(RUNS).where(RUNS.c.id == part.id))
                 for table in (COMMANDS, EVENTS, BLOCKS, SNAPSHOTS, CHECKPOINTS):
@@ -191,6 +284,8 @@ class Runs:
                 raise RefusedCommand(f"Run {run} is already running, pid {row.pid} on {row.host}.")
             if row.role == "student" and row.status in ENDED_WELL:
                 raise RefusedCommand(f"Run {run} is {row.status}; nothing of it is left to train.")
+            if row.role == "student" and row.cohort is not None and _unclaimed(row):
+                _refuse_before_its_turn(connection, row)
             connection.execute(
                 update(RUNS)
                 .where(RUNS.c.id == run)
@@ -233,13 +328,51 @@ def _lives(row: Row[Any]) -> bool:
     return row.heartbeat_ns is not None and (now_ns() - row.heartbeat_ns) / 1e9 < STALE_SECONDS
 
 
-def _read(row: Row[Any]) -> RunRow:
+def _students_of(connection: Connection, cohort: str) -> list[Row[Any]]:
+    mine = (RUNS.c.cohort == cohort) & (RUNS.c.role == "student")
+    return list(connection.execute(select(RUNS).where(mine).order_by(RUNS.c.created_ns)).all())
+
+
+def _unclaimed(row: Row[Any]) -> bool:
+    return row.status == "queued" and row.pid is None
+
+
+def _works(row: Row[Any]) -> bool:
+    """Whether a living process is at work on it."""
+    return row.status in ACTIVE and row.pid is not None and _lives(row)
+
+
+def _refuse_before_its_turn(connection: Connection, row: Row[Any]) -> None:
+    for other in _students_of(connection, row.cohort):
+        if other.id != row.id and _works(other):
+            raise RefusedCommand(
+                f"Run {row.id} waits for its turn: run {other.id} of its group is {other.status}, "
+                f"pid {other.pid}, and the next follows by itself."
+            )
+
+
+def _taken_care_of(connection: Connection, rows: Iterable[Row[Any]]) -> dict[str, bool]:
+    """Of each cohort in which a run waits: whether a process that had one of it still lives.
+
+    Such a process takes up the next when its own has ended. Where none was ever there, the
+    cohort is left out: its first worker is on its way.
+    """
+    found: dict[str, bool] = {}
+    for cohort in {row.cohort for row in rows if row.cohort is not None and _unclaimed(row)}:
+        claimed = [row for row in _students_of(connection, cohort) if row.pid is not None]
+        if claimed:
+            found[cohort] = any(_lives(row) for row in claimed)
+    return found
+
+
+def _read(row: Row[Any], cared: Mapping[str, bool]) -> RunRow:
     fields = {name: getattr(row, name) for name in RunRow.__dataclass_fields__}
     for name in _JSON:
         fields[name] = None if fields[name] is None else json.loads(fields[name])
     status = row.status
-    if status == "queued" and row.pid is None:
-        if (now_ns() - row.created_ns) / 1e9 > UNCLAIMED_SECONDS:
+    if _unclaimed(row):
+        young = (now_ns() - row.created_ns) / 1e9 <= UNCLAIMED_SECONDS
+        if not cared.get(row.cohort, young):
             status = "interrupted"
     elif status in ACTIVE and not _lives(row):
         status = "interrupted"

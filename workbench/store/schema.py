@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = 2
+VERSION = 3
 """Of this schema; raised with each change, together with a migration in ``migrations.py``."""
 
 METADATA = MetaData()
@@ -61,8 +61,10 @@ RUNS = Table(
     Column("protocol", Text),  # JSON
     Column("result", Text),  # JSON: weights and metrics
     Column("error", Text),  # JSON: code, message, and what the page shows
+    Column("cohort", Text),  # first of the runs that one experiment started, seed by seed
     Index("runs_by_time", "created_ns"),
     Index("runs_by_group", "group"),
+    Index("runs_by_cohort", "cohort"),
 )
 
 COMMANDS = Table(

@@ -86,8 +86,9 @@ class Store:
         """Snapshots with ``after`` < step <= ``upto``, in order, but for files that are gone."""
         found = []
         for step, path in snapshot_rows(self.database, run, after=after):
-            if path.is_file() and (upto is None or step <= upto):
-                found.append(_read_snapshot(step, path))
+            snapshot = _read_snapshot(step, path) if upto is None or step <= upto else None
+            if snapshot is not None:
+                found.append(snapshot)
         return found
 
     def share(self, parent: str, child: str, *, upto: int) -> list[str]:
@@ -119,8 +120,9 @@ class Store:
         """The newest snapshot, or None."""
         rows = snapshot_rows(self.database, run)
         for step, path in reversed(rows):
-            if path.is_file():
-                return _read_snapshot(step, path)
+            snapshot = _read_snapshot(step, path)
+            if snapshot is not None:
+                return snapshot
         return None
 
     def checkpoints(self, run: str) -> list[Any]:
@@ -163,7 +165,11 @@ class Store:
         self.database.close()
 
 
-def _read_snapshot(step: int, path: Path) -> Snapshot:
-    arrays, metadata = read_arrays(path)
+def _read_snapshot(step: int, path: Path) -> Snapshot | None:
+    """The snapshot; None if its file is gone, perhaps this very moment: a run thins itself."""
+    try:
+        arrays, metadata = read_arrays(path)
+    except FileNotFoundError:
+        return None
     facts = json.loads(metadata.get("facts", "{}"))
     return Snapshot(step, {name: np.asarray(array) for name, array in arrays.items()}, facts)

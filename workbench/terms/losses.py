@@ -164,7 +164,7 @@ class LossModule:
         value = self.loss.function(
             *(arguments[need] for need in self.loss.needs), **self.fixed, **values
         )
-        weight = batch.labelled if self._labelled_only else None
+        weight = batch.valid if self._labelled_only else None
         return TermValue(value, weight)
 
 

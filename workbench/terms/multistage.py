@@ -238,7 +238,7 @@ class Branched:
             logits.ofa(branch(student[tap]), target["logits"], batch.labels, **values)
             for tap, branch in zip(self.student_taps, self.module, strict=True)
         ]
-        return TermValue(torch.stack(parts).sum(0), batch.labelled)
+        return TermValue(torch.stack(parts).sum(0), batch.valid)
 
 
 def map_shapes(

@@ -154,7 +154,7 @@ class Remembered:
         mixed = soft_targets.past_target(batch.labels, past, share=values["share"])
         value = soft_targets.soft_ce(student["logits"], mixed)
         self.module.remember(batch.ids, student["logits"])
-        return TermValue(value, batch.labelled)
+        return TermValue(value, batch.valid)
 
 
 @TERMS.register("nd")
@@ -204,7 +204,7 @@ class TowardsMeans:
         their = pooled(target[self._taps[1]].detach())
         self.module.update(their, batch.labels)
         value = features.nd(own, their, self.module.means, batch.labels)
-        return TermValue(value, batch.labelled)
+        return TermValue(value, batch.valid)
 
 
 def known_rows(kind: TermKind, context: TermContext) -> tuple[Tensor, Tensor]:

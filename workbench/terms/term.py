@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from workbench.functional.metadata import Pull
 from workbench.specs.stage import TermSpec
@@ -59,8 +60,7 @@ class TermContext:
         return self.student_shapes([own])[own], self.teacher_shapes([their])[their]
 
 
-@dataclass(frozen=True)
-class TermValue:
+class TermValue(NamedTuple):
     """Result of a term on a batch.
 
     Attributes:
@@ -71,7 +71,7 @@ class TermValue:
 
     value: Tensor
     weight: Tensor | None = None
-    log: Mapping[str, Tensor] = field(default_factory=dict)
+    log: Mapping[str, Tensor] = MappingProxyType({})
 
     def reduced(self) -> Tensor:
         """Sum of value x weight over sum of weight; 0 where no unit is valid. Scalar."""

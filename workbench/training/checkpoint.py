@@ -27,7 +27,7 @@ def state_bytes(tree: Any) -> bytes:
     from safetensors.torch import save
 
     tensors: dict[str, Tensor] = {}
-    shape = _pack(tree, "state", tensors)
+    shape = _pack(tree, "state", tensors, set())
     metadata = {"format": FORMAT, "tree": json.dumps(shape)}
     return save(tensors, metadata=metadata)
 
@@ -51,19 +51,26 @@ def read_state(path: Path) -> Any:
     return _unpack(tensors, json.loads(metadata["tree"]))
 
 
-def _pack(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+def _pack(value: Any, place: str, tensors: dict[str, Tensor], storages: set[int]) -> Any:
     import torch
 
     if isinstance(value, torch.Tensor):
-        # clone: safetensors refuses two names for one storage
-        tensors[place] = value.detach().cpu().contiguous().clone()
+        tensor = value.detach().cpu().contiguous()
+        storage = tensor.untyped_storage().data_ptr()
+        if storage in storages or not storage:  # safetensors refuses two names for one storage
+            tensor = tensor.clone()
+        storages.add(storage)
+        tensors[place] = tensor
         return {"$t": place}
     if isinstance(value, Mapping):  # pairs, so that int keys survive
         return {
-            "$d": [[key, _pack(item, f"{place}.{key}", tensors)] for key, item in value.items()]
+            "$d": [
+                [key, _pack(item, f"{place}.{key}", tensors, storages)]
+                for key, item in value.items()
+            ]
         }
     if isinstance(value, (list, tuple)):
-        items = [_pack(item, f"{place}.{i}", tensors) for i, item in enumerate(value)]
+        items = [_pack(item, f"{place}.{i}", tensors, storages) for i, item in enumerate(value)]
         return {"$l": items, "$k": type(value).__name__}
     if isinstance(value, float):
         return {"$f": value.hex()}

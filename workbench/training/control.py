@@ -11,6 +11,12 @@ from workbench.errors import InvalidExperiment
 from workbench.specs.experiment import ExperimentSpec
 from workbench.terms.term import TermKind
 
+PLAIN_KD = {
+    "kd": {"use": "kd", "weight": 0.9, "temperature": 4.0},
+    "ce": {"use": "ce", "weight": 0.1},
+}
+"""Terms of the second control: what everybody compares with."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -21,12 +27,14 @@ class Options:
         pace: Seconds a student's step is stretched to, or None.
         pause_at: Step at which it pauses by itself, or None.
         stop_at: Step at which the student stops by itself, or None.
+        checks: Whether to check and estimate before step 0; a replay was checked as a run.
     """
 
     base: Path
     pace: float | None = None
     pause_at: int | None = None
     stop_at: int | None = None
+    checks: bool = True
 
 
 def control_spec(spec: ExperimentSpec) -> ExperimentSpec:
@@ -36,7 +44,7 @@ def control_spec(spec: ExperimentSpec) -> ExperimentSpec:
         InvalidExperiment: If nothing would be left to train.
     """
     if isinstance(spec.control, dict):
-        changes = {**spec.control, "control": False}
+        changes = {**spec.control, "control": False, "plain_kd": False}
         changed = spec.replace(
             {**changes, "interventions": _followed(spec, set(spec.control), taught=True)}
         )
@@ -66,7 +74,27 @@ def control_spec(spec: ExperimentSpec) -> ExperimentSpec:
         {
             f"{prefix}.terms": kept,
             "control": False,
+            "plain_kd": False,
             "interventions": _followed(spec, {"teacher", f"{prefix}.target", *gone}, taught=False),
+        }
+    )
+
+
+def plain_kd_spec(spec: ExperimentSpec) -> ExperimentSpec:
+    """What the second control trains: plain KD from the same start, under the same teacher.
+
+    It follows what changes in mid-run, the teacher too, but for terms and target, which are its
+    own.
+    """
+    prefix = f"stages.{spec.stage_name}"
+    own = {f"{prefix}.terms", f"{prefix}.target"}
+    return spec.replace(
+        {
+            f"{prefix}.terms": PLAIN_KD,
+            f"{prefix}.target": {"use": "teacher"},
+            "control": False,
+            "plain_kd": False,
+            "interventions": _followed(spec, own, taught=True),
         }
     )
 

@@ -91,6 +91,9 @@ class Recorder(Protocol):
     def last_step(self, series: str) -> int:
         """Highest recorded step of a series; -1 if there is none."""
 
+    def read(self, series: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """All rows of a series: column names, steps int64 (N,), values float64 (N, columns)."""
+
     def commands(self) -> list[Command]:
         """Commands that wait, oldest first."""
 
@@ -134,7 +137,7 @@ class Keeper(Protocol):
     """Where a whole run keeps its parts: rows for teacher and control, and cached teachers."""
 
     def recorder(self, role: str) -> Recorder:
-        """The recorder of the run's ``student``, ``teacher`` or ``control`` row."""
+        """The recorder of the run's ``student``, ``teacher`` or a control's row."""
 
     def teacher(self, key: str) -> KeptTeacher | None:
         """A cached teacher by content hash."""

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from workbench.training.boundary import Boundary
 from workbench.training.device import reseed
 from workbench.training.journal import Recorder
@@ -40,7 +42,7 @@ def train(
         NonFiniteLoss: If a term becomes NaN or infinite; the model is not stepped with it.
         DiskFull: If something cannot be written.
     """
-    began = time.perf_counter()
+    began, on_host = time.perf_counter(), part.device.type == "cpu"
     part.train_mode()
     prober.at(start, meter, force=True)
     step = start
@@ -54,14 +56,17 @@ def train(
         reseed(part.seed, "student", step)  # dropout and drop path
         taps = part.model.taps(batch.inputs, part.objective.student_taps)
         found = part.objective(taps, target, batch, step)
-        if part.device.type == "cpu":  # elsewhere it would wait for the device: the meter looks
-            refuse_non_finite(found, batch, part.objective.names, step)
+        row: list[float] | Tensor
+        if on_host:
+            row = refuse_non_finite(found, batch, part.objective.names, step)
+        else:  # a look would wait for the device: the meter looks when it writes
+            row = found.row()
         part.optimiser.zero_grad(set_to_none=True)
         found.total.backward()  # type: ignore[no-untyped-call]
         rate = part.set_rate(step)
         part.optimiser.step()
         step += 1
-        meter.add(step, found.row, rate)
+        meter.add(step, row, rate)
         prober.at(step, meter, force=step == part.steps)
         keep.by_clock(step)
         boundary.wait(step)

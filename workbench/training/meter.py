@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
@@ -38,13 +39,13 @@ class Meter:
         self._columns = columns
         self._refuse = refuse
         self._steps: list[int] = []
-        self._rows: list[Tensor] = []
+        self._rows: list[Tensor | list[float]] = []
         self._rates: list[float] = []
         self._last_flush = time.perf_counter()
         self._last_step_at = self._last_flush
         self.step_seconds = 0.0
 
-    def add(self, step: int, row: Tensor, rate: float) -> None:
+    def add(self, step: int, row: Tensor | list[float], rate: float) -> None:
         """Keep the numbers of a finished step (steps count from 1) and its learning rate."""
         now = time.perf_counter()
         spent, self._last_step_at = now - self._last_step_at, now
@@ -67,7 +68,7 @@ class Meter:
         """Write what is kept, with step and speed of the run's row."""
         if not self._steps:
             return
-        values = torch.stack(self._rows).double().cpu().numpy()
+        values = _table(self._rows)
         self._check(values)
         table = np.column_stack([values, np.asarray(self._rates)])
         speed = 1 / self.step_seconds if self.step_seconds > 0 else None
@@ -93,3 +94,10 @@ class Meter:
     def skip_time(self) -> None:
         """Leave the time since the last step (a pause) out of the speed."""
         self._last_step_at = time.perf_counter()
+
+
+def _table(rows: list[Tensor | list[float]]) -> np.ndarray:
+    """Rows as one array, float64, shape (N, columns); those on a device come over together."""
+    if isinstance(rows[0], list):
+        return np.asarray(rows, np.float64)
+    return torch.stack(cast(list[Tensor], rows)).double().cpu().numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,19 +27,26 @@ class WiredTerm:
     parameters: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Evaluated:
+class Evaluated(NamedTuple):
     """The loss of one batch.
 
     Attributes:
         total: Scalar that is differentiated.
-        row: The total, then weight x term for each term in order, shape (1 + terms,), no gradient.
+        weighted: Weight x term for each term in order, scalars.
         values: Unreduced values by term name, for a report on NaN.
     """
 
     total: Tensor
-    row: Tensor
+    weighted: list[Tensor]
     values: Mapping[str, TermValue]
+
+    def row(self) -> Tensor:
+        """The total, then each weighted term, shape (1 + terms,), no gradient, on the device."""
+        return torch.stack([part.detach() for part in (self.total, *self.weighted)])
+
+    def numbers(self) -> list[float]:
+        """The same on the host: free on a CPU, elsewhere it waits for the device."""
+        return [self.total.item(), *(part.item() for part in self.weighted)]
 
 
 class Objective:
@@ -77,19 +85,19 @@ class Objective:
         total = weighted[0]
         for part in weighted[1:]:  # cheaper to differentiate than the sum of a stack
             total = total + part
-        row = torch.stack([part.detach() for part in (total, *weighted)])
-        return Evaluated(total, row, values)
+        return Evaluated(total, weighted, values)
 
 
-def refuse_non_finite(found: Evaluated, batch: Batch, names: list[str], step: int) -> None:
-    """Raise if the loss of a batch is NaN or infinite.
+def refuse_non_finite(found: Evaluated, batch: Batch, names: list[str], step: int) -> list[float]:
+    """The numbers of a step; raises if its loss is NaN or infinite.
 
     Raises:
         NonFiniteLoss: Names the first bad term, the step, and up to five sample ids.
     """
-    if math.isfinite(found.row[0]):
-        return
-    total, *weighted = found.row.tolist()
+    numbers = found.numbers()
+    total, *weighted = numbers
+    if math.isfinite(total):
+        return numbers
     for name, value in zip(names, weighted, strict=True):
         if not math.isfinite(value):
             raise non_finite(name, step, value, _bad_samples(found.values[name], batch))

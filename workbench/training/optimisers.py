@@ -36,7 +36,7 @@ class Sgd(OptimiserKind):
     """Stochastic gradient descent with momentum."""
 
     momentum: float = Field(0.0, ge=0, lt=1, description="Share of the last step kept.")
-    nesterov: bool = False
+    nesterov: bool = Field(False, description="Momentum that looks a step ahead.")
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Sgd:

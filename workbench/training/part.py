@@ -113,7 +113,7 @@ class Part:
         """The batch of a step, varied as the data says; pure in (seed, step)."""
         epoch, start = self.length.place(step)
         ids = self._order_of(epoch)[start : start + self.length.batch_size]
-        batch = self.data.fetch_full(ids) if self.see_all_labels else self.data.fetch(ids)
+        batch = self.data.fetch_full(ids) if self.see_all_labels else self.data.fetch_train(ids)
         return self.data.transform(batch, self.seed, epoch)
 
     def targets(self, batch: Batch, step: int) -> Taps:

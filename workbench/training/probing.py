@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,16 +19,16 @@ from workbench.data.images import ImageData
 from workbench.functional.scoring import nll
 from workbench.models.adapter import ModelAdapter
 from workbench.probes.probe import Pair, Probe, ProbeKind
-from workbench.probes.view import Look, Rows, look
+from workbench.probes.view import Look, Pulls, Rows, look
+from workbench.training.grid import LOOKS, grid
 from workbench.training.journal import Recorder
 from workbench.training.meter import Meter
 
 SHARE = 0.03
 """Of wall-clock that probes may take."""
+GRID = LOOKS
 MARGIN = 0.9
 """Of that share which looks between the grid's may use up: the next grid step comes in any case."""
-GRID = 12
-"""Snapshots that every run has at least."""
 SIMILAR_ROWS = 256
 """Probe rows of the live similarity map."""
 MIN_SECONDS = 0.2
@@ -66,7 +67,7 @@ class BudgetCadence:
 
     def __init__(self, steps: int, *, share: float = SHARE) -> None:
         self._share = share
-        self._grid = {math.ceil(i * steps / GRID) for i in range(GRID + 1)}
+        self._grid = grid(steps, GRID)
         self._began = self._last = time.perf_counter()
         self._spent = 0.0
         self._cost = 0.0
@@ -153,6 +154,7 @@ class StudentProber(HeadlineProber):
         class_names: Of the data.
         cadence: When to look.
         recorder: Where it goes.
+        pulls: Measures the terms at a step, for probes that ask how hard they pull.
     """
 
     def __init__(
@@ -164,17 +166,19 @@ class StudentProber(HeadlineProber):
         class_names: Sequence[str],
         cadence: Cadence,
         recorder: Recorder,
+        pulls: Callable[[int], Pulls] | None = None,
     ) -> None:
         super().__init__(student, rows, cadence=cadence, recorder=recorder)
         self.needs_layers = any(kind.needs_layers for kind in kinds)
         self.needs_val = any(kind.needs_val for kind in kinds)
         self._kinds, self._class_names = kinds, class_names
+        self._pulls = pulls if any(kind.needs_pulls for kind in kinds) else None
         self._layers = student.facts.layers if self.needs_layers else ()
         self._probes: dict[str, Probe] = {}
         self._since, self._owed = -1, False
 
     def at(self, step: int, meter: Meter, *, force: bool = False) -> None:
-        """Probe if it is time; where the teacher has just changed, what was asked comes a step on.
+        """Probe if it is time; where something was just changed, what is asked comes a step on.
 
         So the snapshot of a step is of what stood before anything changed there, in a run, in one
         that is resumed and in a replay.
@@ -185,21 +189,26 @@ class StudentProber(HeadlineProber):
         super().at(step, meter, force=force or self._owed)
         self._owed = False
 
-    def teach(self, teacher_look: Look, teacher_layers: Sequence[str], *, since: int) -> None:
-        """Compare the student with this teacher after step ``since``; -1: from the beginning."""
-        self._since = since
+    def changed(self, step: int) -> None:
+        """The experiment has changed at this step."""
+        self._since = step
+
+    def teach(self, teacher_look: Look, teacher_layers: Sequence[str]) -> None:
+        """Compare the student with this teacher from now on."""
         student_layers = self._model.facts.layers
         pair = Pair(self._rows, teacher_look, teacher_layers, student_layers, self._class_names)
         self._probes = {kind.use: kind.build(pair) for kind in self._kinds}
 
     def _look(self, step: int) -> Look:
         seen = look(self._model, self._rows, self._layers, val=self.needs_val)
+        if self._pulls is not None:
+            seen = replace(seen, pulls=self._pulls(step))
         arrays: dict[str, np.ndarray] = {}
         facts: dict[str, Any] = {}
         for name, probe in self._probes.items():
             measured = probe.measure(seen)
             arrays |= {f"{name}.{key}": value for key, value in measured.arrays.items()}
-            facts[name] = {**measured.facts, "split": "probe", "step": step}
+            facts[name] = {"split": "probe", **measured.facts, "step": step}
         self._recorder.snapshot(step, arrays, facts)
         return seen
 

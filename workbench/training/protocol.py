@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from workbench.data.images import ImageData
 from workbench.models.adapter import ModelAdapter
 from workbench.specs.experiment import ExperimentSpec
+from workbench.training.grid import LOOKS, grid
+from workbench.training.probing import PROBE, SHARE
 
 if TYPE_CHECKING:
     from workbench.training.teacher import Teacher
+
+LATELY = 5
+"""Looks on the grid that the mean at the end is of."""
 
 
 def protocol(
@@ -22,22 +31,29 @@ def protocol(
     *,
     probed: Mapping[str, float],
     metrics: Mapping[str, Any],
+    numbers: Mapping[str, Any],
     seconds: float,
-    probe_steps: Sequence[int],
     probe_share: float,
     interventions: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The protocol of a finished run.
 
     Returns:
-        ``seed``, ``splits`` (rows and hash of each part), ``teacher`` (hash, source, test
-        numbers), ``machine`` (versions, threads, device), how the numbers were read, and what
-        people did to the run.
+        ``seed``, ``seeds`` (of everything that is drawn), ``splits`` (rows and hash of each part),
+        ``teacher`` (hash, source, test numbers), ``machine`` (versions, threads, device), how the
+        numbers were read and what they were before the last step (:func:`numbers_of`), what
+        probes took, and what people did to the run. :mod:`workbench.training.card` has the words.
     """
     facts = pair_facts(teacher, student, probed)
     facts["teacher"] |= metrics["teacher"]
+    training = getattr(spec.teacher, "train", None)
     return {
         "seed": spec.seed,
+        "seeds": {
+            "student": spec.seed,
+            "splits": spec.data.full().get("split_seed"),
+            "teacher": training.seed if training is not None else None,
+        },
         "splits": {
             name: {"rows": len(data.split_ids(name)), "hash": digest}
             for name, digest in data.split_hashes.items()
@@ -48,7 +64,11 @@ def protocol(
             "visible_labels": len(data.visible_ids),
         },
         **facts,
-        "numbers": "test split, read once, weights of the last step",
+        "numbers": {
+            "test": "read once, weights of the last step",
+            **numbers["student"],
+            **{part: found for part, found in numbers.items() if part != "student"},
+        },
         "batch_size": spec.stage.batch_size,
         "versions": machine["versions"],
         "threads": machine["threads"],
@@ -58,12 +78,66 @@ def protocol(
         "seconds": seconds,
         "probes": {
             "split": "probe",
-            "steps": list(probe_steps),
+            "steps": numbers["student"]["steps"],
             "share_of_time": probe_share,
+            "cadence": f"{LOOKS} on a grid, between them while below {SHARE:.0%} of time",
         },
         "control": "none" if not spec.control else "same initial weights and data order",
+        "plain_kd": "same initial weights and data order" if spec.plain_kd else "none",
         "interventions": list(interventions),
     }
+
+
+def numbers_of(
+    columns: Sequence[str],
+    steps: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    *,
+    rows: int,
+) -> dict[str, Any]:
+    """What a part's curve on the probe split says: at the last step, at its best, and lately.
+
+    The best is chosen by looking at the rows that it is measured on, so it is optimistic and
+    marked so. The mean is of the last k looks on the fixed grid, which every run of that length
+    has, whatever else its budget of time allowed.
+
+    Args:
+        columns: Names; ``accuracy`` is best where it is highest, ``nll`` where lowest.
+        steps: Of the looks, rising, shape (S,).
+        values: Shape (S, columns).
+        rows: n of the probe split.
+
+    Returns:
+        ``split``, ``n``, ``steps``, ``k`` and for each column ``last`` and ``best`` (value, step)
+        and ``mean_of_last_k``; without a look, or where a value is not finite, None.
+    """
+    last_step = int(steps[-1]) if len(steps) else 0
+    lately = np.flatnonzero(np.isin(steps, sorted(grid(last_step))))[-LATELY:]
+    told: dict[str, Any] = {
+        "split": PROBE,
+        "n": rows,
+        "steps": steps.tolist(),
+        "k": len(lately),
+        "k_steps": steps[lately].tolist(),
+    }
+    for name, column in zip(columns, values.T, strict=True):
+        known = np.flatnonzero(np.isfinite(column))
+        if not len(known):
+            told[name] = None
+            continue
+        found = column[known]
+        best = known[found.argmax() if name == "accuracy" else found.argmin()]
+        told[name] = {
+            "last": {"value": _finite(column[-1]), "step": last_step},
+            "best": {"value": float(column[best]), "step": int(steps[best]), "optimistic": True},
+            "mean_of_last_k": _finite(column[lately].mean()) if len(lately) else None,
+        }
+    return told
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN."""
+    return float(value) if math.isfinite(value) else None
 
 
 def pair_facts(
@@ -83,5 +157,8 @@ def pair_facts(
             "parameters": teacher.model.facts.num_parameters,
             "probe": dict(probed),
         },
-        "student": {"parameters": student.facts.num_parameters},
+        "student": {
+            "parameters": student.facts.num_parameters,
+            "stages": list(student.facts.stages),
+        },
     }

@@ -12,31 +12,38 @@ from typing import Any, cast
 
 import torch
 
-from workbench.data.images import ImageData, build_data
+from workbench.data.images import build_data
 from workbench.errors import NonFiniteLoss
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
 from workbench.models.weights import save_weights, weights_hash
 from workbench.probes.probe import ProbeKind
+from workbench.probes.view import Look
 from workbench.specs.experiment import ExperimentSpec
 from workbench.tasks.task import Task
+from workbench.training.balance import Balance
+from workbench.training.before import Before, new_student
 from workbench.training.boundary import PAUSE_AT, Boundary
-from workbench.training.build import build_model, restore, state_of, student_part
+from workbench.training.build import restore, state_of, student_part
 from workbench.training.checkpoint import read_state
-from workbench.training.control import Options, control_spec
+from workbench.training.control import Options, control_spec, plain_kd_spec
 from workbench.training.device import choose_device, fingerprint
 from workbench.training.intervening import AfterTheStudent, Intervening
 from workbench.training.journal import Event, Keeper, Recorder
 from workbench.training.loop import Keep, Outcome, train
 from workbench.training.meter import TRAIN, Meter
 from workbench.training.part import Part
-from workbench.training.probing import HeadlineProber, Prober, StudentProber, probe_rows
-from workbench.training.protocol import pair_facts, protocol
+from workbench.training.probing import PROBE, HeadlineProber, Prober, StudentProber, probe_rows
+from workbench.training.protocol import numbers_of, pair_facts, protocol
 from workbench.training.steering import Steering
 from workbench.training.teacher import prepare_teacher, refuse_leak
 from workbench.training.timeline import SET, played, timeline
 from workbench.training.workshop import Workshop
 
+ACTIVITIES = {
+    "control": "Training the control: the same student without the teacher",
+    "plain_kd": "Training the second control: the same student under plain KD",
+}
 EVALUATION_CHUNK = 256
 
 
@@ -55,20 +62,23 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
         control_spec(spec)  # refused now, not after the student
     data = build_data(cast(Any, spec.data), base=options.base, seed=spec.seed, device=device)
     run.update(activity="Preparing the teacher", progress=None)
+    before = Before(spec, data, keeper, device, wanted=options.checks)
     teacher = prepare_teacher(
         spec,
         data,
         keeper,
         device,
         machine,
-        check=lambda model: _check_terms(spec, data, model, keeper, device),
+        check=before.teacher_built,
     )
     if teacher is None:
         _stopped(run, 0)
         return
+    if teacher.key is not None:
+        run.update(teacher=teacher.key)
     refuse_leak(cast(ModelSpec, spec.teacher), data, keeper, options.base)
     workshop = Workshop(data, teacher, keeper, device, machine, options.base, run)
-    session = _Session(spec, workshop)
+    session = _Session(spec, workshop, before)
     student, outcome, prober = session.student(options)
     if outcome.stopped:
         run.update(result={"steps": outcome.step, "weights": weights_hash(student)})
@@ -79,7 +89,16 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
         "student": session.final(student),
         "control": None,
     }
-    save_weights(run.folder / "student.safetensors", student, cast(ModelSpec, spec.student).given())
+    save_weights(
+        run.folder / "student.safetensors",
+        student,
+        cast(ModelSpec, spec.student).given(),
+        facts={
+            "accuracy": metrics["student"]["accuracy"],
+            "rows": len(data.split_ids("test")),
+            "classes": list(data.class_names),
+        },
+    )
     facts = {
         "run": run.run,
         "steps": outcome.step,
@@ -87,28 +106,31 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
         "metrics": metrics,
     }
     run.update(result=facts)
-    if spec.control:
-        control = session.control()
+    for role in session.controls:
+        control = session.control(role)
         if control is None:
             _stopped(run, outcome.step)
             return
-        metrics["control"] = session.final(control)
+        metrics[role] = session.final(control)
     seconds = time.perf_counter() - began
     run.update(
         result={**facts, "seconds": seconds},
-        protocol=protocol(
-            spec,
-            data,
-            session.last.teacher,
-            student,
-            machine,
-            probed=session.probed,
-            metrics=metrics,
-            seconds=seconds,
-            probe_steps=run.snapshot_steps(),
-            probe_share=prober.cadence.share,
-            interventions=_interventions(run),
-        ),
+        protocol={
+            **protocol(
+                spec,
+                data,
+                session.last.teacher,
+                student,
+                machine,
+                probed=session.probed,
+                metrics=metrics,
+                numbers=session.numbers(),
+                seconds=seconds,
+                probe_share=prober.cadence.share,
+                interventions=_interventions(run),
+            ),
+            **before.ended(seconds),
+        },
     )
     run.event(Event(outcome.step, "finished", "worker"))
     run.update(status="finished", activity=None, progress=None, ended_ns=time.time_ns())
@@ -120,19 +142,23 @@ class _Session:
     Attributes:
         last: The workshop with the teacher that taught last.
         probed: That teacher's numbers on the probe split.
+        controls: Roles of the controls that the experiment asks for.
     """
 
-    def __init__(self, spec: ExperimentSpec, workshop: Workshop) -> None:
+    def __init__(self, spec: ExperimentSpec, workshop: Workshop, before: Before) -> None:
+        self.before = before
         self.spec, self.first, self.last = spec, workshop, workshop
         self.keeper, self.data, self.device = workshop.keeper, workshop.data, workshop.device
         self.rows = probe_rows(self.data)
         self.task = cast(Task, spec.task)
         self.probed: dict[str, float] = {}
+        asked = {"control": bool(spec.control), "plain_kd": spec.plain_kd}
+        self.controls = [role for role, wanted in asked.items() if wanted]
 
     def student(self, options: Options) -> tuple[ModelAdapter, Outcome, StudentProber]:
         """Train the student under the teacher, live."""
         run, workshop = self.keeper.recorder("student"), self.first
-        student = _new_student(self.spec, self.data, self.keeper, self.device)
+        student = new_student(self.spec, self.data, self.keeper, self.device)
         part = student_part(self.spec, self.data, student, workshop.teacher.model, self.device)
         part.target = workshop.target(self.spec, self.data, part.objective.target_taps)
         part.target_knobs = workshop.target_knobs(self.spec)
@@ -144,8 +170,10 @@ class _Session:
             class_names=self.data.class_names,
             cadence=self.keeper.cadence(run, part.steps),
             recorder=run,
+            pulls=Balance(part).measure,
         )
-        self._taught(workshop, student, prober, -1)
+        seen = self._taught(workshop, student, prober)
+        self.before.teacher_ready(part, workshop.teacher, seen, self.rows)
         meter = Meter(run, part.columns(), part.refuse)
         steering = Steering(
             self.spec,
@@ -153,7 +181,8 @@ class _Session:
             workshop,
             meter,
             run=run.run,
-            taught=lambda other, step: self._taught(other, student, prober, step),
+            taught=lambda other: self._taught(other, student, prober),
+            changed=prober.changed,
         )
         hold = _shown(run)
         hands = Intervening(self.spec, steering, run, hold=hold)
@@ -174,20 +203,25 @@ class _Session:
             probe=lambda step: prober.at(step, meter, force=True),
             hands=hands,
         )
-        return student, _train(part, run, meter, boundary, prober, keep, hands), prober
+        told = self.before.facts()
+        return student, _train(part, run, meter, boundary, prober, keep, hands, told), prober
 
-    def control(self) -> ModelAdapter | None:
-        """Train the control at full speed; None if somebody stopped it."""
-        run, recorder = self.keeper.recorder("student"), self.keeper.recorder("control")
-        run.update(activity="Training the control: the same student without the teacher")
-        plain = control_spec(played(self.spec, run.events()))
+    def control(self, role: str = "control") -> ModelAdapter | None:
+        """Train a control (``control``, ``plain_kd``) at full speed; None if somebody stopped it.
+
+        It starts from the student's initial weights and sees the same rows in the same order.
+        """
+        run, recorder = self.keeper.recorder("student"), self.keeper.recorder(role)
+        run.update(activity=ACTIVITIES[role])
+        make = plain_kd_spec if role == "plain_kd" else control_spec
+        plain = make(played(self.spec, run.events()))
         workshop = self.first
-        if not isinstance(self.spec.control, dict):
+        if role == "control" and not isinstance(self.spec.control, dict):
             workshop = workshop.without_teacher()
         data = self.data
         if plain.data != self.spec.data or plain.seed != self.spec.seed:
             data = workshop.data_of(plain)
-        model = _new_student(plain, data, self.keeper, self.device)
+        model = new_student(plain, data, self.keeper, self.device)
         part = student_part(plain, data, model, workshop.model_or_none, self.device)
         if workshop.teaches:
             part.target = workshop.target(plain, data, part.objective.target_taps)
@@ -206,22 +240,28 @@ class _Session:
             lambda step: state_of(part, step, applied=hands.applied),
             lambda: prober.accuracy,
         )
-        boundary = Boundary(recorder, run=run, save=keep.now, hands=hands, part="control")
+        boundary = Boundary(recorder, run=run, save=keep.now, hands=hands, part=role)
         outcome = _train(part, recorder, meter, boundary, prober, keep, hands)
         recorder.update(status="stopped" if outcome.stopped else "finished", step=outcome.step)
         return None if outcome.stopped else model
 
-    def _taught(
-        self, workshop: Workshop, student: ModelAdapter, prober: StudentProber, step: int
-    ) -> None:
+    def _taught(self, workshop: Workshop, student: ModelAdapter, prober: StudentProber) -> Look:
         """A teacher takes over: it is looked at once, and what is known of the pair is told."""
         self.last = workshop
-        seen = workshop.look(self.rows, layers=prober.needs_layers, val=prober.needs_val)
-        prober.teach(seen, workshop.teacher.model.facts.layers, since=step)
+        val = prober.needs_val or self.before.wants_val
+        seen = workshop.look(self.rows, layers=prober.needs_layers, val=val)
+        prober.teach(seen, workshop.teacher.model.facts.layers)
         self.probed = self.task.evaluate(seen.logits, self.rows.labels)
-        self.keeper.recorder("student").update(
-            protocol=pair_facts(workshop.teacher, student, self.probed)
-        )
+        self.before.tell(pair_facts(workshop.teacher, student, self.probed))
+        return seen
+
+    def numbers(self) -> dict[str, Any]:
+        """What the probe split said of the student and its controls, by part."""
+        rows = len(self.data.split_ids("probe"))
+        return {
+            role: numbers_of(*self.keeper.recorder(role).read(PROBE), rows=rows)
+            for role in ("student", *self.controls)
+        }
 
     def final(self, model: ModelAdapter) -> dict[str, float]:
         """The task's numbers on the test split, which is read here and nowhere else."""
@@ -252,6 +292,7 @@ def _train(
     prober: Prober,
     keep: Keep,
     hands: Intervening | AfterTheStudent,
+    told: Mapping[str, Any] | None = None,
 ) -> Outcome:
     checkpoint = recorder.last_checkpoint()
     start = 0
@@ -260,7 +301,8 @@ def _train(
         hands.fast_forward(int(state.get("applied", 0)))
         start = restore(part, state)
     recorder.drop_metrics_after(start)
-    recorder.event(Event(start, "resumed" if start else "started", "worker", {"steps": part.steps}))
+    said = {"steps": part.steps} | ({} if start else dict(told or {}))
+    recorder.event(Event(start, "resumed" if start else "started", "worker", said))
     recorder.update(status="training", steps=part.steps, step=start, activity=None, progress=None)
     return train(part, meter, boundary, prober, keep, start=start)
 
@@ -269,31 +311,6 @@ def _shown(run: Recorder) -> int:
     """Steps that people have seen: until there, a resumed run only repeats."""
     changed = [event.step for event in run.events() if event.kind == SET]
     return max([run.last_step(TRAIN), *changed])
-
-
-def _check_terms(
-    spec: ExperimentSpec,
-    data: ImageData,
-    teacher: ModelAdapter,
-    keeper: Keeper,
-    device: torch.device,
-) -> None:
-    """Build student and terms once in vain: a tap that is not there must not cost a teacher."""
-    student_part(spec, data, _new_student(spec, data, keeper, device), teacher, device)
-
-
-def _new_student(
-    spec: ExperimentSpec, data: ImageData, keeper: Keeper, device: torch.device
-) -> ModelAdapter:
-    """Initial weights follow the seed alone, so the control starts from the student's."""
-    return build_model(
-        cast(ModelSpec, spec.student),
-        data,
-        seed=spec.seed,
-        role="student",
-        keeper=keeper,
-        device=device,
-    )
 
 
 def _interventions(run: Recorder) -> list[Mapping[str, Any]]:

@@ -37,7 +37,8 @@ class Steering:
         workshop: Where teachers, targets and data come from.
         meter: Told when the numbers of a step get other names.
         run: Id, for words.
-        taught: Told when another teacher takes over, and at which step.
+        taught: Told when another teacher takes over.
+        changed: Told the step of every change.
     """
 
     def __init__(
@@ -48,12 +49,13 @@ class Steering:
         meter: Meter,
         *,
         run: str,
-        taught: Callable[[Workshop, int], None] | None = None,
+        taught: Callable[[Workshop], object] | None = None,
+        changed: Callable[[int], None] | None = None,
     ) -> None:
         self.spec = spec
         self.applied = 0
         self._part, self._workshop, self._meter = part, workshop, meter
-        self._run, self._taught = run, taught
+        self._run, self._taught, self._changed = run, taught, changed
 
     @property
     def steps(self) -> int:
@@ -124,7 +126,7 @@ class Steering:
         def commit() -> None:
             part.data, part.length = data, length
             self._wire(spec, objective)
-            self._teach(spec, target, teacher, step)
+            self._teach(spec, target, teacher)
             part.schedule = cast(Schedule, new.schedule)
             part.frozen = frozen
             part.show(rows)
@@ -132,6 +134,8 @@ class Steering:
             self.spec = spec
             self._meter.rename(part.columns())
             self.applied += 1
+            if self._changed is not None:
+                self._changed(step)
 
         return Change(
             changes, values_at(self.spec, changes), values_at(spec, changes), facts, commit
@@ -191,9 +195,7 @@ class Steering:
             optimiser.add_param_group({"params": list(found.values()), **kind.settings()})
         self._part.groups[group] = list(found)
 
-    def _teach(
-        self, spec: ExperimentSpec, target: Target | None, workshop: Workshop, step: int
-    ) -> None:
+    def _teach(self, spec: ExperimentSpec, target: Target | None, workshop: Workshop) -> None:
         part = self._part
         swapped, self._workshop = workshop is not self._workshop, workshop
         part.target = target
@@ -201,7 +203,7 @@ class Steering:
             target.want(part.objective.target_taps)
             part.target_knobs = workshop.target_knobs(spec)
         if swapped and self._taught is not None:
-            self._taught(workshop, step)
+            self._taught(workshop)
 
 
 def _frame(kind: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from workbench.data.images import ImageData, build_data
 from workbench.errors import BadModel
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
-from workbench.models.weights import load_weights, save_weights, weights_hash
+from workbench.models.weights import load_weights, read_description, save_weights, weights_hash
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.stage import TrainSpec
 from workbench.training.boundary import Boundary
@@ -36,6 +36,23 @@ TRAINED = ("hub:", "path:", "run:", "object")
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What the file of a stored model says of it.
+
+    Attributes:
+        source: Which file or run, in words.
+        accuracy: On its own test rows, in [0, 1]; None if the file does not say.
+        rows: How many these were.
+        classes: Names of its outputs, in order; empty if the file does not say.
+    """
+
+    source: str
+    accuracy: float | None
+    rows: int
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Teacher:
     """A teacher ready to teach.
 
@@ -44,12 +61,14 @@ class Teacher:
         weights: SHA-256 of its tensors.
         key: Of the cache; None for a model that was not trained here.
         source: How it came about, in words.
+        recorded: What its file says of it; None for one that was trained here.
     """
 
     model: ModelAdapter
     weights: str
     key: str | None
     source: str
+    recorded: Recorded | None = None
 
 
 def prepare_teacher(
@@ -58,7 +77,7 @@ def prepare_teacher(
     keeper: Keeper,
     device: torch.device,
     machine: Mapping[str, Any],
-    check: Callable[[ModelAdapter], None],
+    check: Callable[[ModelAdapter, bool], None],
 ) -> Teacher | None:
     """Load or train the experiment's teacher; None when somebody stopped the run meanwhile.
 
@@ -68,16 +87,16 @@ def prepare_teacher(
         keeper: Where cached teachers and the teacher's row are.
         device: Where it trains.
         machine: Fingerprint.
-        check: Told the built teacher before it trains; raises what would only fail afterwards.
+        check: Told the built teacher before it trains, and whether it will; raises what would
+            only fail afterwards.
 
     Raises:
         BadModel: If its weights would be random, or it has seen the run's test rows.
     """
     model_spec = cast(ModelSpec, spec.teacher)
     training = model_spec.train
-    model = _built(model_spec, data, keeper, device)
-    check(model)
-    key = _key(model_spec, data, machine, model)
+    model, key = built_teacher(model_spec, data, keeper, device, machine)
+    check(model, key is not None and keeper.teacher(key) is None)
     ready = _ready(model_spec, model, key, keeper)
     if ready is not None:
         return ready
@@ -110,8 +129,8 @@ def trained_teacher(
     Raises:
         BadModel: If it has not.
     """
-    model = _built(spec, data, keeper, device)
-    ready = _ready(spec, model, _key(spec, data, machine, model), keeper)
+    model, key = built_teacher(spec, data, keeper, device, machine)
+    ready = _ready(spec, model, key, keeper)
     if ready is None:
         raise BadModel(
             f"teacher: {spec.use} is not trained yet, and a run cannot wait for that in its "
@@ -164,6 +183,18 @@ def teacher_key(spec: ModelSpec, data: ImageData, machine: Mapping[str, Any], *,
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def built_teacher(
+    spec: ModelSpec,
+    data: ImageData,
+    keeper: Keeper,
+    device: torch.device,
+    machine: Mapping[str, Any],
+) -> tuple[ModelAdapter, str | None]:
+    """The teacher before it is trained, and its key in the cache; None for a stored one."""
+    model = _built(spec, data, keeper, device)
+    return model, _key(spec, data, machine, model)
+
+
 def _built(spec: ModelSpec, data: ImageData, keeper: Keeper, device: torch.device) -> ModelAdapter:
     seed = spec.train.seed if spec.train is not None else 0
     return build_model(spec, data, seed=seed, role="teacher", keeper=keeper, device=device)
@@ -182,12 +213,33 @@ def _ready(spec: ModelSpec, model: ModelAdapter, key: str | None, keeper: Keeper
     if key is None:
         if not spec.use.startswith(TRAINED):
             return None
-        return Teacher(_frozen(model), weights_hash(model), None, f"loaded from {spec.use}")
+        source = f"loaded from {spec.use}"
+        return Teacher(_frozen(model), weights_hash(model), None, source, _recorded(spec, keeper))
     kept = keeper.teacher(key)
     if kept is None:
         return None
     load_weights(model.network, kept.path)
     return Teacher(_frozen(model), kept.weights, key, "from the cache")
+
+
+def _recorded(spec: ModelSpec, keeper: Keeper) -> Recorded | None:
+    """What a file of ours says of the model in it; None for any other."""
+    path = Path(spec.use.removeprefix("path:")).expanduser()
+    if spec.use.startswith("run:"):
+        path = keeper.open_run(spec.use.removeprefix("run:")).path
+    elif not spec.use.startswith("path:") or not path.is_file():
+        return None
+    facts = (read_description(path) or {}).get("facts")
+    if not isinstance(facts, Mapping):
+        return None
+    accuracy, rows, classes = (facts.get(name) for name in ("accuracy", "rows", "classes"))
+    told = isinstance(accuracy, (int, float)) and isinstance(rows, int) and rows > 0
+    return Recorded(
+        spec.use,
+        float(accuracy) if told and isinstance(accuracy, (int, float)) else None,
+        rows if told and isinstance(rows, int) else 0,
+        tuple(map(str, classes)) if isinstance(classes, list) else (),
+    )
 
 
 def _train(

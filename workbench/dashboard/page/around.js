@@ -1,17 +1,18 @@
 // Left and right of the views: the experiment with its journal, and the card of numbers.
 
 const AROUND = `
-.rail { position: relative; height: 100%; display: flex; flex-direction: column; padding: 0; overflow: hidden; }
+.rail { position: relative; height: 100%; display: flex; flex-direction: column; padding: 0; overflow: hidden auto; }
 .group { padding: 11px 12px; border-bottom: 1px solid var(--wb-line); }
 .group:last-child { border-bottom: 0; }
 .loss { margin: 6px 0 0; padding: 6px 8px; border-radius: 4px; background: var(--wb-sunken); overflow-wrap: anywhere; }
-.watch { margin: 6px 0 0; }
+.watch { margin: 6px 0 0; } .about { margin: 0 0 8px; }
 .model + .model { margin-top: 8px; }
 .model .acc { font-weight: 600; }
 dl { margin: 0; display: grid; grid-template-columns: auto 1fr; gap: 3px 10px; }
 dt { color: var(--wb-ink3); } dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
 .activity .bar { margin-top: 6px; }
-.journal { flex: 1 1 0; min-height: 60px; overflow: auto; }
+.rail > .group { flex: none; }
+.rail > .journal { flex: 1 0 150px; overflow: auto; }
 .event { display: grid; grid-template-columns: 44px 1fr; gap: 0 8px; padding: 5px 0; border-top: 1px solid var(--wb-line); }
 .event:first-of-type { border-top: 0; }
 .event .small { grid-column: 2; color: var(--wb-ink3); }
@@ -33,7 +34,7 @@ td:first-child, th:first-child { text-align: left; font-weight: 400; color: var(
 .foot { margin-top: auto; padding-top: 8px; color: var(--wb-ink3); font-size: 11px; line-height: 14px; }
 `;
 
-function rail(state) {
+function rail(state, own) {
   const open = document.documentElement.dataset.rail === "open";
   if (!state.models) return h("div", { class: "root card rail" });
   const models = state.models.map((model) =>
@@ -50,13 +51,14 @@ function rail(state) {
   return h("div", { class: `root card rail${open ? " open" : ""}` },
     h("div", { class: "strip" }, small, h("button", { type: "button", class: "bare", "data-do": "rail",
       "aria-label": open ? "Close the experiment" : "Open the experiment" }, open ? "«" : "»")),
-    h("div", { class: "group" }, h("div", { class: "row" }, h("h2", { class: "title" }, "Experiment"),
-      h("span", { class: "small ink3" }, "loss")), h("p", { class: "code loss" }, pieces(state.loss)),
-      state.watch ? h("p", { class: "read watch" }, state.watch) : null),
-    h("div", { class: "group" }, models),
+    controls(state, own),
+    h("div", { class: "group", "data-key": "models" },
+      state.watch ? h("p", { class: "read about" }, state.watch) : null, models),
     doing ? h("div", { class: "group activity", "data-key": "activity" }, h("b", {}, doing.text),
       doing.share === null || doing.share === undefined ? null
         : h("div", { class: "bar" }, h("div", { style: `width:${100 * doing.share}%` }))) : null,
+    checks(state),
+    pull(state),
     h("div", { class: "group", "data-key": "facts" }, h("dl", { class: "small" }, facts)),
     h("div", { class: "group journal", "data-key": "journal", tabindex: 0, "aria-label": "Journal" },
       h("h2", { class: "title" }, "Journal"),
@@ -67,7 +69,7 @@ function rail(state) {
 function result(state) {
   if (!state.rows) return h("div", { class: "root card result" });
   const head = state.columns.map((name) =>
-    h("th", { scope: "col" }, name === "control" ? "control" : marked(name, name)));
+    h("th", { scope: "col" }, ["student", "teacher"].includes(name) ? marked(name, name) : name));
   const rows = state.rows.map(([name, ...values]) =>
     h("tr", {}, h("td", {}, name), values.map((value, k) => h("td", { class: ["student", "teacher", ""][k] }, value))));
   return h("div", { class: "root card result" },

@@ -25,9 +25,15 @@ function morph(old, made) {
   for (const { name } of [...old.attributes]) if (!made.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of made.attributes)
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  if ("value" in old && old.nodeName !== "BUTTON" && old.getRootNode().activeElement !== old) {
+    if (old.type === "checkbox") old.checked = made.hasAttribute("checked");
+    else if (old.nodeName === "INPUT" && made.hasAttribute("value")) old.value = made.getAttribute("value");
+  }
   const [before, after] = [[...old.childNodes], [...made.childNodes]];
   after.forEach((node, k) => (before[k] ? morph(before[k], node) : old.append(node)));
   before.slice(after.length).forEach((node) => node.remove());
+  if (old.nodeName === "SELECT" && old.getRootNode().activeElement !== old)
+    old.value = [...old.options].find((option) => option.hasAttribute("selected"))?.value ?? old.value;
   return undefined;
 }
 

@@ -16,7 +16,9 @@ function here(what, data, own) {
   else if (what === "tab") html.dataset.tab = data.tab;
   else if (what === "rail") html.dataset.rail = html.dataset.rail === "open" ? "" : "open";
   else if (what === "ask") own.asking = true;
-  else if (what === "keep") own.asking = false;
+  else if (what === "where") own.forking = true;
+  else if (what === "take") own.taking = !own.taking;
+  else if (what === "keep") own.asking = own.forking = own.taking = false;
   else return false;
   return true;
 }
@@ -29,7 +31,8 @@ function begin(model, own, recipe) {
 
 function ask(model, own, what) {
   own.count = (own.count ?? 0) + 1;
-  model.set("asked", { ...what, count: own.count });
+  own.asked = [...(own.asked ?? []).slice(-15), { ...what, count: own.count }];
+  model.set("asked", own.asked); // the last few: two presses in one turn of the page are one message
   model.save_changes();
 }
 
@@ -38,13 +41,18 @@ function render({ model, el }) {
   const kind = model.get("kind");
   el.style.height = "100%";
   const style = document.createElement("style");
-  style.textContent = BASE + { top: TOP, notice: TOP, tabs: TOP, rail: AROUND, result: AROUND, start: START }[kind];
+  style.textContent = BASE + { top: TOP, notice: TOP, tabs: TOP, rail: AROUND + CONTROLS + PULL, result: AROUND, start: START }[kind];
   let root = h("div");
   el.append(style, root);
 
   const draw = () => {
     own.state = JSON.parse(model.get("state"));
     const { state } = own;
+    if (kind === "rail") settle(own);
+    if (state.goto && !own.gone) {
+      own.gone = true;
+      location.search = `?run=${encodeURIComponent(state.goto)}`;
+    }
     if (kind === "top" && !(state.buttons ?? []).includes("stop")) own.asking = false;
     if (kind === "start" && (state.refused || state.gone)) own.starting = false;
     const made = KINDS[kind](state, own);
@@ -71,12 +79,19 @@ function render({ model, el }) {
     else if (what === "start" || what === "recipe") {
       begin(model, own, recipe ?? null);
       draw();
+    } else if (what === "set") {
+      const { path, value } = pressed.dataset;
+      own.sent = { ...own.sent, [path]: { text: value, from: stands(own.state, path) } };
+      ask(model, own, { do: what, path, value });
+      draw();
     } else {
-      own.asking = false;
-      ask(model, own, { do: what, slow: slow === "1" });
+      const at = el.querySelector("[data-at]")?.value ?? root.querySelector?.("[data-at]")?.value;
+      own.asking = own.forking = own.taking = false;
+      ask(model, own, { do: what, slow: slow === "1", at: Number(at) });
       draw();
     }
   });
+  if (kind === "rail") listenToKnobs(el, own, (what) => ask(model, own, what), draw);
   if (kind === "start")
     addEventListener("keydown", (event) => {
       const busy = event.composedPath()[0].closest?.("a, button, input, textarea, select");

@@ -18,6 +18,12 @@ const TOP = `
 .acts { display: flex; align-items: center; gap: 8px; flex: none; }
 .refused { position: absolute; right: 12px; top: 50px; z-index: 15; max-width: 560px; padding: 6px 10px;
   white-space: normal; background: var(--wb-attention); border: 1px solid var(--wb-attention-edge); border-radius: 5px; }
+.taking { position: relative; }
+.menu { position: absolute; right: 0; top: 30px; z-index: 15; display: flex; flex-direction: column; min-width: 150px; padding: 4px;
+  background: var(--wb-surface); border: 1px solid var(--wb-line-strong); border-radius: 5px; }
+.menu a { padding: 5px 8px; border-radius: 4px; text-decoration: none; } .menu a:hover { background: var(--wb-sunken); }
+.root .acts input { height: 26px; padding: 0 6px; font: inherit; color: var(--wb-ink); background: var(--wb-surface);
+  border: 1px solid var(--wb-line-strong); border-radius: 5px; }
 .theme { min-width: 30px; font-size: 14px; }
 .root button.theme { padding: 0 6px; }
 @media (max-width: 1279px) { .top[data-run] .brand b { display: none; } .top { gap: 10px; } .probes { display: none; } }
@@ -63,6 +69,18 @@ function actions(state, own) {
     made.push(button([icon("■"), "Stop"], "stop", { "data-key": "sure", class: "primary" }));
     made.push(button("Keep going", "keep", { "data-key": "keep" }));
   } else if (has("stop")) made.push(button([icon("■"), "Stop"], "ask", { "data-key": "stop" }));
+  if (has("fork") && own.forking) {
+    made.push(h("label", { "data-key": "where" }, "Fork at step ",
+      h("input", { type: "number", "data-at": "", min: 0, max: state.reached, value: Math.min(state.step, state.reached), style: "width:76px" })));
+    made.push(button("Fork", "fork", { "data-key": "fork", class: "primary", title: "Opens a new run that stands paused at this step" }));
+    made.push(button("Not now", "keep", { "data-key": "not" }));
+  } else if (has("fork")) made.push(button("Fork", "where", { "data-key": "fork" }));
+  if (has("export")) {
+    const link = ([to, word]) => h("a", { href: `export?run=${encodeURIComponent(state.run)}&to=${to}`, download: "" }, word);
+    made.push(h("span", { class: "taking", "data-key": "export" },
+      button("Export", "take", { "aria-expanded": String(Boolean(own.taking)) }),
+      own.taking ? h("span", { class: "menu" }, state.exports.map(link)) : null));
+  }
   return made;
 }
 

@@ -1,0 +1,129 @@
+"""A run touched on its page: knobs, a refusal, undo, a fork that stands paused, export."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from playwright.sync_api import Page, expect
+
+from workbench.store import Store
+
+from .test_page import press_start, quiet_end, wait_for  # noqa: F401  a fixture
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+KD = "stages.main.terms.kd"
+Changes = Callable[[], list[dict[str, Any]]]
+
+
+def box(page: Page, path: str):
+    return page.locator(f'[data-box][data-path="{path}"]')
+
+
+@pytest.fixture
+def started(quiet_end, page):  # noqa: F811
+    """A quickstart that trains in slow motion, its store, and its changes so far."""
+    served = quiet_end()
+    run = press_start(page, served.url)
+    store = Store(str(served.store))
+
+    def changes() -> list[dict[str, Any]]:
+        return [dict(e.payload) for e in store.journal.events(run) if e.kind == "set"]
+
+    yield store, run, changes
+    store.close()
+
+
+def test_a_knob_is_sent_on_enter_marked_when_confirmed_and_undone(started, page):
+    _, _, changes = started
+    knob = box(page, f"{KD}.temperature")
+    knob.fill("2")
+    knob.press("Enter")
+    mark = page.locator(f'.knob[data-key="{KD}.temperature"] .mark')
+    expect(mark).to_have_text("1", timeout=15_000)
+    assert (changes()[0]["path"], changes()[0]["before"], changes()[0]["after"]) == (
+        f"{KD}.temperature",
+        4.0,
+        2.0,
+    )
+    expect(page.locator(".loss")).to_contain_text("KD(T=2)")
+    page.get_by_role("button", name="Undo the change").click()
+    expect(mark).to_have_text("2", timeout=15_000)
+    expect(knob).to_have_value("4")
+    assert changes()[1]["after"] == 4.0
+
+
+def test_what_is_not_allowed_is_said_under_its_knob_and_changes_nothing(started, page):
+    _, _, changes = started
+    knob = box(page, f"{KD}.temperature")
+    knob.fill("-1")
+    knob.press("Enter")
+    words = page.locator(f'.knob[data-key="{KD}.temperature"] [role="alert"]')
+    expect(words).to_contain_text("Must be > 0 and ≤ 100 (got -1)")
+    expect(knob).to_have_value("4")
+    assert changes() == []
+    page.get_by_text("Freeze layers, data filter, any path").click()
+    anything = page.get_by_role("combobox", name="any path")
+    anything.fill("stages.main.batch_size=8")
+    anything.press("Enter")
+    expect(page.locator("details [role=alert]")).to_contain_text("--set stages.main.batch_size=8")
+
+
+def test_two_knobs_at_once_a_slider_by_key_and_a_frozen_stage_are_all_followed(started, page):
+    _, _, changes = started
+    for path, typed in ((f"{KD}.weight", "x0.5"), ("stages.main.optimiser.lr", "2e-3")):
+        box(page, path).fill(typed)
+        box(page, path).press("Enter")
+    page.get_by_role("slider", name="CE weight").press("Shift+ArrowRight")
+    page.get_by_text("Freeze layers, data filter, any path").click()
+    page.get_by_role("checkbox", name="stage1").check()
+    wait_for(lambda: len(changes()) == 4, 20, f"{changes()}")
+    after = {change["path"]: change["after"] for change in changes()}
+    assert after[f"{KD}.weight"] == 0.45
+    assert after["stages.main.optimiser.lr"] == 0.002
+    assert after["stages.main.terms.ce.weight"] == pytest.approx(0.2)
+    assert after["stages.main.freeze"] == ["stage1"]
+
+
+def test_a_fork_opens_as_a_run_that_stands_paused_and_can_be_touched_there(started, page):
+    store, run, _ = started
+    wait_for(lambda: store.runs.get(run).step >= 12, 30, "step 12")
+    page.get_by_role("button", name="Fork", exact=True).click()
+    page.get_by_role("spinbutton", name="Fork at step").fill("10")
+    page.get_by_role("button", name="Fork", exact=True).click()
+    page.wait_for_url(re.compile(rf"run=(?!{run})"), timeout=20_000)
+    expect(page.locator('[data-status="paused"]')).to_have_count(1, timeout=60_000)
+    child = next(row for row in store.runs.list() if row.parent == run)
+    assert (child.step, child.forked_at) == (10, 10)
+    knob = box(page, f"{KD}.weight")
+    knob.fill("0.3")
+    knob.press("Enter")
+    wait_for(
+        lambda: any(e.kind == "set" for e in store.journal.events(child.id)),
+        20,
+        "a set while paused",
+    )
+
+
+def test_export_downloads_the_run_with_what_was_done_to_it(started, page):
+    _, run, _ = started
+    knob = box(page, f"{KD}.temperature")
+    knob.fill("3")
+    knob.press("Enter")
+    expect(page.locator(f'.knob[data-key="{KD}.temperature"] .mark')).to_have_text(
+        "1", timeout=15_000
+    )
+    page.get_by_role("button", name="Export", exact=True).click()
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Experiment (.yaml)").click()
+    assert waiting.value.suggested_filename == f"{run}.yaml"
+    found = yaml.safe_load(waiting.value.path().read_text())
+    assert found["interventions"][0]["set"] == {f"{KD}.temperature": 3}
+    answer = page.request.get(f"{page.url.partition('?')[0]}export?run=../x&to=yaml")
+    assert answer.status == 404
+    assert json.dumps(found)

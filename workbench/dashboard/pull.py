@@ -1,0 +1,122 @@
+"""What the rail says of the terms' pull on the student, of the checks and of the cost. Plain data.
+
+Shapes: R = term.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from workbench_widgets.words import MINUS, count, percent
+
+from workbench.dashboard.wording import COLOURS
+from workbench.runs.estimate import size, span
+from workbench.runs.history import History
+from workbench.specs.experiment import ExperimentSpec
+from workbench.store import RunRow
+
+AGREE = 0.3
+"""Cosine above which two terms agree; below its negative they are in conflict."""
+MOST_PAIRS = 3
+"""Of terms that are all told; of more, the most opposed one."""
+
+
+def pull(history: History, spec: ExperimentSpec | None, waits: str | None) -> dict[str, Any]:
+    """Share of the gradient of each term at the newest snapshot, and whether the terms agree.
+
+    Returns:
+        ``bars`` (name, share in [0, 1], words, colour, hatched), ``words`` on directions,
+        ``footer``, and ``waits``: why there is nothing to see, or None.
+    """
+    latest = history.latest
+    if latest is None or "balance" not in latest.facts:
+        measured = spec is not None and any(kind.use == "balance" for kind in spec.probes)
+        why = waits if measured else "Not measured: `probes` of the experiment has no balance."
+        return {"bars": [], "words": "", "footer": "", "waits": why or "Waits for a snapshot."}
+    facts = latest.facts["balance"]
+    names = [str(name) for name in facts["terms"]]
+    shares = latest.arrays["balance.share"]
+    rows = f"n = {count(facts['n'])} training images, {count(facts['labelled'])} with a label"
+    return {
+        "bars": _bars(names, shares, spec),
+        "words": directions(names, latest.arrays["balance.cosine"]),
+        "footer": f"{rows} · step {count(latest.step)}",
+        "waits": None,
+    }
+
+
+def _bars(
+    names: list[str], shares: np.ndarray, spec: ExperimentSpec | None
+) -> list[dict[str, Any]]:
+    bars: list[dict[str, Any]] = []
+    for name, share in zip(names, shares.tolist(), strict=True):
+        kind = spec.stage.terms.get(name) if spec is not None else None
+        colour = COLOURS.get(str(getattr(kind, "pull", "")), "ink")
+        known = math.isfinite(share)
+        bars.append(
+            {
+                "name": _short(name),
+                "share": share if known else 0.0,
+                "text": percent(share, 0) if known else "no pull",
+                "colour": colour,
+                "hatched": any(bar["colour"] == colour for bar in bars),
+            }
+        )
+    return bars
+
+
+def directions(names: list[str], cosines: np.ndarray) -> str:
+    """``Directions: KD and CE agree, cos 0.73``; nothing where a term has no gradient."""
+    told = [
+        (float(cosines[i, j]), f"{_short(names[i])} and {_short(names[j])}")
+        for i, j in combinations(range(len(names)), 2)
+        if math.isfinite(cosines[i, j])
+    ]
+    if not told:
+        return ""
+    if len(told) > MOST_PAIRS:
+        cosine, pair = min(told)
+        return f"Most opposed: {pair}, {_direction(cosine)}"
+    return "Directions: " + "; ".join(f"{pair} {_direction(cosine)}" for cosine, pair in told)
+
+
+def _direction(cosine: float) -> str:
+    word = "agree" if cosine > AGREE else "conflict" if cosine < -AGREE else "are independent"
+    return f"{word}, cos {MINUS if cosine < 0 else ''}{abs(cosine):.2f}"
+
+
+def _short(name: str) -> str:
+    return name.upper() if len(name) <= 4 else name
+
+
+def checks(row: RunRow) -> list[dict[str, str]]:
+    """What checks before step 0 found, stops first: words and severity."""
+    found = ((row.protocol or {}).get("checks") or {}).get("found") or []
+    return [
+        {"severity": item["severity"], "text": f"{item['subject']}: {item['message']}"}
+        for item in sorted(found, key=lambda item: item["severity"] != "stop")
+    ]
+
+
+def cost(row: RunRow) -> list[list[str]]:
+    """Facts on time, memory and disk: estimated, and what it came to where the run has ended."""
+    protocol = row.protocol or {}
+    told, spent = protocol.get("estimate"), protocol.get("spent") or {}
+    if not isinstance(told, Mapping):
+        return []
+    facts = []
+    for name, key, words in (
+        ("time", "seconds", span),
+        ("memory", "memory_bytes", size),
+        ("disk", "disk_bytes", size),
+    ):
+        guess = f"about {words(told[key])}"
+        real = spent.get(key)
+        facts.append(
+            [name, guess if real is None else f"{words(real)}, estimated {words(told[key])}"]
+        )
+    return facts

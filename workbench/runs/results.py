@@ -1,0 +1,80 @@
+"""What a run came to, as fixed JSON: alone, or with the others that were started with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from workbench.errors import BadInput, WorkerDied
+from workbench.runs.seeds import summary
+from workbench.store.runs import RunRow
+
+METRICS = ("teacher", "student", "control")
+"""Parts whose test numbers are always told; the second control's only where it was asked for."""
+
+
+def result_of(row: RunRow) -> dict[str, Any]:
+    """The fixed JSON of a run: run, status, steps, seconds, weights, metrics, protocol."""
+    found = row.result or {}
+    metrics = found.get("metrics") or {}
+    began, ended = row.started_ns, row.ended_ns
+    lasted = (ended - began) / 1e9 if began and ended else None
+    result = {
+        "run": row.id,
+        "status": row.status,
+        "steps": found.get("steps", row.step),
+        "seconds": found.get("seconds", lasted),
+        "weights": found.get("weights"),
+        "metrics": told_metrics(metrics),
+        "protocol": row.protocol or {},
+    }
+    if row.error is not None:
+        result["error"] = row.error
+    return result
+
+
+def told_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Test numbers by part, in a fixed order."""
+    told = {part: metrics.get(part) for part in METRICS}
+    return told | ({"plain_kd": metrics["plain_kd"]} if "plain_kd" in metrics else {})
+
+
+def result_of_all(rows: Sequence[RunRow], run: str | None = None) -> dict[str, Any]:
+    """The JSON of runs that one experiment started: that of one, with ``seeds`` and ``summary``.
+
+    A single run is told as :func:`result_of` tells it.
+
+    Args:
+        rows: In the order of their seeds, at least one.
+        run: Whose keys stand at the top; the first one's if not given.
+    """
+    results = [result_of(row) for row in rows]
+    top = next((found for found in results if found["run"] == run), results[0])
+    if len(results) == 1:
+        return top
+    return {**top, "seeds": results, "summary": summary(results)}
+
+
+def was_refused(row: RunRow) -> bool:
+    """Whether a run could never have trained as asked: nothing of it is worth keeping."""
+    return (
+        row.status == "failed"
+        and row.step == 0
+        and row.error is not None
+        and row.error.get("exit_code") == BadInput.exit_code
+    )
+
+
+def check_ended_well(row: RunRow) -> None:
+    """Raise what a failed run failed with.
+
+    Raises:
+        BadInput: If the experiment could not be carried out as asked.
+        WorkerDied: If it failed while training (the run's own message).
+    """
+    if row.status != "failed" or row.error is None:
+        return
+    kind = BadInput if row.error.get("exit_code") == BadInput.exit_code else WorkerDied
+    error = kind(str(row.error["message"]))
+    error.code = str(row.error["code"])
+    raise error

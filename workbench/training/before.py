@@ -1,0 +1,230 @@
+"""What comes before step 0: the checks and the estimate, kept with the run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from workbench.data.images import ImageData, build_data
+from workbench.models.adapter import ModelAdapter
+from workbench.models.kinds import ModelSpec
+from workbench.probes.view import Look, Rows
+from workbench.specs.experiment import ExperimentSpec
+from workbench.training.build import build_model, student_part
+from workbench.training.device import choose_device, fingerprint
+from workbench.training.estimate import Estimate, estimate, folder_bytes, peak_memory
+from workbench.training.journal import Keeper
+from workbench.training.part import Part
+from workbench.training.teacher import Teacher, built_teacher
+from workbench.training.tripwires import Report
+from workbench.training.tripwires_student import check_student
+from workbench.training.tripwires_teacher import Lesson, check_teacher
+
+TOUCHED = frozenset({"resumed", "pause", "pace", "set", "forked"})
+"""Events after which the time of a run is no longer that of the run alone."""
+
+
+class Before:
+    """Checks a run before step 0 and estimates its cost.
+
+    A run that goes on (resumed, forked in its middle) was checked when it began: what was found
+    then is read from its journal. A replay is not checked: it trains what has trained.
+
+    Args:
+        spec: The experiment.
+        data: What is trained on.
+        keeper: Where the run is kept.
+        device: Where it trains.
+        wanted: False for a replay.
+    """
+
+    def __init__(
+        self,
+        spec: ExperimentSpec,
+        data: ImageData,
+        keeper: Keeper,
+        device: torch.device,
+        *,
+        wanted: bool,
+    ) -> None:
+        self._spec, self._data, self._keeper, self._device = spec, data, keeper, device
+        self._began = time.perf_counter()
+        self._report = Report()
+        self._estimate: Estimate | None = None
+        self._known: Mapping[str, Any] = {}
+        self._pair: Mapping[str, Any] = {}
+        events = keeper.recorder("student").events() if wanted else []
+        for event in events:
+            if event.kind == "started":
+                self._known = event.payload
+        started = any(event.kind in ("started", "resumed") for event in events)
+        midway = any(event.kind == "forked" and event.payload.get("at") for event in events)
+        self._wanted = wanted and not (started or midway)
+
+    def teacher_built(self, teacher: ModelAdapter, trains: bool) -> None:
+        """Build student and terms in vain: what is wrong with them must not cost a teacher.
+
+        Raises:
+            BadModel: If a tap does not exist.
+            FailedChecks: If a check stops the run.
+        """
+        part = built_in_vain(self._spec, self._data, teacher, self._keeper, self._device)
+        if not self._wanted:
+            return
+        self._take(check_student(self._spec, part, teacher))
+        self._estimate = estimate(
+            self._spec,
+            part,
+            teacher,
+            trains=trains,
+            controls=num_controls(self._spec),
+            spent=time.perf_counter() - self._began,
+        )
+        self._tell()
+
+    def teacher_ready(self, part: Part, teacher: Teacher, seen: Look, rows: Rows) -> None:
+        """Check the teacher as it will teach.
+
+        Args:
+            part: The student's training, with its target.
+            teacher: Ready.
+            seen: Its look at the fixed rows, validation included.
+            rows: These rows.
+
+        Raises:
+            FailedChecks: If a check stops the run.
+        """
+        if not self._wanted:
+            return
+        logits, labels = [seen.logits], [rows.labels]
+        if len(seen.val_logits):
+            logits.append(seen.val_logits)
+            labels.append(rows.val_labels)
+        lesson = Lesson(
+            self._spec,
+            part,
+            teacher,
+            torch.cat(logits),
+            torch.cat(labels),
+            self._data.class_names,
+        )
+        self._take(check_teacher(lesson))
+
+    @property
+    def wants_val(self) -> bool:
+        """Whether the teacher is judged on the validation split too."""
+        return self._wanted and not self._pair
+
+    def tell(self, pair: Mapping[str, Any]) -> None:
+        """Record what is known of both models, with the checks and the estimate."""
+        self._pair = pair
+        self._tell()
+
+    def facts(self) -> dict[str, Any]:
+        """``checks`` and ``estimate``, for protocol and journal; empty where there are none."""
+        if not self._wanted:
+            return {key: self._known[key] for key in ("checks", "estimate") if key in self._known}
+        made = {"checks": self._report.plain()}
+        return made if self._estimate is None else {**made, "estimate": self._estimate.plain()}
+
+    def ended(self, seconds: float) -> dict[str, Any]:
+        """The same with what the run took and how far off the estimate was, as ratios.
+
+        Time counts only where nobody paused, slowed, changed or resumed the run.
+        """
+        facts = self.facts()
+        told = facts.get("estimate")
+        if not isinstance(told, Mapping):
+            return facts
+        asked = {"control": bool(self._spec.control), "plain_kd": self._spec.plain_kd}
+        roles = ["student", *(role for role, wanted in asked.items() if wanted)]
+        recorders = [self._keeper.recorder(role) for role in roles]
+        events = recorders[0].events()
+        spent: dict[str, float] = {
+            "memory_bytes": peak_memory(self._device),
+            "disk_bytes": sum(folder_bytes(recorder.folder) for recorder in recorders),
+        }
+        if not any(event.kind in TOUCHED for event in events):
+            spent["seconds"] = seconds
+        error = {key: value / told[key] for key, value in spent.items() if told.get(key)}
+        return {**facts, "spent": spent, "estimate_error": error}
+
+    def _take(self, report: Report) -> None:
+        self._report += report
+        self._tell()
+        self._report.refuse()
+
+    def _tell(self) -> None:
+        self._keeper.recorder("student").update(protocol={**self._pair, **self.facts()})
+
+
+def built_in_vain(
+    spec: ExperimentSpec,
+    data: ImageData,
+    teacher: ModelAdapter,
+    keeper: Keeper,
+    device: torch.device,
+) -> Part:
+    """The student's training as it will be, on weights of its own.
+
+    Raises:
+        BadModel: If a tap does not exist.
+    """
+    return student_part(spec, data, new_student(spec, data, keeper, device), teacher, device)
+
+
+def new_student(
+    spec: ExperimentSpec, data: ImageData, keeper: Keeper, device: torch.device
+) -> ModelAdapter:
+    """Initial weights follow the seed alone, so every control starts from the student's."""
+    return build_model(
+        cast(ModelSpec, spec.student),
+        data,
+        seed=spec.seed,
+        role="student",
+        keeper=keeper,
+        device=device,
+    )
+
+
+def looked_ahead(spec: ExperimentSpec, keeper: Keeper, *, base: Path) -> dict[str, Any]:
+    """Checks and estimate of an experiment that is not started; nothing is trained or kept.
+
+    Args:
+        spec: The experiment, with one seed.
+        keeper: Where stored and cached teachers are.
+        base: Folder that relative paths start from.
+
+    Returns:
+        ``checks`` (those that need no trained teacher) and ``estimate``.
+
+    Raises:
+        FailedChecks: If a check would stop the run.
+    """
+    began = time.perf_counter()
+    device = choose_device(spec.device)
+    data = build_data(cast(Any, spec.data), base=base, seed=spec.seed, device=device)
+    teacher, key = built_teacher(
+        cast(ModelSpec, spec.teacher), data, keeper, device, fingerprint(device)
+    )
+    part = built_in_vain(spec, data, teacher, keeper, device)
+    report = check_student(spec, part, teacher)
+    report.refuse()
+    found = estimate(
+        spec,
+        part,
+        teacher,
+        trains=key is not None and keeper.teacher(key) is None,
+        controls=num_controls(spec),
+        spent=time.perf_counter() - began,
+    )
+    return {"checks": report.plain(), "estimate": found.plain()}
+
+
+def num_controls(spec: ExperimentSpec) -> int:
+    """How many controls train after the student."""
+    return int(bool(spec.control)) + int(spec.plain_kd)

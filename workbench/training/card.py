@@ -1,0 +1,173 @@
+"""The protocol of a run in words: lines for a reader, one line for a figure, from one place.
+
+Whatever prints, shows or exports a number takes its conditions from here. A run that still trains
+has a protocol with less in it; a line then says what is known, and what is not is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+SHORT = 12
+"""Digits of a hash that are shown."""
+CHANGES = 3
+"""Interventions that are told one by one."""
+
+
+def text(protocol: Mapping[str, Any]) -> list[str]:
+    """The conditions of a run's numbers, a line each.
+
+    Args:
+        protocol: As ``workbench run --json`` prints it; may be incomplete.
+
+    Example:
+        >>> text({"seed": 3, "splits": {"test": {"rows": 395, "hash": "ab"}}, "batch_size": 64})
+        ['test split, n = 395, read once, weights of the last step; seed 3', 'batch size 64']
+    """
+    return list(_lines(protocol))
+
+
+def caption(protocol: Mapping[str, Any], *, split: str = "test", step: int | None = None) -> str:
+    """One line under a figure: rows, step, seed, teacher, build.
+
+    Args:
+        protocol: As above.
+        split: That the figure's numbers are of.
+        step: That they are of; None is the last.
+
+    Example:
+        >>> caption(
+        ...     {
+        ...         "seed": 0,
+        ...         "splits": {"test": {"rows": 395}},
+        ...         "teacher": {"hash": "1f3a" + 60 * "0", "accuracy": 0.9949},
+        ...     }
+        ... )
+        'test, n = 395, last step; seed 0; teacher 1f3a00000000, 99.5 % on test'
+    """
+    rows = (protocol.get("splits") or {}).get(split) or {}
+    first = [split, f"n = {rows['rows']}" if rows else "", "last step" if step is None else ""]
+    first += [f"step {step}"] if step is not None else []
+    parts = [", ".join(filter(None, first)), _seed(protocol), _teacher_brief(protocol)]
+    parts.append(", ".join(_build(protocol)))
+    return "; ".join(filter(None, parts))
+
+
+def _lines(protocol: Mapping[str, Any]) -> Iterator[str]:
+    splits = protocol.get("splits") or {}
+    if "test" in splits:
+        seed = _seeds(protocol)
+        yield (
+            f"test split, n = {splits['test']['rows']}, read once, weights of the last step"
+            f"{f'; {seed}' if seed else ''}"
+        )
+    numbers = protocol.get("numbers")
+    if isinstance(numbers, Mapping):
+        yield from _numbers(numbers, "")
+        for part in ("control", "plain_kd"):
+            yield from _numbers(numbers.get(part) or {}, f", {part.replace('_', ' ')}")
+    yield from _teacher(protocol.get("teacher") or {})
+    yield from _data(protocol.get("data") or {}, splits)
+    made = [f"batch size {protocol['batch_size']}"] if "batch_size" in protocol else []
+    made += _build(protocol)
+    machine = protocol.get("machine") or {}
+    if machine:
+        kind = (machine.get(key) for key in ("machine", "device_name", "cpu_capability"))
+        made.append(" ".join(str(word) for word in kind if word))
+    if protocol.get("seconds") is not None:
+        made.append(f"{protocol['seconds']:.1f} s")
+    if made:
+        yield ", ".join(made)
+    probes = protocol.get("probes")
+    if probes:
+        yield (
+            f"probes: {len(probes['steps'])} looks, {_percent(probes['share_of_time'])} of time"
+            f"{' (' + probes['cadence'] + ')' if probes.get('cadence') else ''}"
+        )
+    if "interventions" in protocol:
+        yield f"interventions: {_interventions(protocol['interventions'])}"
+
+
+def _numbers(numbers: Mapping[str, Any], part: str) -> Iterator[str]:
+    accuracy, nll = numbers.get("accuracy"), numbers.get("nll")
+    if not accuracy:
+        return
+    best = accuracy["best"]
+    words = [
+        f"last {_percent(accuracy['last']['value'])}",
+        f"best {_percent(best['value'])} at step {best['step']} (optimistic)",
+        f"mean of the last {numbers['k']} grid looks {_percent(accuracy['mean_of_last_k'])}",
+    ]
+    line = f"probe split{part}, n = {numbers['n']}: accuracy {', '.join(words)}"
+    if nll and nll["last"]["value"] is not None:
+        line += f"; NLL last {nll['last']['value']:.4f} nats"
+    yield line
+
+
+def _teacher(teacher: Mapping[str, Any]) -> Iterator[str]:
+    if not teacher.get("hash"):
+        return
+    line = f"teacher {teacher['hash'][:SHORT]}"
+    if teacher.get("source"):
+        line += f", {teacher['source']}"
+    if "accuracy" in teacher:
+        line += f": test accuracy {_percent(teacher['accuracy'])}, ECE {_percent(teacher['ece'])}"
+    yield line
+
+
+def _data(data: Mapping[str, Any], splits: Mapping[str, Any]) -> Iterator[str]:
+    if not data:
+        return
+    parts = [f"{name} {part['rows']} {part['hash'][:SHORT]}" for name, part in splits.items()]
+    yield (
+        f"data {data['name']} {data['hash'][:SHORT]}, {data['visible_labels']} labels visible; "
+        f"{', '.join(parts)}"
+    )
+
+
+def _seeds(protocol: Mapping[str, Any]) -> str:
+    others = {
+        name: seed
+        for name, seed in (protocol.get("seeds") or {}).items()
+        if name != "student" and seed is not None
+    }
+    words = ", ".join(f"{name} {seed}" for name, seed in others.items())
+    return f"{_seed(protocol)}{f' ({words})' if words else ''}"
+
+
+def _seed(protocol: Mapping[str, Any]) -> str:
+    return f"seed {protocol['seed']}" if "seed" in protocol else ""
+
+
+def _teacher_brief(protocol: Mapping[str, Any]) -> str:
+    teacher = protocol.get("teacher") or {}
+    if not teacher.get("hash"):
+        return ""
+    words = f"teacher {teacher['hash'][:SHORT]}"
+    if "accuracy" in teacher:
+        return f"{words}, {100 * teacher['accuracy']:.1f} % on test"
+    probed = (teacher.get("probe") or {}).get("accuracy")
+    return words if probed is None else f"{words}, {100 * probed:.1f} % on probe"
+
+
+def _build(protocol: Mapping[str, Any]) -> list[str]:
+    torch, threads = (protocol.get("versions") or {}).get("torch"), protocol.get("threads")
+    words = [f"torch {torch}"] if torch else []
+    return [*words, f"{threads} thread{'s' if threads != 1 else ''}"] if threads else words
+
+
+def _interventions(made: Sequence[Mapping[str, Any]]) -> str:
+    if not made:
+        return "none"
+    told = [f"{item['kind']}{_path(item)} at step {item['step']}" for item in made[:CHANGES]]
+    more = len(made) - CHANGES
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+
+
+def _path(item: Mapping[str, Any]) -> str:
+    return f" {item['path']}" if item.get("path") else ""
+
+
+def _percent(share: float | None) -> str:
+    return "not finite" if share is None else f"{100 * share:.2f} %"
