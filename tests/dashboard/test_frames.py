@@ -187,7 +187,9 @@ def test_a_button_is_shown_only_where_its_command_applies(history, status, pid, 
     from dataclasses import replace
 
     row = replace(history.row, status=status, pid=pid, step=1)
-    assert summary.buttons(row) == shown
+    assert summary.buttons(row) == [*shown, "fork", "export"]
+    waiting = replace(row, started_ns=None)
+    assert summary.buttons(waiting) == shown  # nothing to fork or to take away yet
 
 
 def test_a_failure_shows_cause_code_and_last_good_step(store):

@@ -13,7 +13,10 @@ from scipy import stats
 
 from workbench import Experiment
 from workbench.errors import InvalidExperiment, RefusedCommand
+from workbench.runs import worker
+from workbench.runs.follow import describe
 from workbench.runs.fork import fork
+from workbench.runs.history import History
 from workbench.runs.launch import resume
 from workbench.runs.results import result_of, result_of_all
 from workbench.runs.run import Run
@@ -199,12 +202,27 @@ def test_resuming_the_next_one_lets_the_others_follow_and_the_dead_one_can_wait(
 
 
 def test_a_run_that_fails_leaves_the_others_to_go_on(store, accepted, workers):
-    bad = {**TINY, "stages.main.steps": 60, "control": False, "seeds": 2}
-    run = accepted({**bad, "stages.main.optimiser": {"use": "sgd", "lr": 1000.0}})
+    run = accepted({**TINY, "control": False, "seeds": 2})
+    first, second = store.runs.cohort(run)
+    store.runs.update(first.id, experiment={**first.experiment, "teacher": "cnn-small"})
     workers.start(store, run)
-    rows = [until_ended(store, row.id) for row in store.runs.cohort(run)]
-    assert [row.status for row in rows] == ["failed", "failed"]
-    assert {row.error["code"] for row in rows} == {"WB201"}
+    rows = [until_ended(store, row.id) for row in (first, second)]
+    assert [row.status for row in rows] == ["failed", "finished"]
+    assert "starts from random weights" in rows[0].error["message"]
+    assert rows[0].pid == rows[1].pid
+
+
+@pytest.mark.parametrize(("code", "goes_on"), [("WB201", True), ("WB202", False), ("WB114", False)])
+def test_a_fault_of_the_machine_ends_the_whole_group_and_one_of_the_run_does_not(
+    store, accepted, monkeypatch, code, goes_on
+):
+    run = accepted({**TINY, "seeds": 2})
+    first, second = (row.id for row in store.runs.cohort(run))
+    store.runs.claim(first)
+    store.runs.update(first, status="failed", error={"code": code, "message": "", "exit_code": 1})
+    monkeypatch.setattr(worker, "_log_to", lambda path: None)
+    assert worker._next(str(store.path), first, 1) == (second if goes_on else None)
+    store.runs.withdraw(second)
 
 
 def test_in_python_the_first_run_has_group_and_summary(store):
@@ -254,3 +272,17 @@ def test_a_fork_at_the_beginning_may_ask_for_seeds_and_all_know_their_parent(
 
 def _given(plain):
     return {key: value for key, value in plain.items() if key != "name"}
+
+
+def test_a_page_tells_what_the_group_says_once_the_run_has_ended(store, accepted, workers):
+    run = accepted({**TINY, "seeds": 2})
+    waiting = store.runs.cohort(run)[1]
+    assert describe(waiting)[0] == "Waiting for its turn"
+    assert describe(store.runs.get(run))[0] == "Waiting for its worker"
+    history = History.load(store, run)
+    assert history.over_seeds is None
+    workers.start(store, run)
+    rows = [until_ended(store, row.id) for row in store.runs.cohort(run)]
+    history.refresh(store)
+    assert history.over_seeds == summary([result_of(row) for row in rows])
+    assert history.over_seeds["difference"]["accuracy"]["n"] == 2

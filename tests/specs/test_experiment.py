@@ -157,7 +157,7 @@ def test_every_registered_term_survives_the_round_trip_with_all_its_defaults(dat
 
 
 WRONG = [
-    ("seeed", 3, "no such field. Did you mean 'seed'? Known: control, data, device"),
+    ("seeed", 3, "no such field. Did you mean 'seed'? Known: allow, control, data"),
     ("seed", -1, "must be ≥ 0 (got -1)"),
     ("seed", "three", "must be a whole number (got 'three')"),
     ("seed", True, "must be a whole number (got 'true')"),
