@@ -1,8 +1,9 @@
-"""Seconds that the checks before step 0 and the estimate take on the quickstart, and how far off
-the estimate is: at the quickstart's length, and at ten times it, where fixed costs count less.
+"""Seconds that the checks before step 0 and the estimate take on the quickstart.
 
-The budget is for both together, in a worker that has loaded everything. The ratios of the estimate
-have no budget: on a busy machine the run itself takes longer than it did while it was measured.
+Beside them, how far off the estimate is, as taken to estimated: at the quickstart's length, and at
+ten times it, where fixed costs count less. The budget is for checks and estimate together,
+in a worker that has loaded everything. The ratios have no budget: on a busy machine a run takes
+longer than it did while it was measured.
 """
 
 from __future__ import annotations

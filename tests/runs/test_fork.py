@@ -50,6 +50,19 @@ def test_unchanged_a_fork_ends_as_its_parent_wherever_it_begins(hand, parent, at
     ]
 
 
+@pytest.mark.parametrize("at", [5, 6])
+def test_what_was_set_at_the_step_of_the_checkpoint_is_shared_once(hand, at):
+    """Whether the checkpoint was written before it or after."""
+    run = hand.accept()
+    asked = [(KD + ".weight", 0.3), lambda: hand.send(run, "checkpoint"), (KD + ".weight", 0.6)]
+    hand.train(run, at={5: asked})
+    child = child_of(hand, run, at)
+    assert_same(hand, child, run)
+    mine, theirs = ([(e.step, e.who, e.payload["after"]) for e in hand.changes(x)] for x in (
+        child, run))  # fmt: skip
+    assert mine == theirs == [(5, "ada", 0.3), (5, "ada", 0.6)]
+
+
 def test_a_fork_goes_on_from_the_nearest_checkpoint(hand, parent):
     for at, start in ((6, None), (7, 7), (9, 7), (14, 14)):
         child = child_of(hand, parent, at)

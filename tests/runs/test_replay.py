@@ -15,6 +15,7 @@ from workbench.runs import fork as forks
 from workbench.runs.replay import result_of_replay
 from workbench.store.metrics import Series, put_block
 from workbench.store.store import Store
+from workbench.training import probing
 from workbench.training.part import Part
 from workbench.training.steering import Steering
 
@@ -282,18 +283,20 @@ def test_a_change_that_is_taken_out_of_the_journal_is_found(hand, touched):
     assert (first.step, first.quantity) == (5, "train.loss")
 
 
-def test_an_earlier_difference_is_told_first_whatever_is_compared_when(hand, touched):
-    """A row of step 6 and the journal's line of step 8 are wrong: step 6 is the first."""
-    tamper(hand, touched, 8, lambda payload: payload.update(before=0.3))
-    series = hand.store.metrics.read(touched, "train")
+def test_an_earlier_difference_is_told_first_whatever_is_compared_when(hand, monkeypatch):
+    """Row 37, written with others, and the journal's line of step 39 are wrong: 37 is first."""
+    monkeypatch.setattr(probing, "MIN_SECONDS", 1e9)  # looks at the grid's steps only
+    run = hand.train({f"{MAIN}.steps": 60}, at={39: (CE + ".weight", 0.5)})
+    assert not {36, 37, 38, 39} & set(hand.store.snapshot_steps(run)), "no look comes between"
+    tamper(hand, run, 39, lambda payload: payload.update(before=0.3))
+    series = hand.store.metrics.read(run, "train")
     values = series.values.copy()
-    values[5, 0] += 1e-12
+    values[36, 0] += 1e-12
     with hand.store.database.write() as connection:
-        put_block(connection, touched, "train", Series(series.columns, series.steps, values))
-    found = hand.replay(touched)
-    assert (found.first_difference.step, found.first_difference.quantity) == (6, "train.loss")
-    gap = abs(found.first_difference.recorded - found.first_difference.replayed)
-    assert 0 < gap < 1e-11
+        put_block(connection, run, "train", Series(series.columns, series.steps, values))
+    first = hand.replay(run).first_difference
+    assert (first.step, first.quantity) == (37, "train.loss")
+    assert 0 < abs(first.recorded - first.replayed) < 1e-11
 
 
 @pytest.mark.parametrize(

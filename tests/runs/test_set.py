@@ -342,3 +342,16 @@ def test_a_teacher_that_has_other_weights_by_now_stops_a_resume(hand, plain):
     weights.write_bytes((hand.store.runs.folder(plain) / "student.safetensors").read_bytes())
     with pytest.raises(RunFailed, match="took over at step 5 had the weights"):
         hand.train(run)
+
+
+def test_a_first_teacher_that_has_other_weights_by_now_stops_a_resume(hand, plain):
+    other = hand.train({"seed": 2})
+    weights = hand.store.runs.folder(other) / "student.safetensors"
+    run = hand.train({"teacher": f"run:{other}@last"}, at={9: killed})
+    before = weights.read_bytes()
+    weights.write_bytes((hand.store.runs.folder(plain) / "student.safetensors").read_bytes())
+    with pytest.raises(RunFailed, match="The run began under a teacher with the weights"):
+        hand.train(run)
+    weights.write_bytes(before)
+    hand.train(run)
+    assert hand.replay(run).equal

@@ -219,15 +219,18 @@ def test_a_zombie_counts_as_dead(store, accepted):
 
 @pytest.fixture
 def poisoned():
-    """A term that is cross-entropy but for two samples, where it is NaN from step 6 on."""
+    """A term that is cross-entropy but for two samples, where it is NaN from step 6 on.
+
+    Calls count once a test has put ones into ``calls``: checks before step 0 call it, too.
+    """
     calls: list[int] = []
     bad: set[int] = set()
 
     class Poisoned(LossModule):
         def __call__(self, student, target, batch, values) -> TermValue:
-            calls.append(1)
+            calls.append(calls[0] if calls else 0)
             found = super().__call__(student, target, batch, values)
-            if len(calls) <= 6:
+            if calls[0] == 0 or len(calls) <= 6:
                 return found
             ids = batch.ids[batch.labelled][:2].tolist()
             bad.update(ids)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from workbench.training.card import SHORT, caption, text
+from workbench.training.card import SHORT, WIDE, caption, text
 
 
 def test_the_lines_of_a_run_name_every_condition_of_its_numbers(train):
     run = train({"control": True})
     protocol = run.row.protocol
-    said = "\n".join(text(protocol))
+    lines = text(protocol)
+    said = " ".join(line.strip() for line in lines)
+    assert max(map(len, lines)) <= WIDE
     test, probe = (protocol["splits"][name]["rows"] for name in ("test", "probe"))
     best = protocol["numbers"]["accuracy"]["best"]
     for words in (

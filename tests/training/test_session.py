@@ -16,7 +16,8 @@ from workbench.models.taps import Taps
 from workbench.models.weights import read_tensors, weights_hash
 from workbench.targets.teacher import FrozenTeacher
 from workbench.training import probing
-from workbench.training.loop import Part
+from workbench.training.meter import Meter
+from workbench.training.part import Part
 
 TERMS = "stages.main.terms"
 KD = f"{TERMS}.kd"
@@ -208,20 +209,20 @@ def test_the_student_never_sees_a_label_that_is_withheld(train, monkeypatch):
 
 def test_the_test_rows_are_read_only_when_the_student_has_ended(train, monkeypatch):
     happened: list[str] = []
-    fetch, step = ImageData._batch, Part.set_rate
+    fetch, kept = ImageData._batch, Meter.add
 
-    def fetched(data: ImageData, ids, labels) -> Batch:
-        batch = fetch(data, ids, labels)
+    def fetched(data: ImageData, ids, labels, **more: bool) -> Batch:
+        batch = fetch(data, ids, labels, **more)
         if np.isin(batch.ids.numpy(), data.splits.test).any():
             happened.append("test")
         return batch
 
-    def stepped(part: Part, at: int) -> float:
+    def stepped(meter: Meter, *step: Any) -> None:
         happened.append("step")
-        return step(part, at)
+        kept(meter, *step)
 
     monkeypatch.setattr(ImageData, "_batch", fetched)
-    monkeypatch.setattr(Part, "set_rate", stepped)
+    monkeypatch.setattr(Meter, "add", stepped)
     train({"control": True})
     assert happened == ["step"] * 14 + ["test"] * 2 + ["step"] * 14 + ["test"]
 

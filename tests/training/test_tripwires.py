@@ -426,7 +426,7 @@ def permuted(order: list[int], right: float, rows: int = 200) -> tuple[Tensor, T
     return torch.from_numpy(logits), torch.from_numpy(labels)
 
 
-def test_permuted_outputs_are_found_exactly_by_the_best_assignment():
+def test_permuted_outputs_are_found_exactly():
     order = [1, 2, 0, 3, 4, 5, 6, 7, 9, 8]
     assert swapped(*permuted(order, 0.9)) == {0: 1, 1: 2, 2: 0, 8: 9, 9: 8}
 

@@ -73,7 +73,6 @@ class Progress:
             print(f"{row.id}: {text} {detail}".rstrip(), file=sys.stderr, flush=True)
             self._last_text, self._last_line = text, now
 
-
     def _say(self, line: str) -> None:
         """A line that stays, above the bar if there is one."""
         if self._bar is not None:

@@ -21,6 +21,7 @@ from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.store.thinning import run_budget
 from workbench.training.control import control_spec, plain_kd_spec
+from workbench.training.tripwires import refuse_unknown
 
 LEAVE_SECONDS = 10.0
 """For a preloaded process to notice that nobody needs it any more."""
@@ -130,6 +131,7 @@ def accept(
     """
     run_budget()  # a worker would trip over it
     check_interventions(spec)
+    refuse_unknown(spec)
     _refuse_nothing_to_train(spec)
     if spec.control:
         _refuse_nothing_to_train(control_spec(spec))

@@ -57,6 +57,7 @@ class Before:
         self._estimate: Estimate | None = None
         self._known: Mapping[str, Any] = {}
         self._pair: Mapping[str, Any] = {}
+        self._trains = False
         events = keeper.recorder("student").events() if wanted else []
         for event in events:
             if event.kind == "started":
@@ -75,6 +76,7 @@ class Before:
         part = built_in_vain(self._spec, self._data, teacher, self._keeper, self._device)
         if not self._wanted:
             return
+        self._trains = trains
         self._take(check_student(self._spec, part, teacher))
         self._estimate = estimate(
             self._spec,
@@ -142,6 +144,8 @@ class Before:
             return facts
         asked = {"control": bool(self._spec.control), "plain_kd": self._spec.plain_kd}
         roles = ["student", *(role for role, wanted in asked.items() if wanted)]
+        if self._trains:
+            roles.append("teacher")
         recorders = [self._keeper.recorder(role) for role in roles]
         events = recorders[0].events()
         spent: dict[str, float] = {

@@ -7,12 +7,18 @@ has a protocol with less in it; a line then says what is known, and what is not 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 SHORT = 12
 """Digits of a hash that are shown."""
 CHANGES = 3
 """Interventions that are told one by one."""
+WIDE = 84
+"""Characters of a line: it is read in a shell, and stands in an exported script."""
+AS_WORDS: Any = {
+    "subsequent_indent": "  ", "break_long_words": False, "break_on_hyphens": False
+}  # fmt: skip
 
 
 def text(protocol: Mapping[str, Any]) -> list[str]:
@@ -25,7 +31,7 @@ def text(protocol: Mapping[str, Any]) -> list[str]:
         >>> text({"seed": 3, "splits": {"test": {"rows": 395, "hash": "ab"}}, "batch_size": 64})
         ['test split, n = 395, read once, weights of the last step; seed 3', 'batch size 64']
     """
-    return list(_lines(protocol))
+    return [part for line in _lines(protocol) for part in wrap(line, WIDE, **AS_WORDS)]
 
 
 def caption(protocol: Mapping[str, Any], *, split: str = "test", step: int | None = None) -> str:

@@ -43,6 +43,8 @@ WARM_STEPS = 2
 TIMED_CHECKPOINTS = 2
 """That a run keeps besides its last."""
 NUMBER_BYTES = 8
+BALLAST = "ballast"
+"""A file that a run holds while it trains, for a full disk; it goes with the run's end."""
 CHUNK = 256
 
 
@@ -53,7 +55,8 @@ class Estimate:
     Attributes:
         seconds: Wall-clock from its worker's start to its end.
         memory_bytes: Peak of the process, and on an accelerator of its memory, added.
-        disk_bytes: Of checkpoints, snapshots, weights and metrics when it has ended.
+        disk_bytes: Of checkpoints, snapshots, weights and metrics when it has ended; a cached
+            teacher is not its own.
         parts: Seconds by part: ``prepare``, ``teacher``, ``student``, ``probes``, ``controls``,
             ``test``.
         step_seconds: Of one step of the student.
@@ -117,7 +120,7 @@ def estimate(
     disk = (1 + controls) * kept * measured.state + measured.weights + looks * measured.snapshot
     if taught:
         later = 1 + min(TIMED_CHECKPOINTS, int(taught.seconds / CHECKPOINT_SECONDS))
-        disk += later * taught.state + _bytes(teacher.network.state_dict().values())
+        disk += later * taught.state
     return Estimate(
         seconds=sum(parts.values()),
         memory_bytes=peak_memory(part.device) + measured.table_bytes,
@@ -135,9 +138,11 @@ def peak_memory(device: torch.device) -> int:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of the files of a folder; one that goes away meanwhile counts nothing."""
+    """Bytes of the files of a folder that stay; one that goes away meanwhile counts nothing."""
     total = 0
     for path in folder.rglob("*"):
+        if path.name == BALLAST:
+            continue
         try:
             total += path.stat().st_size if path.is_file() else 0
         except FileNotFoundError:

@@ -61,7 +61,7 @@ def train(
             row = refuse_non_finite(found, batch, part.objective.names, step)
         else:  # a look would wait for the device: the meter looks when it writes
             row = found.row()
-        part.optimiser.zero_grad(set_to_none=True)
+        part.forget_gradients()
         found.total.backward()  # type: ignore[no-untyped-call]
         rate = part.set_rate(step)
         part.optimiser.step()

@@ -166,6 +166,12 @@ class Part:
         """Names of the numbers of a step: the loss, then each weighted term."""
         return ["loss", *self.objective.names]
 
+    def forget_gradients(self) -> None:
+        """Drop all gradients: the optimiser's own way takes longer than a tiny step can spare."""
+        for group in self.optimiser.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
     def set_rate(self, step: int) -> float:
         """Give the optimiser the learning rate of a step."""
         rate = self.objective.knobs.at(self.lr, step) * self.schedule.factor(step, self.steps)

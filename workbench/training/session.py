@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 
 from workbench.data.images import build_data
-from workbench.errors import NonFiniteLoss
+from workbench.errors import NonFiniteLoss, RunFailed
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
 from workbench.models.weights import save_weights, weights_hash
@@ -36,7 +36,7 @@ from workbench.training.part import Part
 from workbench.training.probing import PROBE, HeadlineProber, Prober, StudentProber, probe_rows
 from workbench.training.protocol import numbers_of, pair_facts, protocol
 from workbench.training.steering import Steering
-from workbench.training.teacher import prepare_teacher, refuse_leak
+from workbench.training.teacher import Teacher, prepare_teacher, refuse_leak
 from workbench.training.timeline import SET, played, timeline
 from workbench.training.workshop import Workshop
 
@@ -158,6 +158,7 @@ class _Session:
     def student(self, options: Options) -> tuple[ModelAdapter, Outcome, StudentProber]:
         """Train the student under the teacher, live."""
         run, workshop = self.keeper.recorder("student"), self.first
+        _refuse_other_teacher(run, workshop.teacher)
         student = new_student(self.spec, self.data, self.keeper, self.device)
         part = student_part(self.spec, self.data, student, workshop.teacher.model, self.device)
         part.target = workshop.target(self.spec, self.data, part.objective.target_taps)
@@ -203,7 +204,7 @@ class _Session:
             probe=lambda step: prober.at(step, meter, force=True),
             hands=hands,
         )
-        told = self.before.facts()
+        told = {**self.before.facts(), "teacher": workshop.teacher.weights}
         return student, _train(part, run, meter, boundary, prober, keep, hands, told), prober
 
     def control(self, role: str = "control") -> ModelAdapter | None:
@@ -305,6 +306,21 @@ def _train(
     recorder.event(Event(start, "resumed" if start else "started", "worker", said))
     recorder.update(status="training", steps=part.steps, step=start, activity=None, progress=None)
     return train(part, meter, boundary, prober, keep, start=start)
+
+
+def _refuse_other_teacher(run: Recorder, teacher: Teacher) -> None:
+    """Refuse to go on under a teacher that has other weights than the run began with.
+
+    Raises:
+        RunFailed: A stored model (``run:OTHER@last``) may change while a run stands still.
+    """
+    began = [event.payload.get("teacher") for event in run.events() if event.kind == "started"]
+    if any(hashed not in (None, teacher.weights) for hashed in began):
+        raise RunFailed(
+            f"The run began under a teacher with the weights {str(began[0])[:12]}; "
+            f"{teacher.model.facts.name} ({teacher.source}) has {teacher.weights[:12]} by now, so "
+            "it cannot go on with the same bits. Put the old weights back, or start anew."
+        )
 
 
 def _shown(run: Recorder) -> int:

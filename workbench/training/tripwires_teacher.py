@@ -132,28 +132,32 @@ def confusion(logits: Tensor, labels: Tensor) -> npt.NDArray[np.int64]:
 def swapped(logits: Tensor, labels: Tensor) -> dict[int, int]:
     """Classes whose images get another class's answer, all in closed cycles; mostly none.
 
-    The best one-to-one naming of outputs (an assignment on the confusion table) is searched. A
-    class counts as moved if most of its rows get the other answer and few the right one.
+    A class counts as moved if most of its rows get one other answer and few the right one. Two
+    classes with one answer are a confusion, an answer that nobody else gives up is one, too: only
+    what permutes classes among themselves is another order.
     """
-    from scipy.optimize import linear_sum_assignment
-
     if logits.shape[-1] > MOST_CLASSES:
         return {}
     table = confusion(logits, labels)
-    rows = table.sum(1)
-    _, best = linear_sum_assignment(table, maximize=True)
+    rows, answers = table.sum(1), table.argmax(1).tolist()
     moved = {
-        k: int(j)
-        for k, j in enumerate(best)
+        k: j
+        for k, j in enumerate(answers)
         if k != j
         and rows[k] >= FEWEST
         and table[k, j] >= MOST * rows[k]
         and table[k, k] <= FEW * rows[k]
     }
-    while open_ends := [k for k, j in moved.items() if j not in moved or k not in moved.values()]:
-        for k in open_ends:
+    while strays := [k for k, j in moved.items() if j not in moved or not _one_to(moved, k, j)]:
+        for k in strays:
             del moved[k]
     return moved
+
+
+def _one_to(moved: Mapping[int, int], k: int, j: int) -> bool:
+    """Whether ``k`` is somebody's answer, and ``j`` the answer of ``k`` alone."""
+    answers = list(moved.values())
+    return k in answers and answers.count(j) == 1
 
 
 def teacher_skill(lesson: Lesson) -> Iterator[Finding]:
@@ -181,6 +185,11 @@ def teacher_skill(lesson: Lesson) -> Iterator[Finding]:
                 "It was trained here for too few steps, or at a wrong learning rate: change "
                 "`teacher.train`."
             ),
+        )
+    elif lesson.spec.teacher.use == "object":
+        severity, cause = (
+            "warn",
+            "Your own module teaches as it is; give it `train`, or its trained weights.",
         )
     elif (
         recorded is not None

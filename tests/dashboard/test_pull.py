@@ -1,0 +1,115 @@
+"""The rail's words on the terms' pull, the checks and the cost, against the stored run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from workbench.dashboard import summary, wording
+from workbench.dashboard.pull import checks, cost, directions, pull
+from workbench.runs.frames import Frames
+from workbench.runs.history import History
+
+
+@pytest.fixture(scope="module")
+def history(finished):
+    return History.load(finished.store, finished.run)
+
+
+def test_a_bar_has_the_stored_share_in_the_colour_of_what_its_term_pulls_towards(history):
+    rail = summary.rail(history, Frames(history))
+    bars = rail["pull"]["bars"]
+    shares = history.latest.arrays["balance.share"]
+    assert [bar["share"] for bar in bars] == shares.tolist()
+    assert [(bar["name"], bar["colour"], bar["hatched"]) for bar in bars] == [
+        ("KD", "teacher", False),
+        ("CE", "truth", False),
+    ]
+    assert (
+        bars[0]["text"]
+        .replace("\u2009", "")
+        .replace("\u202f", "")
+        .startswith(f"{round(100 * shares[0])}")
+    )
+    footer = rail["pull"]["footer"]
+    assert "n = 64 training images, 32 with a label" in footer
+    assert footer.endswith(f"step {history.latest.step}")
+
+
+def test_directions_are_told_in_words_with_their_cosine():
+    cosines = np.array([[1.0, 0.73, -0.31], [0.73, 1.0, 0.1], [-0.31, 0.1, 1.0]])
+    assert directions(["kd", "ce"], cosines[:2, :2]) == "Directions: KD and CE agree, cos 0.73"
+    assert directions(["kd", "ce", "hint"], cosines) == (
+        "Directions: KD and CE agree, cos 0.73; KD and HINT conflict, cos −0.31; "
+        "CE and HINT are independent, cos 0.10"
+    )
+    four = np.eye(4)
+    four[1, 3] = four[3, 1] = -0.5
+    told = directions(["a", "b", "c", "d"], four)
+    assert told == "Most opposed: B and D, conflict, cos −0.50"
+    assert directions(["kd", "ce"], np.full((2, 2), np.nan)) == ""
+
+
+def test_two_terms_with_one_target_differ_by_hatch(history):
+    facts = {**history.latest.facts["balance"], "terms": ["kd", "kd"]}
+    latest = replace(history.latest, facts={**history.latest.facts, "balance": facts})
+    told = pull(replace(history, latest=latest), Frames(history).spec, None)
+    assert [bar["hatched"] for bar in told["bars"]] == [False, True]
+
+
+def test_without_a_snapshot_it_says_what_it_waits_for(history):
+    empty = replace(history, latest=None)
+    spec = Frames(history).spec
+    assert pull(empty, spec, "Waits for the first snapshot.")["waits"] == (
+        "Waits for the first snapshot."
+    )
+    less = spec.replace({"probes": ["cka"]})
+    assert pull(empty, less, "Waits.")["waits"].startswith("Not measured: `probes`")
+
+
+def test_a_term_without_a_gradient_has_no_number(history):
+    arrays = {**history.latest.arrays, "balance.share": np.array([np.nan, np.nan])}
+    latest = replace(history.latest, arrays=arrays)
+    told = pull(replace(history, latest=latest), Frames(history).spec, None)
+    assert [(bar["share"], bar["text"]) for bar in told["bars"]] == [(0.0, "no pull")] * 2
+
+
+def test_the_journal_counts_the_checks_that_passed(history):
+    lines = wording.journal(history.events)
+    assert lines[-1]["what"] == "Started, 13 checks passed"
+
+
+def test_findings_are_shown_stops_first(history):
+    found = [
+        {"check": "share", "severity": "warn", "subject": "terms.ce", "message": "hardly counts"},
+        {"check": "tap", "severity": "stop", "subject": "student", "message": "constant"},
+    ]
+    row = replace(history.row, protocol={"checks": {"passed": [], "found": found}})
+    assert [item["text"] for item in checks(row)] == [
+        "student: constant",
+        "terms.ce: hardly counts",
+    ]
+    assert checks(history.row) == []
+
+
+def test_cost_is_told_as_estimated_and_then_as_taken(history):
+    estimate = {"seconds": 11.0, "memory_bytes": 750 * 2**20, "disk_bytes": 2**20}
+    row = replace(history.row, protocol={"estimate": estimate})
+    assert cost(row) == [
+        ["time", "about 11 s"], ["memory", "about 750 MiB"], ["disk", "about 1.0 MiB"]
+    ]  # fmt: skip
+    ended = replace(row, protocol={"estimate": estimate, "spent": {"seconds": 14.2}})
+    assert cost(ended)[0] == ["time", "14 s, estimated 11 s"]
+    assert {name for name, _ in cost(history.row)} == {"time", "memory", "disk"}
+
+
+def test_time_left_comes_from_the_estimate_before_the_speed_is_known(history):
+    estimate = {"parts": {"student": 90.0, "probes": 10.0}}
+    row = replace(
+        history.row, status="training", step=0, steps=100, rate=None, started_ns=10**9,
+        protocol={"estimate": estimate},
+    )  # fmt: skip
+    assert wording.time_left(row, 2.0) == "about 2 min left"
+    assert wording.time_left(replace(row, protocol=None), 2.0) == ""
