@@ -124,7 +124,7 @@ def words(*parts: str) -> tuple[str, ...]:
         ("stages.main.epochs=0", words("stages.main.epochs", "0", "≥ 1")),
         ("stages=3", words("stages", "3", "mapping")),
         ("stages.main.steps=10", words("stages.main", "exactly one of `epochs` and `steps`")),
-        ("epochs=3", words("epochs", "no such field", "Known: control, data")),
+        ("epochs=3", words("epochs", "no such field", "Known: allow, control, data")),
         ("device=gpu", words("device", "'gpu'", "cuda:N")),
         ("device=cuda:99", words("device", "'cuda:99'", "Present: cpu", "auto")),
         ("data.labels_per_class=0", words("data.labels_per_class", "0", "≥ 1")),

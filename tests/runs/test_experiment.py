@@ -182,8 +182,9 @@ def test_own_modules_and_own_data_in_ten_lines(
 
 def test_a_stored_run_of_modules_is_readable_but_cannot_go_on_elsewhere(store: Store) -> None:
     experiment = Experiment(
-        data=Stripes(), teacher=network(16), student=network(4), terms=KD(), epochs=1, store=store
-    )
+        data=Stripes(), teacher=network(16), student=network(4), terms=KD(), epochs=1,
+        store=store, allow=["teacher-skill"],
+    )  # fmt: skip
     run = experiment.run(progress=False)
     read = run.experiment
     assert read.student.given()["of"] == "Sequential"
@@ -241,7 +242,7 @@ def test_unknown_runs_probes_and_parts_are_named(store: Store) -> None:
         Run("nope", store)
     run = Experiment(
         data=Stripes(), teacher=network(4), student=network(4), terms=KD(), epochs=1,
-        probes=["loyalty"], store=store,
+        probes=["loyalty"], store=store, allow=["teacher-skill"],
     ).run(progress=False)  # fmt: skip
     with pytest.raises(UnknownName, match="Known: loyalty"):
         run.arrays("cka")
@@ -251,8 +252,9 @@ def test_unknown_runs_probes_and_parts_are_named(store: Store) -> None:
 
 def test_a_run_in_this_process_is_paused_and_stopped_by_hand(store: Store) -> None:
     experiment = Experiment(
-        data=Stripes(), teacher=network(4), student=network(4), terms=KD(), steps=10**6, store=store
-    )
+        data=Stripes(), teacher=network(4), student=network(4), terms=KD(), steps=10**6,
+        store=store, allow=["teacher-skill"],
+    )  # fmt: skip
     run = experiment.start()
     step = run.pause()
     assert (run.status, run.row.step) == ("paused", step)

@@ -31,7 +31,7 @@ from workbench.training.tripwires import (
 )
 from workbench.training.tripwires_student import constant_taps
 
-SIGMAS = 3.0
+SIGMAS = 2.0
 """Standard errors above chance that a teacher must reach."""
 WORSE_SIGMAS = 4.0
 """Standard errors below its recorded accuracy from which a teacher counts as worse."""
