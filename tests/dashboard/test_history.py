@@ -38,7 +38,7 @@ def test_an_unknown_run_is_refused_with_the_nearest_name(store, run):
 
 
 def test_each_look_adds_what_is_new(store, run):
-    recorder = store.recorder(run)
+    recorder = store.recorder(run, token=store.runs.claim(run))
     recorder.snapshot(0, arrays(0), {"loyalty": {"n": 3}})
     write(recorder, range(1, 6))
     history = History.load(store, run)
@@ -53,7 +53,7 @@ def test_each_look_adds_what_is_new(store, run):
 
 
 def test_after_a_resume_nothing_of_the_rewritten_end_is_left(store, run):
-    recorder = store.recorder(run)
+    recorder = store.recorder(run, token=store.runs.claim(run))
     for step in (0, 10, 20):
         recorder.snapshot(step, arrays(step), {})
     write(recorder, range(1, 21))

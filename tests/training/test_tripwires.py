@@ -552,16 +552,23 @@ def test_a_teacher_of_other_classes_is_named_by_the_names_in_its_file(runs, good
     assert "output 0 is 'zero' there and '0' here" in told
 
 
-def test_a_teacher_that_was_never_trained_stops_the_run_unless_that_is_meant(runs):
-    def spec(**more: Any) -> ExperimentSpec:
-        teacher = ObjectModel.around(seeded_net(), {})
-        return ExperimentSpec.parse({**SPEC, "teacher": teacher, **more})
-
-    told = runs.refused(spec())
+def test_a_file_of_random_weights_stops_the_run_unless_that_is_meant(runs, tmp_path):
+    _, part, _ = built({"student": {"use": "cnn-small", "width": 4}})
+    save_weights(tmp_path / "t.safetensors", part.model, {"use": "cnn-small", "width": 4})
+    spec = spec_with({"teacher": {"use": f"path:{tmp_path / 't.safetensors'}"}})
+    told = runs.refused(spec)
     assert "no better than chance" in told and "never trained" in told
-    run = runs.go(spec(allow=["teacher-skill"]))
+    run = runs.go(spec.replace({"allow": ["teacher-skill"]}))
     found = runs.store.runs.get(run).protocol["checks"]["found"]
     assert [(f["check"], f["severity"]) for f in found] == [("teacher-skill", "warn")]
+
+
+def test_an_untrained_module_of_ones_own_is_taken_as_it_is_with_a_warning(runs):
+    teacher = ObjectModel.around(seeded_net(), {})
+    run = runs.go(ExperimentSpec.parse({**SPEC, "teacher": teacher}))
+    found = runs.store.runs.get(run).protocol["checks"]["found"]
+    assert [(f["check"], f["severity"]) for f in found] == [("teacher-skill", "warn")]
+    assert "give it `train`, or its trained weights" in found[0]["message"]
 
 
 def seeded_net(cls: type[Net] = Net) -> Net:

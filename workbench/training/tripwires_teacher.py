@@ -203,6 +203,8 @@ def teacher_skill(lesson: Lesson) -> Iterator[Finding]:
                 "Take a better one."
             ),
         )
+    elif recorded is None and lesson.spec.teacher.use.startswith("run:"):
+        severity, cause = ("warn", "The run that it comes from has not learned enough to teach.")
     yield Finding(
         "teacher-skill",
         severity,
