@@ -17,7 +17,6 @@ import yaml
 from PIL import Image
 
 from workbench.cli.main import main
-from workbench.registries import TERMS
 from workbench.runs.worker import work
 from workbench.store.store import Store
 
@@ -174,8 +173,9 @@ def test_a_stored_student_teaches_by_name_of_its_run_whatever_the_short_form(run
             assert done["metrics"]["teacher"] == first["metrics"]["student"]
 
 
-@pytest.mark.parametrize("name", TERMS.names())
-def test_every_registered_term_trains_on_digits(run_file, digits_store, name):
+@pytest.mark.parametrize("name", ["dkd", "crd", "reviewkd", "vid"])
+def test_terms_of_each_sort_train_on_digits(run_file, digits_store, name):
+    """All of them train in tests/training/test_every_term_trains.py."""
     data = {"use": "digits", "limit": 200, "labels_per_class": 3}
     terms = {"term": {"use": name}, "ce": {"use": "ce", "weight": 0.1}}
     done = run_file(digits_store, experiment(data, "cnn-small", "cnn-tiny", terms))
