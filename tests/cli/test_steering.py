@@ -60,7 +60,9 @@ def test_detach_returns_with_a_queued_row_and_the_run_can_be_steered(shell):
     row = shell.row(run)
     assert row["status"] == "paused"
     assert said.out == f"{run}: paused at step {row['step']}\n"
-    time.sleep(0.3)  # longer than the worker's look at its inbox: a paused run takes no step
+    # two answers from its inbox: it listens, and has taken no step between them
+    for _ in range(2):
+        assert shell("checkpoint", run).out == f"{run}: checkpoint at step {row['step']}\n"
     assert shell.peek(run).step == row["step"]
     assert "paused" in shell("pause", run, code=2).err
 

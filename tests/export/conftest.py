@@ -18,28 +18,13 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 
+from ..small import SMALL
+
 NASTY = (
     "\"'; rm -rf ~\n{{7*7}} ${HOME} $(id) `id` %s %(x)s {0} \\ \\n \\N{DASH} ''' \"\"\"\r\n"
     "\u2028\u2029\x85\x0c\x1b[31m # DATA\n```\n<b>$x$</b> é 🎓 \u202e"
 )
 """What a name, a note or a person's name may hold."""
-SMALL: dict[str, Any] = {
-    "name": "small",
-    "data": {"use": "digits", "limit": 400, "labels_per_class": 4},
-    "teacher": {"use": "cnn-small", "width": 4, "train": {"steps": 20}},
-    "student": {"use": "cnn-tiny", "width": 4},
-    "stages": {
-        "main": {
-            "terms": {
-                "kd": {"use": "kd", "weight": 0.9, "temperature": 4.0},
-                "ce": {"use": "ce", "weight": 0.1},
-            },
-            "optimiser": {"use": "adamw", "lr": 0.01},
-            "batch_size": 32,
-            "steps": 14,
-        }
-    },
-}
 PATIENCE = 120.0
 
 

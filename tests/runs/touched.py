@@ -28,23 +28,9 @@ from workbench.training.device import configure
 from workbench.training.journal import Event
 from workbench.training.session import run_session
 
-TINY: dict[str, Any] = {
-    "name": "tiny",
-    "data": {"use": "digits", "limit": 400, "labels_per_class": 4},
-    "teacher": {"use": "cnn-small", "width": 4, "train": {"steps": 20}},
-    "student": {"use": "cnn-tiny", "width": 4},
-    "stages": {
-        "main": {
-            "terms": {
-                "kd": {"use": "kd", "weight": 0.9, "temperature": 4.0},
-                "ce": {"use": "ce", "weight": 0.1},
-            },
-            "optimiser": {"use": "adamw", "lr": 0.01},
-            "batch_size": 32,
-            "steps": 14,
-        }
-    },
-}
+from ..small import SMALL
+
+TINY: dict[str, Any] = {**SMALL, "name": "tiny"}
 MAIN = "stages.main"
 KD, CE = f"{MAIN}.terms.kd", f"{MAIN}.terms.ce"
 Act = Callable[[], Any]

@@ -36,25 +36,15 @@ from workbench.training.tripwires import CHECKS, Report
 from workbench.training.tripwires_student import STUDENT_CHECKS, are_probabilities, check_student
 from workbench.training.tripwires_teacher import TEACHER_CHECKS, swapped
 
+from ..small import SMALL
+
 CPU = torch.device("cpu")
 TERMS_AT = "stages.main.terms"
-SPEC: dict[str, Any] = {
-    "name": "checked",
-    "data": {"use": "digits", "limit": 400, "labels_per_class": 4},
-    "teacher": {"use": "cnn-small", "width": 4, "train": {"steps": 60}},
-    "student": {"use": "cnn-tiny", "width": 4},
-    "stages": {
-        "main": {
-            "terms": {
-                "kd": {"use": "kd", "weight": 0.9, "temperature": 4.0},
-                "ce": {"use": "ce", "weight": 0.1},
-            },
-            "optimiser": {"use": "adamw", "lr": 0.01},
-            "batch_size": 32,
-            "steps": 6,
-        }
-    },
-}
+SPEC: dict[str, Any] = (
+    ExperimentSpec.parse(SMALL)
+    .replace({"name": "checked", "teacher.train.steps": 60, "stages.main.steps": 6})
+    .given()
+)
 
 
 class NoKeeper:

@@ -115,6 +115,8 @@ def cost(row: RunRow) -> list[list[str]]:
         ("disk", "disk_bytes", size),
     ):
         guess = f"about {words(told[key])}"
+        if name == "time" and row.pace is not None:
+            guess += " at full speed"  # slow motion takes as long as a person lets it
         real = spent.get(key)
         facts.append(
             [name, guess if real is None else f"{words(real)}, estimated {words(told[key])}"]

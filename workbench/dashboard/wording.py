@@ -116,6 +116,8 @@ def _expected(row: RunRow) -> str:
     """From the estimate, before the speed is known; it takes in what probes take."""
     parts = ((row.protocol or {}).get("estimate") or {}).get("parts") or {}
     seconds = float(parts.get("student", 0)) + float(parts.get("probes", 0))
+    if row.pace is not None:
+        seconds = max(seconds, row.pace * row.steps)
     left = seconds * (1 - row.step / row.steps) if row.steps else 0.0
     return f"about {duration(left).removeprefix('about ')} left" if left else ""
 

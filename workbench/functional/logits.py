@@ -339,10 +339,6 @@ def _correlation(a: Tensor, b: Tensor) -> Tensor:
     return correlation
 
 
-def _at_label(values_BC: Tensor, labels_B: Tensor) -> Tensor:
-    return values_BC.gather(-1, labels_B.clamp_min(0).unsqueeze(-1)).squeeze(-1)
-
-
 def _forward_kl(log_p_s_BC: Tensor, log_p_t_BC: Tensor) -> Tensor:
     """KL(teacher || student) of log-probabilities, shape (B,)."""
     kl_BC: Tensor = F.kl_div(log_p_s_BC, log_p_t_BC, reduction="none", log_target=True)

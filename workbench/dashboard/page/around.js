@@ -59,11 +59,11 @@ function rail(state, own) {
         : h("div", { class: "bar" }, h("div", { style: `width:${100 * doing.share}%` }))) : null,
     checks(state),
     pull(state),
-    h("div", { class: "group", "data-key": "facts" }, h("dl", { class: "small" }, facts)),
     h("div", { class: "group journal", "data-key": "journal", tabindex: 0, "aria-label": "Journal" },
       h("h2", { class: "title" }, "Journal"),
       events.length ? events : h("p", { class: "read" }, "Nothing yet."),
-      state.older ? h("p", { class: "small ink3" }, `and ${state.older} earlier`) : null));
+      state.older ? h("p", { class: "small ink3" }, `and ${state.older} earlier`) : null),
+    h("div", { class: "group", "data-key": "facts" }, h("dl", { class: "small" }, facts)));
 }
 
 function result(state) {
