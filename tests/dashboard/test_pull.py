@@ -113,3 +113,10 @@ def test_time_left_comes_from_the_estimate_before_the_speed_is_known(history):
     )  # fmt: skip
     assert wording.time_left(row, 2.0) == "about 2 min left"
     assert wording.time_left(replace(row, protocol=None), 2.0) == ""
+
+
+def test_the_time_of_a_run_in_slow_motion_is_named_as_that_of_full_speed(history):
+    told = {"seconds": 3.5, "memory_bytes": 5e8, "disk_bytes": 6e5}
+    slow = replace(history.row, pace=0.08, protocol={"estimate": told})
+    assert dict(cost(slow))["time"].endswith(" at full speed")
+    assert "full speed" not in dict(cost(replace(slow, pace=None)))["time"]

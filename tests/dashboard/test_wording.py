@@ -82,6 +82,13 @@ def test_time_left_is_empty_while_it_would_be_a_guess(row, change):
     assert wording.time_left(replace(row, **change), NOW) == ""
 
 
+def test_time_expected_in_slow_motion_is_not_that_of_full_speed(row):
+    protocol = {"estimate": {"parts": {"student": 3.0, "probes": 0.5}}}
+    fresh = replace(row, rate=None, step=0, steps=450, protocol=protocol)
+    assert wording.time_left(fresh, NOW) == "about 4 s left"
+    assert wording.time_left(replace(fresh, pace=0.08), NOW) == "about 36 s left"
+
+
 def test_elapsed_time_stops_at_the_end(row):
     assert wording.elapsed(row, NOW) == "20 s"
     ended = replace(row, status="finished", ended_ns=int((NOW - 5) * 1e9))

@@ -81,7 +81,9 @@ class Session:
             self._parts["top"].tell({"machine": page["machine"]})
         self.template = self._make_template()
         self._doc.on_session_destroyed(lambda _: hub.detach(self))
-        hub.attach(self)
+        # In the page's first turn: while Bokeh still makes the session, a turn that the watcher's
+        # thread asks for can be lost, and the page would never draw again.
+        self._doc.add_next_tick_callback(lambda: hub.attach(self))
 
     # Told by the hub, from its thread
 
