@@ -23,12 +23,26 @@ from workbench.functional import Loss
 from workbench.models.batch import Batch
 from workbench.models.taps import Taps
 from workbench.registries import TERMS
+from workbench.specs.base import Kind
+from workbench.specs.stage import TermSpec
 from workbench.terms import LossTerm, Term, TermContext, TermKind
 
 PAGE = Path(__file__).parent / "losses.md"
 NUM_CLASSES, NUM_ROWS, ROWS, PART = 5, 40, 8, 5
-STUDENT = {"stage1": (4, 8, 8), "stage2": (6, 4, 4), "logits": (NUM_CLASSES,)}
-TEACHER = {"stage1": (3, 8, 8), "stage2": (9, 6, 6), "logits": (NUM_CLASSES,)}
+IMAGE, PATCHES, KEPT, WIDTH = (1, 8, 8), 16, 4, 12
+TOKENS = {"norm": (1 + PATCHES, WIDTH)}
+VIEW = "masked-0.75"
+STUDENT = {
+    "stage1": (4, 8, 8),
+    "stage2": (6, 4, 4),
+    "logits": (NUM_CLASSES,),
+    f"{VIEW}:tokens": (1 + KEPT, WIDTH),
+    f"{VIEW}:pixels": (PATCHES, 4),
+    **TOKENS,
+}
+TEACHER = {"stage1": (3, 8, 8), "stage2": (9, 6, 6), "logits": (NUM_CLASSES,), **TOKENS}
+OPTIONS: dict[str, dict[str, Any]] = {"mix": {"a": {"use": "kd"}, "b": {"use": "ce"}}}
+"""Options without which a term says nothing."""
 NORM_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 HEAD = """# Losses
 
@@ -137,13 +151,15 @@ def _parameter(kind: type[TermKind], name: str) -> str:
     live = name in kind.live
     allowed = str(kind.live[name]) if live else _allowed(field.annotation, field.metadata)
     help_text = _cell(_plain(field.description or ""))
-    default = _default(field.default)
+    default = "required" if field.is_required() else _default(field.default)
     return f"| `{name}` | {default} | {allowed} | {'yes' if live else 'no'} | {help_text} |"
 
 
 def _default(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if value is None:
+        return "none"
     if isinstance(value, float):
         return f"`{value:g}`"
     return f"`{list(value)}`" if isinstance(value, tuple) else f"`{value}`"
@@ -154,6 +170,9 @@ def _allowed(annotation: Any, metadata: list[Any]) -> str:
         return ", ".join(f"`{choice}`" for choice in get_args(annotation))
     if annotation is bool:
         return "`true`, `false`"
+    chosen = next((each for each in get_args(annotation) or (annotation,) if _is_kind(each)), None)
+    if chosen is not None:
+        return "a term" if issubclass(chosen, TermSpec) else "a ratio network"
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
     limits = [
         f"{sign} {getattr(limit, key):g}"
@@ -165,6 +184,10 @@ def _allowed(annotation: Any, metadata: list[Any]) -> str:
         annotation, "taps' names"
     )
     return " ".join([kind, *limits[:1]]) + "".join(f" and {limit}" for limit in limits[1:])
+
+
+def _is_kind(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Kind)
 
 
 def _cell(text: str) -> str:
@@ -195,7 +218,7 @@ def _values(
     name: str, kind: type[TermKind], rows: torch.Tensor
 ) -> tuple[torch.Tensor, torch.nn.Module | None]:
     """A fresh term's value of these rows of one made-up batch."""
-    spec = kind.model_validate({"use": name})
+    spec = kind.model_validate({"use": name, **OPTIONS.get(name, {})})
     ids = torch.arange(NUM_ROWS)
     term: Term = spec.build(
         TermContext(
@@ -206,6 +229,7 @@ def _values(
             seed=0,
             train_ids=ids,
             train_labels=ids % NUM_CLASSES,
+            input_size=IMAGE,
         )
     )
     student, teacher = (_taps(shapes, seed) for seed, shapes in enumerate((STUDENT, TEACHER)))
@@ -219,9 +243,9 @@ def _values(
 
 def _taps(shapes: Mapping[str, tuple[int, ...]], seed: int) -> Taps:
     generator = torch.Generator().manual_seed(seed)
-    return Taps(
-        {tap: torch.randn(ROWS, *shape, generator=generator) for tap, shape in shapes.items()}
-    )
+    drawn = {tap: torch.randn(ROWS, *shape, generator=generator) for tap, shape in shapes.items()}
+    keep = torch.arange(0, PATCHES, PATCHES // KEPT).expand(ROWS, KEPT)
+    return Taps({**drawn, f"{VIEW}:keep": keep})
 
 
 def _rows(taps: Taps, rows: torch.Tensor) -> Taps:

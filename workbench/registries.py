@@ -8,7 +8,7 @@ from workbench.registry import Registry
 
 DATA: Registry[type[Any]] = Registry("data set", builtin="workbench.data", group="workbench.data")
 MODELS: Registry[type[Any]] = Registry(
-    "model", builtin="workbench.models", group="workbench.models"
+    "model", builtin="workbench.builders", group="workbench.models"
 )
 TERMS: Registry[type[Any]] = Registry(
     "distillation term", builtin="workbench.terms", group="workbench.terms"
@@ -25,4 +25,10 @@ OPTIMISERS: Registry[type[Any]] = Registry(
 )
 SCHEDULES: Registry[type[Any]] = Registry(
     "schedule", builtin="workbench.training.schedules", group="workbench.schedules"
+)
+RATIOS: Registry[type[Any]] = Registry(
+    "ratio network", builtin="workbench.terms", group="workbench.ratios"
+)
+POLICIES: Registry[type[Any]] = Registry(
+    "data policy", builtin="workbench.data", group="workbench.policies"
 )

@@ -39,7 +39,7 @@ def test_five_seeds_are_five_runs_five_controls_and_one_teacher(shell, group):
     assert {row["of"] for row in rows if row["role"] == "control"} == students
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "nll", "ece"])
+@pytest.mark.parametrize("metric", ["accuracy", "nll", "ece", "aurc"])
 @pytest.mark.parametrize(
     ("part", "difference"),
     [("control", "difference"), ("plain_kd", "difference_to_plain_kd")],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from workbench.dashboard import summary, wording
-from workbench.dashboard.pull import checks, cost, directions, pull
+from workbench.dashboard.pull import checks, cost, directions, pull, ratios
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
 
@@ -34,7 +34,7 @@ def test_a_bar_has_the_stored_share_in_the_colour_of_what_its_term_pulls_towards
         .startswith(f"{round(100 * shares[0])}")
     )
     footer = rail["pull"]["footer"]
-    assert "n = 64 training images, 32 with a label" in footer
+    assert "n = 64 training samples, 32 with a label" in footer
     assert footer.endswith(f"step {history.latest.step}")
 
 
@@ -120,3 +120,17 @@ def test_the_time_of_a_run_in_slow_motion_is_named_as_that_of_full_speed(history
     slow = replace(history.row, pace=0.08, protocol={"estimate": told})
     assert dict(cost(slow))["time"].endswith(" at full speed")
     assert "full speed" not in dict(cost(replace(slow, pace=None)))["time"]
+
+
+def test_the_ratio_of_a_mix_is_told_where_the_teacher_is_right_and_where_it_is_wrong(history):
+    told = {"fuse": {"mean": 0.421, "right": [0.604, 1170], "wrong": [0.051, 81]}}
+    latest = replace(history.latest, facts={**history.latest.facts, "ratio": {"terms": told}})
+    assert ratios(latest) == (
+        "FUSE's ratio: mean 0.42, 0.60 where the teacher is right (n = 1\u2009170), "
+        "0.05 where it is wrong (n = 81)"
+    )
+    told["fuse"]["wrong"] = [None, 0]
+    assert ratios(latest).endswith("0.60 where the teacher is right (n = 1\u2009170)")
+    assert ratios(history.latest) == ratios(None) == ""
+    shown = pull(replace(history, latest=latest), Frames(history).spec, None)
+    assert shown["ratio"] == ratios(latest)

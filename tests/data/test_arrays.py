@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +38,8 @@ def rows(convert: Any) -> list[tuple[Any, int]]:
 )
 def test_every_form_of_image_gives_the_same_bytes(convert: Any) -> None:
     examples = from_dataset(rows(convert), name="mine")
-    np.testing.assert_array_equal(examples.images, PIXELS)
-    assert examples.images.dtype == np.uint8
+    np.testing.assert_array_equal(examples.inputs, PIXELS)
+    assert examples.inputs.dtype == np.uint8
     assert examples.labels.tolist() == LABELS
     assert (examples.class_names, examples.name) == (("0", "1", "2"), "mine")
 
@@ -49,29 +51,29 @@ def test_every_form_of_image_gives_the_same_bytes(convert: Any) -> None:
 )  # fmt: skip
 def test_grey_images_get_one_channel(convert: Any) -> None:
     examples = from_dataset(rows(convert), name="grey")
-    np.testing.assert_array_equal(examples.images[:, 0], PIXELS[:, 0])
+    np.testing.assert_array_equal(examples.inputs[:, 0], PIXELS[:, 0])
 
 
 def test_where_both_ends_could_be_channels_a_tensor_has_them_first_and_an_array_last() -> None:
     narrow = PIXELS[:, :, :, :3]  # (3, 6, 3)
     tensors = [(torch.from_numpy(image), row % 3) for row, image in enumerate(narrow)]
     arrays = [(image, row % 3) for row, image in enumerate(narrow)]
-    np.testing.assert_array_equal(from_dataset(tensors, name="t").images, narrow)
+    np.testing.assert_array_equal(from_dataset(tensors, name="t").inputs, narrow)
     expected = narrow.transpose(0, 3, 1, 2)
-    np.testing.assert_array_equal(from_dataset(arrays, name="a").images, expected)
+    np.testing.assert_array_equal(from_dataset(arrays, name="a").inputs, expected)
 
 
 def test_a_palette_image_becomes_colour() -> None:
     image = Image.fromarray(np.zeros((6, 5), dtype=np.uint8)).convert("P")
     examples = from_dataset([(image, row % 2) for row in range(4)], name="palette")
-    assert examples.images.shape == (4, 3, 6, 5)
+    assert examples.inputs.shape == (4, 3, 6, 5)
 
 
 def test_a_tensor_data_set_of_floats_becomes_float32() -> None:
     images = torch.from_numpy(PIXELS).double() / 255
     examples = from_dataset(TensorDataset(images, torch.tensor(LABELS)), name="tensors")
-    assert examples.images.dtype == np.float32
-    np.testing.assert_allclose(examples.images, PIXELS / 255, rtol=1e-6)
+    assert examples.inputs.dtype == np.float32
+    np.testing.assert_allclose(examples.inputs, PIXELS / 255, rtol=1e-6)
 
 
 def test_a_second_data_set_becomes_the_test_part_and_class_names_are_taken() -> None:
@@ -127,10 +129,48 @@ def test_saved_arrays_load_as_the_same_data(tmp_path: Path) -> None:
         assert loaded.name == "mine"
 
 
+@pytest.mark.parametrize("as_given", [np.float64, np.int64, torch.tensor])
+def test_pairs_of_numbers_are_rows_of_a_table_and_load_as_the_same_data(
+    tmp_path: Path, as_given: Any
+) -> None:
+    """As from a TensorDataset: no image, and whole numbers are no bytes."""
+    numbers = [[float(row), -3.0, 1e6] for row in range(30)]
+    give = as_given if as_given is torch.tensor else partial(np.asarray, dtype=as_given)
+    mine = [(give(row), number % 2) for number, row in enumerate(numbers)]
+    examples = from_dataset(mine, name="mine", test=mine[:4])
+    assert examples.kind == "row" and examples.inputs.dtype == np.float32
+    np.testing.assert_array_equal(examples.inputs[:30], numbers)
+    save_arrays(examples, tmp_path / "mine.npz")
+    assert Arrays(path="mine.npz").load(tmp_path).content_hash == examples.content_hash
+    named = replace(examples, feature_names=("a", "b", "c"))
+    save_arrays(named, tmp_path / "mine.npz")
+    assert Arrays(path="mine.npz").load(tmp_path).content_hash == named.content_hash
+
+
+def test_rows_of_unequal_length_are_refused() -> None:
+    pairs = [(np.zeros(3), 0), (np.zeros(4), 1)]
+    with pytest.raises(BadData, match=r"row 1 is a table row of 4 features, row 0 .*of 3 features"):
+        from_dataset(pairs, name="mine")
+
+
+def test_rows_under_the_name_of_images_and_moved_rows_are_refused(tmp_path: Path) -> None:
+    flat = PIXELS.reshape(len(PIXELS), -1)
+    np.savez(tmp_path / "flat.npz", images=flat, labels=np.array(LABELS))
+    with pytest.raises(BadFile, match=r"`images` has shape \(\d+, \d+\).*N x F under `rows`"):
+        Arrays(path="flat.npz").load(tmp_path)
+    np.savez(tmp_path / "maps.npz", rows=PIXELS, labels=np.array(LABELS))
+    with pytest.raises(BadFile, match=r"`rows` has shape"):
+        Arrays(path="maps.npz").load(tmp_path)
+    np.savez(tmp_path / "rows.npz", rows=flat, labels=np.array(LABELS))
+    assert Arrays(path="rows.npz").load(tmp_path).kind == "row"
+    with pytest.raises(BadData, match="`augment` is 'flip', which moves pixels"):
+        Arrays(path="rows.npz", augment="flip").load(tmp_path)
+
+
 def test_a_plain_npz_of_grey_images_is_enough(tmp_path: Path) -> None:
     np.savez(tmp_path / "grey.npz", images=PIXELS[:, 0], labels=np.array(LABELS, dtype=np.uint8))
     loaded = Arrays(path="grey.npz").load(tmp_path)
-    np.testing.assert_array_equal(loaded.images[:, 0], PIXELS[:, 0])
+    np.testing.assert_array_equal(loaded.inputs[:, 0], PIXELS[:, 0])
     assert loaded.labels.tolist() == LABELS and loaded.name == "grey"
 
 

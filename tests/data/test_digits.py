@@ -17,8 +17,8 @@ from workbench.data.digits import Digits
 def test_equals_scikit_learns_loader(tmp_path: Path) -> None:
     examples = Digits().load(tmp_path)
     bunch = load_digits()
-    assert examples.images.shape == (1797, 1, 8, 8)
-    np.testing.assert_array_equal(examples.images[:, 0].astype(np.float64) * 16, bunch.images)
+    assert examples.inputs.shape == (1797, 1, 8, 8)
+    np.testing.assert_array_equal(examples.inputs[:, 0].astype(np.float64) * 16, bunch.images)
     np.testing.assert_array_equal(examples.labels, bunch.target)
     assert examples.class_names == tuple("0123456789")
 

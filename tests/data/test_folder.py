@@ -43,17 +43,17 @@ def load(root: Path, **options: object):
 
 def test_lossless_images_of_the_asked_size_keep_every_pixel(photos: Path) -> None:
     examples = load(photos)
-    assert examples.images.dtype == np.uint8 and examples.images.shape == (6, 3, 8, 8)
+    assert examples.inputs.dtype == np.uint8 and examples.inputs.shape == (6, 3, 8, 8)
     assert examples.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert (examples.class_names, examples.name) == (("cat", "dog"), "photos")
     with Image.open(photos / "dog" / "1.png") as image:
-        np.testing.assert_array_equal(examples.images[4], np.asarray(image).transpose(2, 0, 1))
+        np.testing.assert_array_equal(examples.inputs[4], np.asarray(image).transpose(2, 0, 1))
 
 
 def test_grey_follows_the_luma_of_itu_r_601(photos: Path) -> None:
     with Image.open(photos / "cat" / "0.png") as image:
         luma = np.asarray(image, dtype=np.float64) @ [0.299, 0.587, 0.114]
-    actual = load(photos, channels=1).images[0, 0]
+    actual = load(photos, channels=1).inputs[0, 0]
     assert np.abs(actual - luma).max() <= 0.51
 
 
@@ -61,7 +61,7 @@ def test_a_wide_image_is_cropped_at_its_centre(photos: Path) -> None:
     wide = np.zeros((16, 48, 3), dtype=np.uint8)
     wide[:, 16:32] = 200
     save(photos / "cat" / "0.png", wide)
-    inner = load(photos).images[0, :, :, 1:-1]  # the filter reaches over the crop's own edge
+    inner = load(photos).inputs[0, :, :, 1:-1]  # the filter reaches over the crop's own edge
     assert np.abs(inner.astype(int) - 200).max() <= 2
 
 
@@ -71,13 +71,13 @@ def test_exif_orientation_is_applied(photos: Path) -> None:
     exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees clockwise
     save(photos / "cat" / "0.png", array, exif=exif)
     expected = np.rot90(array, k=-1).transpose(2, 0, 1)
-    np.testing.assert_array_equal(load(photos).images[0], expected)
+    np.testing.assert_array_equal(load(photos).inputs[0], expected)
 
 
 def test_sixteen_bits_are_scaled_and_not_clipped(photos: Path) -> None:
     levels = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
     save(photos / "cat" / "0.png", levels)
-    np.testing.assert_array_equal(load(photos, channels=1).images[0, 0], levels >> 8)
+    np.testing.assert_array_equal(load(photos, channels=1).inputs[0, 0], levels >> 8)
 
 
 def test_a_float_image_is_refused_as_it_has_no_range(photos: Path) -> None:
@@ -214,8 +214,8 @@ def test_a_limit_is_applied_before_decoding(photos: Path, monkeypatch: pytest.Mo
     examples = load(photos, limit=4)
     assert len(examples) == len(decoded) == 4
     assert np.bincount(examples.labels).tolist() == [2, 2]
-    full = {image.tobytes() for image in load(photos).images}
-    assert all(image.tobytes() in full for image in examples.images)
+    full = {image.tobytes() for image in load(photos).inputs}
+    assert all(image.tobytes() in full for image in examples.inputs)
 
 
 def test_a_limit_keeps_both_parts(tmp_path: Path) -> None:

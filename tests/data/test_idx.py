@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_reads_images_labels_and_the_test_part(folder: Path) -> None:
     examples = Idx(path="letters").load(folder.parent)
-    np.testing.assert_array_equal(examples.images[:, 0], np.concatenate([TRAIN, TEST]))
+    np.testing.assert_array_equal(examples.inputs[:, 0], np.concatenate([TRAIN, TEST]))
     assert examples.labels.tolist() == [*numbers(40).tolist(), *numbers(12).tolist()]
     assert examples.test_rows is not None
     assert examples.test_rows.tolist() == list(range(40, 52))

@@ -50,7 +50,7 @@ def test_a_batch_holds_the_asked_rows_in_the_asked_order(digits: ImageData) -> N
     batch = digits.fetch_full(ids)
     assert batch.ids.tolist() == ids.tolist()
     assert batch.inputs.dtype == torch.float32 and batch.labels.dtype == torch.int64
-    np.testing.assert_array_equal(batch.inputs.numpy(), digits.examples.images[ids])
+    np.testing.assert_array_equal(batch.inputs.numpy(), digits.examples.inputs[ids])
     assert batch.labels.tolist() == digits.examples.labels[ids].tolist()
     for same in (ids.tolist(), torch.from_numpy(ids)):
         assert torch.equal(digits.fetch_full(same).inputs, batch.inputs)
@@ -59,7 +59,7 @@ def test_a_batch_holds_the_asked_rows_in_the_asked_order(digits: ImageData) -> N
 def test_bytes_become_numbers_from_zero_to_one() -> None:
     data = colour()
     actual = data.fetch(data.split_ids("val")).inputs.numpy()
-    expected = data.examples.images[data.split_ids("val")] / 255
+    expected = data.examples.inputs[data.split_ids("val")] / 255
     assert actual.dtype == np.float32
     np.testing.assert_allclose(actual, expected, rtol=1e-7)
 
@@ -142,15 +142,15 @@ def test_a_change_of_a_batch_does_not_reach_the_data(digits: ImageData) -> None:
 @pytest.mark.parametrize("make", [colour, lambda: build_data(Digits(), base=HERE, seed=0)])
 def test_statistics_are_those_of_the_training_rows(make: Any) -> None:
     data = make()
-    scale = 255 if data.examples.images.dtype == np.uint8 else 1
-    train = data.examples.images[data.split_ids("train")].astype(np.float64) / scale
+    scale = 255 if data.examples.inputs.dtype == np.uint8 else 1
+    train = data.examples.inputs[data.split_ids("train")].astype(np.float64) / scale
     np.testing.assert_allclose(data.mean, train.mean((0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(data.std, train.std((0, 2, 3)), rtol=1e-9)
 
 
 def test_statistics_over_more_than_one_chunk_are_exact() -> None:
     data = colour(rows=9000)
-    train = data.examples.images[data.split_ids("train")] / 255
+    train = data.examples.inputs[data.split_ids("train")] / 255
     assert len(train) > 4096
     np.testing.assert_allclose(data.mean, train.mean((0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(data.std, train.std((0, 2, 3)), rtol=1e-9)

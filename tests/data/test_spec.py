@@ -39,7 +39,9 @@ def test_a_spec_made_in_python_says_its_kind() -> None:
     assert Digits().given() == {"use": "digits"}
 
 
-@pytest.mark.parametrize("name", ["arrays", "digits", "folder", "idx"])
+@pytest.mark.parametrize(
+    "name", ["arrays", "breast-cancer", "digits", "folder", "idx", "nsl-kdd", "table", "wine"]
+)
 def test_every_option_of_every_kind_has_a_line_of_help(name: str) -> None:
     kind = DATA.get(name)
     assert issubclass(kind, DataSpec) and kind.__doc__

@@ -72,6 +72,21 @@ def test_runs_without_numbers_or_without_control_are_left_out_of_means_and_pairs
     assert (empty["student"], empty["control"], empty["difference"]) == (None, None, None)
 
 
+def test_every_metric_that_all_runs_have_gets_its_mean_and_its_pairs():
+    """One that an older run lacks is left out, of means and pairs alike."""
+    results = [made_up(seed, 0.9, 0.8) for seed in range(3)]
+    for number, found in enumerate(results):
+        for part in ("student", "control"):
+            found["metrics"][part] |= {"nll": 0.1 * number, "aurc": 0.02 * number}
+        found["metrics"]["student"]["nll"] -= 0.05
+    del results[1]["metrics"]["control"]["aurc"]
+    told = summary(results)
+    assert set(told["student"]) == {"accuracy", "nll", "aurc"}
+    assert set(told["control"]) == set(told["difference"]) == {"accuracy", "nll"}
+    assert told["difference"]["nll"]["mean"] == pytest.approx(-0.05)
+    assert told["difference"]["nll"]["interval"] is not None
+
+
 def test_seeds_become_runs_that_know_each_other_all_at_once(store, accepted):
     run = accepted({**TINY, "seeds": 3, "seed": 7})
     rows = store.runs.cohort(run)

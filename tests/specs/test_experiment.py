@@ -168,7 +168,7 @@ WRONG = [
     ("data", "digit", "No data set 'digit'. Did you mean 'digits'?"),
     ("data", 5, "must be a name, or a mapping with `use:` and options, not a int (got 5)"),
     ("data", {"limit": 5}, "needs `use: NAME`"),
-    ("data.labels", 3, "no such field. Did you mean 'labels_per_class'?"),
+    ("data.labels_class", 3, "no such field. Did you mean 'labels_per_class'?"),
     ("student", "cnn-tny", "No model 'cnn-tny'. Did you mean 'cnn-tiny'?"),
     ("student.width", 0, "must be ≥ 1 (got 0)"),
     ("student.train", {"epochs": 1}, "`train` belongs to the teacher"),
@@ -324,3 +324,10 @@ def test_an_epoch_is_as_many_steps_as_batches(spec):
     assert (
         spec.replace({"stages.main": {"terms": {"ce": "ce"}, "steps": 7}}).stage.num_steps(1) == 7
     )
+
+
+def test_a_change_below_another_leaves_the_callers_mapping_as_it_was(spec):
+    terms = {"kd": {"use": "kd", "weight": 0.9}}
+    changes = {"stages.main.terms": terms, "stages.main.terms.kd.weight": 0.5}
+    assert spec.replace(changes).stage.terms["kd"].weight == 0.5
+    assert terms == {"kd": {"use": "kd", "weight": 0.9}}

@@ -112,7 +112,15 @@ def test_the_second_teacher_is_opened_by_its_spec(digits):
         asked.append(spec.use)
         return model(digits, 2)
 
-    built = kind.build(TargetContext(model(digits, 1), opened))
+    context = TargetContext(
+        teacher=model(digits, 1),
+        open_model=opened,
+        open_stage=opened,
+        num_rows=len(digits.examples),
+        train_ids=torch.from_numpy(digits.split_ids("train")),
+        num_classes=10,
+    )
+    built = kind.build(context)
     assert isinstance(built, MixedTeachers)
     assert asked == ["run:abc@last"]
     assert kind.knobs() == {"share": 0.5}

@@ -29,10 +29,12 @@ def reference(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     confidence, correct = np.exp(log_probs).max(1), logits.argmax(1) == labels
     bins = np.clip(np.ceil(confidence * 15) - 1, 0, 14)
     gaps = [abs((confidence - correct)[bins == number].sum()) for number in range(15)]
+    wrong = ~correct[np.argsort(-confidence)]
     return {
         "accuracy": float(correct.mean()),
         "nll": float(-log_probs[np.arange(len(labels)), labels].mean()),
         "ece": float(sum(gaps) / len(labels)),
+        "aurc": float((wrong.cumsum() / np.arange(1, len(labels) + 1)).mean()),
     }
 
 
@@ -53,7 +55,8 @@ def test_half_precision_scores_are_judged_in_float32() -> None:
 def test_confident_and_right_is_perfect() -> None:
     labels = torch.tensor([2, 0, 1, 1])
     perfect = torch.nn.functional.one_hot(labels, 3) * 200.0
-    assert TASK.evaluate(perfect, labels) == {"accuracy": 1.0, "nll": 0.0, "ece": 0.0}
+    nothing_lost = {"accuracy": 1.0, "nll": 0.0, "ece": 0.0, "aurc": 0.0}
+    assert TASK.evaluate(perfect, labels) == nothing_lost
 
 
 def test_probabilities_soften_towards_uniform() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from workbench.errors import BadInput
 from workbench.functional.contrast import memory_scores, noise_contrast
-from workbench.terms.memory import ClassMeans, ContrastMemory, PastPredictions, Places
+from workbench.terms.memory import ClassMeans, ContrastMemory, Places
 
 IDS = torch.tensor([12, 3, 40, 7, 25, 9])
 LABELS = torch.tensor([1, 0, -1, 1, 0, -1])
@@ -85,17 +85,6 @@ def test_contrast_falls_as_both_networks_come_to_agree():
 def test_one_row_cannot_be_told_from_others():
     with pytest.raises(BadInput, match="at least 2 training rows"):
         ContrastMemory(4, 5, width=3, ids=IDS[:1], labels=LABELS[:1])
-
-
-def test_a_prediction_is_recalled_as_it_was_and_a_first_meeting_gives_the_label():
-    bank = PastPredictions(IDS, 3)
-    batch, labels = IDS[[3, 0]], torch.tensor([2, 0])
-    assert bank.recall(batch, labels).tolist() == [[0, 0, 1], [1, 0, 0]]
-    logits = torch.tensor([[1.0, 2.0, 3.0]])
-    bank.remember(batch[:1], logits)
-    past = bank.recall(batch, labels)
-    torch.testing.assert_close(past[0], logits[0].softmax(-1))
-    assert past[1].tolist() == [1, 0, 0]
 
 
 def test_class_means_are_the_means_over_all_labelled_rows_met():

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-from workbench.functional.logits import ce
-from workbench.functional.soft_targets import soft_ce
 from workbench.models.batch import Batch
 from workbench.models.taps import Taps
 from workbench.registries import TERMS
@@ -41,37 +38,6 @@ def batch(rows: slice) -> Batch:
     return Batch(IDS[rows], torch.zeros(len(IDS[rows]), 1, 3, 3), LABELS[rows])
 
 
-def test_the_first_time_ps_kd_is_cross_entropy_and_then_knows_the_past():
-    term = built("ps-kd")
-    first, later = taps(6, 0), taps(6, 1)
-    found = term(first, Taps(), batch(slice(6)), {"share": 0.8})
-    known = LABELS >= 0
-    torch.testing.assert_close(found.value[known], ce(first["logits"], LABELS)[known])
-    torch.testing.assert_close(found.reduced(), ce(first["logits"], LABELS)[known].mean())
-    again = term(later, Taps(), batch(slice(6)), {"share": 0.8}).value
-    truth = torch.nn.functional.one_hot(LABELS.clamp_min(0), 3).float()
-    target = 0.2 * truth + 0.8 * first["logits"].softmax(-1)
-    torch.testing.assert_close(again[known], soft_ce(later["logits"], target)[known])
-
-
-def test_the_past_belongs_to_the_sample_and_not_to_its_place_in_the_batch():
-    term = built("ps-kd")
-    first = taps(6, 0)
-    term(first, Taps(), batch(slice(6)), {"share": 1.0})
-    order = torch.tensor([4, 0, 2])
-    asked = Batch(IDS[order], torch.zeros(3, 1, 3, 3), LABELS[order])
-    now = taps(3, 5)
-    found = term(now, Taps(), asked, {"share": 1.0}).value
-    expected = soft_ce(now["logits"], first["logits"][order].softmax(-1))
-    torch.testing.assert_close(found, expected)
-
-
-def test_ps_kd_needs_no_teacher():
-    term = built("ps-kd")
-    assert (list(term.student_taps), list(term.target_taps)) == ([], [])
-    assert "teacher.logits" not in TERMS.get("ps-kd").needs
-
-
 def test_kd_plus_plus_is_0_for_a_long_embedding_in_the_direction_of_its_class():
     """The class mean of the batch itself, as the only batch ever met."""
     term = built("nd")
@@ -98,12 +64,8 @@ def test_crd_draws_from_the_generator_that_training_seeds_at_every_step():
     assert not torch.equal(values[0], values[2])
 
 
-@pytest.mark.parametrize("name", ["crd", "ps-kd"])
-def test_a_memory_has_a_row_for_each_training_row_and_no_other(name):
-    module = built(name).module
+def test_a_memory_has_a_row_for_each_training_row_and_no_other():
+    module = built("crd").module
     assert module is not None
-    rows = {
-        tensor.shape[-2] for key, tensor in module.state_dict().items() if key in ("banks", "probs")
-    }
-    assert rows == {6}
+    assert module.state_dict()["banks"].shape[-2] == 6
     assert int((module.places.row >= 0).sum()) == 6

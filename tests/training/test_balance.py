@@ -125,7 +125,7 @@ def test_only_rows_that_are_shown_are_looked_at():
     assert set(rehearsed_rows(part).tolist()) <= set(part.data.visible_ids[:20].tolist())
 
 
-@pytest.mark.parametrize("name", ["kd", "crd", "ps-kd", "nd", "reviewkd"])
+@pytest.mark.parametrize("name", ["kd", "crd", "nd", "reviewkd"])
 def test_a_look_leaves_weights_buffers_memories_gradients_and_random_states(name):
     terms = {"it": {"use": name, "weight": 0.5}, "ce": {"use": "ce"}}
     student = {"use": "timm/test_resnet", "drop_rate": 0.3}

@@ -22,7 +22,7 @@ from workbench_widgets.words import count, number, percent
 TITLE: Final = "Calibration"
 READ: Final = ("On the dotted line confidence = accuracy; band = chance.",)
 DEFINITION: Final = (
-    "Images are binned by the confidence of the answer; each point is a bin's accuracy at its "
+    "Samples are binned by the confidence of the answer; each point is a bin's accuracy at its "
     "mean confidence, with its Wilson 95 % interval. The band is where 90 % of bins of a "
     "perfectly calibrated model of the same confidences would fall. ECE: mean gap, weighted by "
     "bin counts (Guo et al. 2017); read it against its null."

@@ -98,7 +98,7 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
 
 def _read(*, clickable: bool) -> tuple[Run, ...]:
     ask = " Click for history." if clickable else ""
-    return (f"$much: both layers find the same images alike.{ask}",)
+    return (f"$much: both layers find the same samples alike.{ask}",)
 
 
 def _footer(facts: Facts, n: int) -> str:

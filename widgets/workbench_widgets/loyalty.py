@@ -19,7 +19,7 @@ from workbench_widgets.words import NONE, count, fixed, number, percent, shorten
 TITLE: Final = "Loyalty and knowledge"
 READ: Final = ("Where the student follows the teacher, and where it should not have.",)
 DEFINITION: Final = (
-    "Counts of images by who is right. Label loyalty: share of equal answers (Xu et al. 2021; "
+    "Counts of samples by who is right. Label loyalty: share of equal answers (Xu et al. 2021; "
     "the same as top-1 agreement, Stanton et al. 2021). Probability loyalty: mean of 1 - "
     "sqrt(JS) with JS in bits, so 0 to 1. A copied error is the teacher's own wrong label given "
     "by the student."

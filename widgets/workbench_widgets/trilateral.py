@@ -30,7 +30,7 @@ from workbench_widgets.words import count, fixed
 
 TITLE: Final = "Student · Teacher · Truth"
 READ: Final[tuple[Run, ...]] = (
-    "Each image is a point. Near ",
+    "Each sample is a point. Near ",
     {"text": "G", "colour": "$truth", "strong": True},
     " = right; along the ",
     {"text": "T", "colour": "$teacher", "strong": True},
@@ -149,7 +149,7 @@ def _frame(
         if no_axis := int(facts.get("no_axis", 0)):
             footer += f" · |TG| = 0: {count(no_axis)}"
         summary = (
-            f"{count(n)} images. Median distance to truth {fixed(stats.radius, 3)}. "
+            f"{count(n)} samples. Median distance to truth {fixed(stats.radius, 3)}. "
             + "; ".join(f"{k.replace('_', ' ')} {v}" for k, v in drawn["shares"].items())
             + "."
         )

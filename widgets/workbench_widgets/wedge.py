@@ -53,7 +53,9 @@ def skeleton(zmax: float, shares: dict[str, str] | None) -> dict[str, Node]:
                 "shrinks": False,
             },
             "colorscale": {"$scale": "density"},
-            "colorbar": _bar("images", [0, 1, 2, 3, 4, 5], ["1", "10", "100", "1k", "10k", "100k"]),
+            "colorbar": _bar(
+                "samples", [0, 1, 2, 3, 4, 5], ["1", "10", "100", "1k", "10k", "100k"]
+            ),
             "showscale": {"$if": {"colour": "count"}, "then": True, "else": False},
         },
         coloraxis2={
@@ -118,7 +120,7 @@ def _densities() -> list[Node]:
         **common,
         "z": {"$data": "density"},
         "coloraxis": "coloraxis",
-        "hovertemplate": "about x %{x:.2f}, y %{y:.2f}<br>10^%{z:.2f} images<extra></extra>",
+        "hovertemplate": "about x %{x:.2f}, y %{y:.2f}<br>10^%{z:.2f} samples<extra></extra>",
     }
     by_ratio = {
         **common,

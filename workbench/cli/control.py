@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +11,11 @@ import typer
 from workbench.cli.options import AsJson, RunName, StoreUrl, print_json, table
 from workbench.cli.words import result_words
 from workbench.runs.run import Run, result_of
-from workbench.store.runs import PARTS, RunRow
+from workbench.specs.stage import FRESH
+from workbench.store.runs import RunRow
 from workbench.store.store import Store
+from workbench.training.card import SHORT
+from workbench.training.journal import STAGE
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +60,7 @@ def runs(
     store_url: StoreUrl = None,
 ) -> None:
     """List runs, newest first."""
-    roles = PARTS if every else ("student",)
+    roles = None if every else ("student",)
     rows = [brief(row) for row in Store(store_url).runs.list(roles=roles)]
     if as_json:
         print_json(rows)
@@ -108,7 +112,7 @@ def journal(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) 
     if as_json:
         print_json(events)
     else:
-        rows = [{**event, "when": _clock(event["time"])} for event in events]
+        rows = [{**event, **_in_columns(event), "when": _clock(event["time"])} for event in events]
         table(rows, ("step", "when", "kind", "who", "path", "before", "after", "note"))
 
 
@@ -127,6 +131,17 @@ def brief(row: RunRow) -> dict[str, Any]:
         "forked_at": row.forked_at,
         "group": row.cohort or row.group,
         "of": row.group,
+    }
+
+
+def _in_columns(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line about an earlier stage says, in the columns of a change."""
+    if event["kind"] != STAGE:
+        return {}
+    return {
+        "path": f"stage {event['stage']}",
+        "before": event["start"] or FRESH,
+        "after": f"weights {event['weights'][:SHORT]}, distance {event['distance']:.4g}",
     }
 
 

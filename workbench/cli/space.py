@@ -11,7 +11,6 @@ import typer
 from workbench.cli.options import AsJson, RunName, StoreUrl, print_json
 from workbench.errors import RefusedCommand
 from workbench.store.housekeeping import Waste, free, neighbours, size_of, survey
-from workbench.store.runs import PARTS
 from workbench.store.store import Store
 from workbench.store.thinning import run_budget
 
@@ -72,7 +71,7 @@ def rm(name: RunName, yes: Yes = False, store_url: StoreUrl = None) -> None:
     store.runs.refuse_removal(name)
     if not yes:
         size = sum(
-            size_of(store.runs.folder(part.id)) for part in store.runs.list(roles=PARTS, group=name)
+            size_of(store.runs.folder(part.id)) for part in store.runs.list(roles=None, group=name)
         )
         words = f"Remove run {name} ({row.status}, step {row.step}, {in_words(size)}) for good?"
         if not _agreed(False, words):

@@ -10,7 +10,7 @@ from workbench.runs.seeds import CONTROLS, LEVEL, summary
 from workbench.store.runs import PARTS, RunRow
 from workbench.training import card
 
-METRICS = {"accuracy": "accuracy, %", "nll": "NLL, nats", "ece": "ECE, %"}
+METRICS = {"accuracy": "accuracy, %", "nll": "NLL, nats", "ece": "ECE, %", "aurc": "AURC, %"}
 """Metrics of the table with their units."""
 ORDER = ("teacher", *(part for part in PARTS if part != "teacher"))
 

@@ -17,7 +17,7 @@ from workbench.dashboard.wording import COLOURS
 from workbench.runs.estimate import size, span
 from workbench.runs.history import History
 from workbench.specs.experiment import ExperimentSpec
-from workbench.store import RunRow
+from workbench.store import RunRow, Snapshot
 
 AGREE = 0.3
 """Cosine above which two terms agree; below its negative they are in conflict."""
@@ -30,23 +30,49 @@ def pull(history: History, spec: ExperimentSpec | None, waits: str | None) -> di
 
     Returns:
         ``bars`` (name, share in [0, 1], words, colour, hatched), ``words`` on directions,
-        ``footer``, and ``waits``: why there is nothing to see, or None.
+        ``footer``, ``ratio`` (words on what a mix gives the samples, where that is measured), and
+        ``waits``: why there is no pull to see, or None.
     """
     latest = history.latest
     if latest is None or "balance" not in latest.facts:
         measured = spec is not None and any(kind.use == "balance" for kind in spec.probes)
         why = waits if measured else "Not measured: `probes` of the experiment has no balance."
-        return {"bars": [], "words": "", "footer": "", "waits": why or "Waits for a snapshot."}
+        return {
+            "bars": [],
+            "words": "",
+            "footer": "",
+            "ratio": ratios(latest),
+            "waits": why or "Waits for a snapshot.",
+        }
     facts = latest.facts["balance"]
     names = [str(name) for name in facts["terms"]]
     shares = latest.arrays["balance.share"]
-    rows = f"n = {count(facts['n'])} training images, {count(facts['labelled'])} with a label"
+    rows = f"n = {count(facts['n'])} training samples, {count(facts['labelled'])} with a label"
     return {
         "bars": _bars(names, shares, spec),
         "words": directions(names, latest.arrays["balance.cosine"]),
         "footer": f"{rows} · step {count(latest.step)}",
+        "ratio": ratios(latest),
         "waits": None,
     }
+
+
+def ratios(latest: Snapshot | None) -> str:
+    """Mean ratio of each term that has one, and where the teacher is right and where it is wrong.
+
+    ``FUSE's ratio: mean 0.42, 0.60 where ... (n = 170), 0.05 where ...``; empty if not measured.
+    """
+    told = {} if latest is None else (latest.facts.get("ratio") or {}).get("terms") or {}
+    words = []
+    for name, ratio in told.items():
+        (right, num_right), (wrong, num_wrong) = ratio["right"], ratio["wrong"]
+        parts = [f"{_short(name)}'s ratio: mean {ratio['mean']:.2f}"]
+        if right is not None:
+            parts.append(f"{right:.2f} where the teacher is right (n = {count(num_right)})")
+        if wrong is not None:
+            parts.append(f"{wrong:.2f} where it is wrong (n = {count(num_wrong)})")
+        words.append(", ".join(parts))
+    return "; ".join(words)
 
 
 def _bars(

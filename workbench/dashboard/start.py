@@ -112,7 +112,7 @@ def pace_of(spec: ExperimentSpec, earlier: RunRow | None) -> float:
 
 
 def recent_runs(store: Store) -> list[dict[str, Any]]:
-    """The newest runs: name, status, step, the student's accuracy and on which images."""
+    """The newest runs: name, status, step, the student's accuracy and on which samples."""
     rows = []
     for row in store.runs.list()[:RECENT]:
         icon, word = wording.CHIPS[row.status]

@@ -233,7 +233,7 @@ def _final(history: History, metrics: dict[str, Any]) -> dict[str, Any]:
     protocol = {"seed": history.row.experiment.get("seed", 0), **(history.row.protocol or {})}
     return {
         "title": "Result",
-        "read": "On images that nobody has seen before the end.",
+        "read": "On samples that nobody has seen before the end.",
         "columns": [name.replace("plain_kd", "plain KD") for name in columns],
         "rows": rows,
         "notes": notes,
@@ -276,13 +276,13 @@ def _so_far(history: History) -> dict[str, Any]:
     shown = f"step {count(history.steps[-1])} · " if history.steps else ""
     return {
         "title": "Where it stands",
-        "read": "The last snapshot, on the probe images.",
+        "read": "The last snapshot, on the probe samples.",
         "columns": ["student", "teacher"],
         "rows": rows,
         "notes": [
             "No result on test: the run did not reach its end."
             if ended
-            else "Test images are read once, at the end; then the result stands here."
+            else "Test samples are read once, at the end; then the result stands here."
         ],
         "footer": f"{shown}n = {count(n)} probe" if n else "before the first snapshot",
     }

@@ -12,7 +12,8 @@ from workbench.runs.history import change_words
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.stage import StageSpec
 from workbench.store import RunRow
-from workbench.training.journal import Event
+from workbench.training.card import SHORT
+from workbench.training.journal import STAGE, Event
 from workbench.training.timeline import SET
 
 PAGE: Final = "page"
@@ -177,6 +178,14 @@ def _event_text(event: Event) -> str:
         return f"Started, {count(len(passed))} checks passed"
     if event.kind == "forked":
         return f"Forked from {event.payload['parent']} at step {count(event.payload['at'])}"
-    if event.payload.get("part") == "teacher":
-        return f"{words.get(event.kind, event.kind.capitalize())}, while the teacher trained"
+    if event.kind == STAGE:
+        told = event.payload
+        return (
+            f"Stage {told['stage']} is ready: from {told['start'] or 'fresh weights'}, "
+            f"{count(told['steps'])} steps, distance {number(told['distance'])}, "
+            f"weights {told['weights'][:SHORT]}"
+        )
+    part = str(event.payload.get("part", ""))
+    if part == "teacher" or part.startswith(f"{STAGE} "):
+        return f"{words.get(event.kind, event.kind.capitalize())}, while the {part} trained"
     return words.get(event.kind, event.kind.capitalize())

@@ -31,6 +31,15 @@ class DataSpec(Kind, ABC):
             "without label. Empty: all. The teacher always sees all.",
         ),
     ] = None
+    label_noise: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of the labels that the student sees which name another class, drawn "
+            "for each row by the run's seed. The teacher and all other splits keep the true ones.",
+        ),
+    ] = 0.0
     split_seed: Annotated[
         int, Field(ge=0, description="Seed of the parts train, val, test, probe and meta.")
     ] = 0
@@ -66,7 +75,7 @@ class DataSpec(Kind, ABC):
         return data if isinstance(data, str) else {"use": self.use, **data}
 
 
-def find(path: str, base: Path, *, what: str, folder: bool) -> Path:
+def find(path: str, base: Path, *, what: str, folder: bool, option: str = "path") -> Path:
     """The existing file or folder that an option names.
 
     Args:
@@ -74,6 +83,7 @@ def find(path: str, base: Path, *, what: str, folder: bool) -> Path:
         base: Folder of the experiment file.
         what: What is looked for, for messages: ``"the image folder"``.
         folder: True for a folder, False for a file.
+        option: Its name, for messages.
 
     Raises:
         BadFile: If nothing is there, or the other of the two; names the resolved path.
@@ -82,13 +92,13 @@ def find(path: str, base: Path, *, what: str, folder: bool) -> Path:
         found = (base / Path(path).expanduser()).resolve()
         exists, is_folder = found.exists(), found.is_dir()
     except (OSError, RuntimeError, ValueError) as error:  # too long, no home, a NUL, a link loop
-        raise BadFile(f"`path`: {path!r} cannot be used as a path ({error}).") from None
+        raise BadFile(f"`{option}`: {path!r} cannot be used as a path ({error}).") from None
     if not exists:
         raise BadFile(
-            f"`path`: {what} {path!r} does not exist (looked at {found}). A relative path starts "
-            "from the folder of the experiment file."
+            f"`{option}`: {what} {path!r} does not exist (looked at {found}). A relative path "
+            "starts from the folder of the experiment file."
         )
     if is_folder != folder:
         got, wanted = ("a folder", "a file") if is_folder else ("a file", "a folder")
-        raise BadFile(f"`path`: {found} is {got}; {what} must be {wanted}.")
+        raise BadFile(f"`{option}`: {found} is {got}; {what} must be {wanted}.")
     return found

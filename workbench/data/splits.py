@@ -20,6 +20,8 @@ from workbench.errors import BadData, UnknownName
 from workbench.randomness import key, mix, permutation
 
 IntArray = npt.NDArray[np.int64]
+TEACH = "teach"
+"""Name of the rows that a teacher is fitted on."""
 
 PERCENT: Mapping[str, int] = {"test": 22, "probe": 14, "val": 8, "meta": 4}
 """Share of each held-out part; of the rows that are not test where a test part is given."""
@@ -31,12 +33,16 @@ CAP: Mapping[str, int] = {"probe": 2000, "val": 5000, "meta": 1000}
 class Splits:
     """Row numbers of each part: sorted int64, disjoint, together all rows.
 
+    Of a pool, ``train`` and ``teach`` together with the held-out parts are all rows.
+
     Attributes:
         train: Rows that weights are fitted on.
         val: Rows for choosing: temperature scaling, early stopping.
         test: Rows read once, at the end.
         probe: Rows of the live views.
         meta: Rows of the outer objective of players that learn how to teach.
+        teach: Rows that a teacher is fitted on where they are not those of ``train`` (of a pool);
+            disjoint from the held-out parts only.
     """
 
     train: IntArray
@@ -44,9 +50,12 @@ class Splits:
     test: IntArray
     probe: IntArray
     meta: IntArray
+    teach: IntArray | None = None
 
     def ids(self, name: str) -> IntArray:
-        """Rows of the part called ``name``; UnknownName otherwise."""
+        """Rows of the part called ``name``, or ``teach``; UnknownName otherwise."""
+        if name == TEACH:
+            return self.train if self.teach is None else self.teach
         if name not in self.names():
             raise UnknownName("split", name, self.names())
         rows: IntArray = getattr(self, name)
@@ -55,18 +64,20 @@ class Splits:
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Names of the parts, in the order they are listed everywhere."""
-        return tuple(cls.__dataclass_fields__)
+        return tuple(name for name in cls.__dataclass_fields__ if name != TEACH)
 
     def hashes(self, content_hash: str) -> dict[str, str]:
         """What each part is, by name: 16 hex digits over its rows and the data's content.
 
         Equal for two runs exactly when they have the same rows of the same data in that part.
+        ``teach`` is among them where a teacher learns from other rows than the student.
         """
+        listed = self.names() if self.teach is None else (*self.names(), TEACH)
         return {
             name: sha256(
                 content_hash.encode() + self.ids(name).astype("<i8").tobytes()
             ).hexdigest()[:16]
-            for name in self.names()
+            for name in listed
         }
 
 

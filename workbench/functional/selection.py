@@ -60,7 +60,12 @@ def robust_odds(gains: Tensor, *, num_wrong: int = 1, cost: float = 1.0) -> tupl
 
 
 def sure_enough(
-    student_logits: Tensor, teacher_logits: Tensor, *, teacher_share: float, cutoff: float = 0.95
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    teacher_share: float,
+    cutoff: float = 0.95,
+    per_class: bool = True,
 ) -> Tensor:
     """Samples whose mixed prediction passes a threshold that is lower for rarer classes.
 
@@ -69,6 +74,7 @@ def sure_enough(
         teacher_logits: Raw scores, shape (n, C).
         teacher_share: Weight of the teacher in the mixture of scores, in [0, 1].
         cutoff: Threshold of the most frequent class, in (0, 1].
+        per_class: False holds every class to that threshold.
 
     Returns:
         Bool, shape (n,).
@@ -80,6 +86,8 @@ def sure_enough(
     mixed = teacher_share * at_least_float32(teacher_logits.detach())
     mixed = mixed + (1 - teacher_share) * at_least_float32(student_logits.detach())
     sureness, named = mixed.softmax(-1).max(-1)
+    if not per_class:
+        return sureness > cutoff
     counts = torch.bincount(named, minlength=mixed.shape[-1]).to(mixed.dtype)
     share = counts / counts.max()
     return sureness > cutoff * (share / (2 - share))[named]

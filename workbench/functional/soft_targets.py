@@ -46,6 +46,27 @@ def soft_ce(student_logits: Tensor, target_probs: Tensor) -> Tensor:
 
 
 @loss(
+    "soft-ce",
+    paper="Kim et al. 2021 (PS-KD), arXiv:2006.12000; Shen & Savvides 2020, arXiv:2009.08453",
+    needs=("student.logits", "teacher.logits"),
+)
+def soft_ce_of_logits(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """Cross-entropy against the target's probabilities, temperature 1.
+
+    Args:
+        student_logits: Raw scores, shape (B, C).
+        teacher_logits: Scores or log-probabilities of the target, shape (B, C); no gradient.
+
+    Returns:
+        Loss in nats, shape (B,); at best the entropy of the target.
+
+    Raises:
+        ShapeMismatch: If the shapes differ.
+    """
+    return soft_ce(student_logits, at_least_float32(teacher_logits.detach()).softmax(-1))
+
+
+@loss(
     "jeffreys",
     paper="Cui et al. 2021 (SSLD), arXiv:2103.05959",
     needs=("student.logits", "teacher.logits"),

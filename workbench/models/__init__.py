@@ -1,6 +1,8 @@
 """Models behind one adapter; importing this fills the registry and loads no torch."""
 
+from workbench.models.cell_kinds import CnnCells
 from workbench.models.facts import Architecture, ModelContext, ModelFacts, StoredModel
+from workbench.models.further_kinds import BorrowedHead, VitMicro
 from workbench.models.kinds import (
     CnnSmall,
     CnnTiny,
@@ -16,6 +18,8 @@ from workbench.models.taps import Taps
 
 __all__ = [
     "Architecture",
+    "BorrowedHead",
+    "CnnCells",
     "CnnSmall",
     "CnnTiny",
     "HubModel",
@@ -29,4 +33,5 @@ __all__ = [
     "StoredModel",
     "Taps",
     "TimmModel",
+    "VitMicro",
 ]

@@ -1,8 +1,9 @@
-"""One adapter around any network: images in [0, 1] in, logits and named taps out.
+"""One adapter around any network: images in [0, 1] or table rows in, logits and named taps out.
 
 Unusual here: every tap is a forward hook on the network's own forward, so the logits that come
 with taps are the logits without, bit for bit, in training too.
-Shapes: B = sample, C = channel, H, W = pixel, L = token, D = feature, K = class.
+Shapes: B = sample, C = channel, H, W = pixel, F = feature of a table row, L = token, D = feature,
+K = class.
 """
 
 from __future__ import annotations
@@ -27,19 +28,20 @@ FORWARD_ERRORS = (
     RuntimeError, ValueError, TypeError, AssertionError, LookupError, ArithmeticError,
     AttributeError,
 )  # fmt: skip
-"""What a network that cannot take these images may raise."""
+"""What a network that cannot take these images or rows may raise."""
 
 
 class ModelAdapter(nn.Module):
     """A network with its own normalisation and size, and taps by name.
 
     Args:
-        network: Takes standardised images, shape (B, C, H, W), and gives logits, shape (B, K).
+        network: Takes standardised images, shape (B, C, H, W), or table rows, shape (B, F), and
+            gives logits, shape (B, K).
         name: As the user picked it.
-        input_size: What the network sees, (C, H, W).
+        input_size: What the network sees: (C, H, W), or (F,) for table rows.
         num_classes: Length K of the logits.
-        mean: Subtracted, a number a channel, in units of [0, 1].
-        std: Divided by, a number a channel, in units of [0, 1].
+        mean: Subtracted, a number a channel, in units of [0, 1]; of rows a number a feature.
+        std: Divided by, a number a channel, in the same units.
         any_channels: Repeat or average the channels of the images to those of the network.
         architecture: What rebuilds the network; None for a user's own module.
 
@@ -59,7 +61,7 @@ class ModelAdapter(nn.Module):
         network: nn.Module,
         *,
         name: str,
-        input_size: tuple[int, int, int],
+        input_size: tuple[int, ...],
         num_classes: int,
         mean: Sequence[float],
         std: Sequence[float],
@@ -71,8 +73,9 @@ class ModelAdapter(nn.Module):
         self.architecture = architecture
         self._any_channels = any_channels
         self._by_keyword = "pixel_values" in introspection.signature(network.forward).parameters
+        place = (1,) * (len(input_size) - 1)
         for key, values in (("mean", mean), ("std", std)):
-            constant = torch.tensor(list(values), dtype=torch.float32).view(1, -1, 1, 1)
+            constant = torch.tensor(list(values), dtype=torch.float32).view(1, -1, *place)
             self.register_buffer(key, constant, persistent=False)
         seen = _inspected(network, name, input_size, by_keyword=self._by_keyword)
         if seen.logits_shape != (num_classes,):
@@ -99,18 +102,19 @@ class ModelAdapter(nn.Module):
         """Logits, shape (B, K).
 
         Args:
-            inputs: Images in [0, 1], float32, shape (B, C, H, W), at the size of the data.
+            inputs: Images in [0, 1], float32, shape (B, C, H, W), at the size of the data; or
+                table rows in their own units, float32, shape (B, F).
         """
-        images = self.prepare(inputs)
-        if images.shape[0] > 1:
-            return self._logits(images)
+        prepared = self.prepare(inputs)
+        if prepared.shape[0] > 1:
+            return self._logits(prepared)
         with self._batch_of_one():
-            return self._logits(images)
+            return self._logits(prepared)
 
-    def _logits(self, images: Tensor) -> Tensor:
+    def _logits(self, prepared: Tensor) -> Tensor:
         if self._by_keyword:
-            return logits_of(self.network(pixel_values=images))
-        return logits_of(self.network(images))
+            return logits_of(self.network(pixel_values=prepared))
+        return logits_of(self.network(prepared))
 
     def taps(self, inputs: Tensor, names: Collection[str]) -> Taps:
         """Logits and the named tensors of one forward.
@@ -165,7 +169,15 @@ class ModelAdapter(nn.Module):
         }
 
     def prepare(self, inputs: Tensor) -> Tensor:
-        """Images as the network takes them: its channels, its size, standardised."""
+        """Images as the network takes them: its channels, its size, standardised.
+
+        Table rows are standardised, a feature each, and nothing else.
+
+        Raises:
+            BadModel: If they are not what the network was built for.
+        """
+        if len(self.facts.input_size) == 1:
+            return (self._checked_rows(inputs) - self.mean) / self.std
         channels, height, width = self.facts.input_size
         images = self._with_channels(inputs, channels)
         size = tuple(images.shape[-2:])
@@ -180,6 +192,15 @@ class ModelAdapter(nn.Module):
                 antialias=shrinks,
             )
         return (images - self.mean) / self.std
+
+    def _checked_rows(self, inputs: Tensor) -> Tensor:
+        (features,) = self.facts.input_size
+        if inputs.ndim != 2 or inputs.shape[1] != features:
+            raise BadModel(
+                f"{self.facts.name}: inputs have shape {tuple(inputs.shape)}, the network takes "
+                f"table rows of shape (batch, {features}). Build it for this data."
+            )
+        return inputs
 
     def _with_channels(self, inputs: Tensor, channels: int) -> Tensor:
         given = inputs.shape[1] if inputs.ndim == 4 else None
@@ -198,7 +219,7 @@ class ModelAdapter(nn.Module):
 
     @contextmanager
     def _batch_of_one(self) -> Iterator[None]:
-        """One image has no batch statistics after a 1x1 map: those norms use the running ones."""
+        """One sample has no batch statistics without a map: those norms use the running ones."""
         paths = self._lonely_norms if self.network.training else ()
         norms = [norm for norm in map(self.network.get_submodule, paths) if norm.training]
         try:
@@ -274,15 +295,16 @@ def pool(tensor: Tensor) -> Tensor:
 def wrap_module(
     module: nn.Module, context: ModelContext, *, name: str | None = None
 ) -> ModelAdapter:
-    """Adapter around a user's own module that takes standardised images and gives logits.
+    """Adapter around a user's own module that takes standardised inputs and gives logits.
 
     Args:
-        module: ``forward(images (B, C, H, W)) -> logits (B, K)``, for the data's own size.
+        module: ``forward(images (B, C, H, W)) -> logits (B, K)``, for the data's own size; on a
+            table ``forward(rows (B, F))``.
         context: The data it is built for.
         name: Shown to the user; the class name by default.
 
     Raises:
-        BadModel: If it is no module, fails on an image of the data or gives other than K logits.
+        BadModel: If it is no module, fails on a sample of the data or gives other than K logits.
     """
     if not isinstance(module, nn.Module):
         raise BadModel(
@@ -300,15 +322,18 @@ def wrap_module(
 
 
 def _inspected(
-    network: nn.Module, name: str, input_size: tuple[int, int, int], *, by_keyword: bool
+    network: nn.Module, name: str, input_size: tuple[int, ...], *, by_keyword: bool
 ) -> Inspection:
     try:
         return inspect(network, input_size, by_keyword=by_keyword)
     except FORWARD_ERRORS as error:
         text = " ".join(str(error).split())[:300]
+        rows = len(input_size) == 1
+        what = "table rows" if rows else "images"
+        way_out = "Take" if rows else "Give it another `input_size`, or take"
         raise BadModel(
-            f"{name}: the network fails on images of shape {input_size}: "
-            f"{type(error).__name__}: {text}. Give it another `input_size`, or take another model."
+            f"{name}: the network fails on {what} of shape {input_size}: "
+            f"{type(error).__name__}: {text}. {way_out} another model."
         ) from error
 
 

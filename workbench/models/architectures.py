@@ -48,10 +48,11 @@ def build(architecture: Architecture, context: ModelContext, *, name: str) -> Mo
 def restore(
     architecture: Architecture, path: Path, context: ModelContext, *, name: str
 ) -> ModelAdapter:
-    """The network of a saved file with its weights, for data of any size and channels.
+    """The network of a saved file with its weights, for images of any size and channels.
 
     Raises:
-        BadModel: If it was saved for another number of classes than the data has.
+        BadModel: If it was saved for another number of classes than the data has, or one of the
+            two is a table and the other is not, or has other features.
         BadFile: If the weights are those of another network.
     """
     from workbench.models.adapter import adapter_of
@@ -59,6 +60,7 @@ def restore(
     from workbench.models.weights import load_weights
 
     check_classes(name, architecture.num_classes, context)
+    _check_rows(name, architecture, context)
     with seeded(context.seed):
         network = make_network(architecture, source=str(path))
     load_weights(network, path)
@@ -76,6 +78,23 @@ def check_classes(name: str, num_classes: int, context: ModelContext, *, way_out
             f"{name}: the file classifies into {num_classes} classes, the data has "
             f"{context.num_classes}. {way_out or 'Take a model of this data, or its own data.'}"
         )
+
+
+def _check_rows(name: str, architecture: Architecture, context: ModelContext) -> None:
+    """Refuse a network of images for table rows, of rows for images, and of another table."""
+    size = architecture.input_size
+    if size == context.shape or (len(size) == 3 and not context.is_row):
+        return
+    saved = f"table rows of {size[0]} features" if len(size) == 1 else f"images of shape {size}"
+    given = (
+        f"table rows of {context.channels} features"
+        if context.is_row
+        else f"images of shape {context.shape}"
+    )
+    raise BadModel(
+        f"{name}: the network takes {saved}, the data are {given}. Take a model that was trained "
+        "on this data."
+    )
 
 
 def _own(architecture: Architecture, source: str) -> nn.Module:

@@ -18,8 +18,8 @@ class Batch:
 
     Attributes:
         ids: Sample ids, int64, shape (B,): row numbers in the whole data set, stable across splits.
-        inputs: What the model is given before its own normalisation: images float32 in [0, 1],
-            shape (B, C, H, W).
+        inputs: What the model is given before its own normalisation, float32: images in [0, 1],
+            shape (B, C, H, W), or table rows in their own units, shape (B, F).
         labels: Class numbers, int64, shape (B,); :data:`UNLABELLED` where the truth is withheld.
         all_labelled: True where the host knows that no label is withheld; False says nothing.
     """

@@ -43,8 +43,10 @@ def load_directory(
 
     Raises:
         BadFile: If a file is missing, damaged or pickled.
-        BadModel: If the model is no image classifier or has other classes than the data.
+        BadModel: If the model is no image classifier or has other classes than the data, or the
+            data are table rows.
     """
+    context.image_shape(name)
     config = _read_json(folder / CONFIG)
     _require_safetensors(folder)
     if "architecture" in config:

@@ -1,6 +1,7 @@
 """What a model is built for and what is true of it once built; no torch here.
 
-Shapes are written channels first and without the batch: (C, H, W).
+Shapes are written channels first and without the batch: an image is (C, H, W). A table row is (F,):
+F channels without a place, one a feature, each with a mean and a standard deviation of its own.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import BadFile
+from workbench.errors import BadFile, BadModel
 
 FAMILIES = ("own", "timm", "transformers")
+LONGEST_SIDE = 4096
+"""Pixels along a side of an image, and its channels, at most."""
+MOST_FEATURES = 2**20
+"""Features of a table row at most."""
 
 
 @dataclass(frozen=True)
@@ -36,28 +41,54 @@ class ModelContext:
     """The data a model is built for, and the seed of its initial weights.
 
     Attributes:
-        channels: Channels of an image, >= 1.
-        height: Rows of an image, in pixels.
-        width: Columns of an image, in pixels.
+        channels: Channels of an image, or features of a table row, >= 1.
+        height: Rows of an image, in pixels; None where the data are table rows.
+        width: Columns of an image, in pixels; None where the data are table rows.
         num_classes: Classes of the data, >= 2.
-        mean: Mean of each channel, in units of [0, 1].
-        std: Standard deviation of each channel, in units of [0, 1], > 0.
+        mean: Mean of each channel, in units of [0, 1]; of a table in those of each feature.
+        std: Standard deviation of each channel, in the same units, > 0.
         seed: Of the initial weights, 0 <= seed < 2**62; they are a pure function of it.
         open_run: Resolves ``RUN@WHICH`` of a ``run:`` name; None where there is no store.
+        teacher: Adapter of the teacher, for a student that takes over a part of it; None where
+            there is none, and for the teacher itself.
     """
 
     channels: int
-    height: int
-    width: int
+    height: int | None
+    width: int | None
     num_classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     seed: int
     open_run: Callable[[str], StoredModel] | None = None
+    teacher: Any = None
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of one image, (C, H, W)."""
+    def is_row(self) -> bool:
+        """Whether the data are table rows, not images."""
+        return self.height is None or self.width is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample: (C, H, W) of an image, (F,) of a table row."""
+        if self.height is None or self.width is None:
+            return (self.channels,)
+        return self.channels, self.height, self.width
+
+    def image_shape(self, name: str) -> tuple[int, int, int]:
+        """Shape of one image, for a network that takes nothing else.
+
+        Args:
+            name: Of the network, for the message.
+
+        Raises:
+            BadModel: If the data are table rows.
+        """
+        if self.height is None or self.width is None:
+            raise BadModel(
+                f"{name}: the network takes images, the data are table rows of {self.channels} "
+                "features. Take `mlp`, or your own module of (batch, features)."
+            )
         return self.channels, self.height, self.width
 
 
@@ -68,8 +99,8 @@ class ModelFacts:
     Attributes:
         name: As the user picked it, for example ``timm/resnet10t``.
         num_parameters: Of the inner network, frozen ones included.
-        macs: Multiply-accumulates of convolutions and matrix products, an image.
-        input_size: What the inner network sees, (C, H, W).
+        macs: Multiply-accumulates of convolutions and matrix products, a sample.
+        input_size: What the inner network sees: images (C, H, W), or table rows (F,).
         num_classes: Length of the logits.
         stages: Names of the normalised stages, input to output: ``stage1`` and on, at most four.
         stage_paths: Module path behind each stage, in the same order.
@@ -79,7 +110,7 @@ class ModelFacts:
     name: str
     num_parameters: int
     macs: int
-    input_size: tuple[int, int, int]
+    input_size: tuple[int, ...]
     num_classes: int
     stages: tuple[str, ...]
     stage_paths: tuple[str, ...]
@@ -94,7 +125,7 @@ class Architecture:
         family: ``own``, ``timm`` or ``transformers``.
         name: Within the family: a registered name, a timm architecture, a transformers model type.
         arguments: Of the constructor; JSON values only.
-        input_size: What the network sees, (C, H, W).
+        input_size: What the network sees: images (C, H, W), or table rows (F,).
         num_classes: Length of the logits.
         mean: What is subtracted, a number a channel of ``input_size``.
         std: What is divided by, a number a channel of ``input_size``.
@@ -102,7 +133,7 @@ class Architecture:
 
     family: str
     name: str
-    input_size: tuple[int, int, int]
+    input_size: tuple[int, ...]
     num_classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -133,11 +164,10 @@ class Architecture:
             raise BadFile(
                 f"{source}: the architecture is damaged: {'; '.join(wrong)}. Save the model again."
             )
-        size = data["input_size"]
         return cls(
             family=data["family"],
             name=data["name"],
-            input_size=(size[0], size[1], size[2]),
+            input_size=tuple(data["input_size"]),
             num_classes=data["num_classes"],
             mean=tuple(float(value) for value in data["mean"]),
             std=tuple(float(value) for value in data["std"]),
@@ -147,12 +177,15 @@ class Architecture:
 
 def _problems(data: Mapping[str, Any]) -> list[str]:
     size, arguments = data.get("input_size"), data.get("arguments", {})
-    sized = _whole_numbers(size, 3)
+    sized = _whole_numbers(size, 3) or _whole_numbers(size, 1, high=MOST_FEATURES)
     channels = size[0] if sized and isinstance(size, Sequence) else None
     checks = {
         "family": (data.get("family") in FAMILIES, f"must be one of {', '.join(FAMILIES)}"),
         "name": (isinstance(data.get("name"), str), "must be a text"),
-        "input_size": (sized, "must be three whole numbers in 1..4096"),
+        "input_size": (
+            sized,
+            f"must be three whole numbers in 1..{LONGEST_SIDE}, or the features of a table row",
+        ),
         "num_classes": (_whole_numbers([data.get("num_classes")], 1, high=10**6), "must be >= 1"),
         "mean": (_numbers(data.get("mean"), channels), "must be a number a channel"),
         "std": (_numbers(data.get("std"), channels, above_zero=True), "must be > 0, one a channel"),
@@ -165,7 +198,7 @@ def _problems(data: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _whole_numbers(value: Any, count: int, *, high: int = 4096) -> bool:
+def _whole_numbers(value: Any, count: int, *, high: int = LONGEST_SIDE) -> bool:
     return (
         isinstance(value, (list, tuple))
         and len(value) == count

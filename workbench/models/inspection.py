@@ -22,7 +22,7 @@ from torch.utils.flop_counter import flop_registry
 from workbench.errors import BadModel
 
 BATCH = 2
-"""Images of the dry forward: with one, a window of an image could pass for a sample."""
+"""Samples of the dry forward: with one, a window of an image could pass for a sample."""
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -57,7 +57,7 @@ class Inspection:
 
     Attributes:
         outputs: By module path, in the order of the first return; only per-sample tensors.
-        macs: Multiply-accumulates of convolutions and matrix products, an image.
+        macs: Multiply-accumulates of convolutions and matrix products, a sample.
         logits_shape: Without the batch.
         lonely_norms: BatchNorm modules that see one value a channel an image: they have no
             statistics in a training batch of one.
@@ -158,13 +158,13 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def inspect(
-    network: nn.Module, input_size: tuple[int, int, int], *, by_keyword: bool = False
+    network: nn.Module, input_size: tuple[int, ...], *, by_keyword: bool = False
 ) -> Inspection:
-    """Run the network once on noise of ``input_size`` (C, H, W) and record every module.
+    """Run the network once on noise of ``input_size`` and record every module.
 
     Args:
-        network: Takes images, gives logits.
-        input_size: Of one image, (C, H, W).
+        network: Takes images or table rows, gives logits.
+        input_size: Of one sample: (C, H, W) or (F,).
         by_keyword: The network names its images ``pixel_values``, as transformers does.
 
     Raises:
@@ -185,7 +185,7 @@ def inspect(
     )
 
 
-def matching_modules(network: nn.Module, input_size: tuple[int, int, int]) -> tuple[str, ...]:
+def matching_modules(network: nn.Module, input_size: tuple[int, ...]) -> tuple[str, ...]:
     """Modules that give what timm's ``forward_intermediates`` returns, value for value, in order.
 
     For the networks whose ``feature_info`` names modules that do not exist or give other shapes.
@@ -204,7 +204,7 @@ def matching_modules(network: nn.Module, input_size: tuple[int, int, int]) -> tu
     return found
 
 
-def _noise(network: nn.Module, input_size: tuple[int, int, int]) -> Tensor:
+def _noise(network: nn.Module, input_size: tuple[int, ...]) -> Tensor:
     place = next(network.parameters(), torch.empty(0))
     generator = torch.Generator().manual_seed(0)
     return torch.randn((BATCH, *input_size), generator=generator).to(place.device, place.dtype)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, LiteralString
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, BadModel
 from workbench.models.facts import Architecture, ModelContext
 from workbench.registries import MODELS
 from workbench.specs.base import Kind
@@ -45,30 +45,57 @@ class ModelSpec(Kind):
         raise NotImplementedError
 
     def side_of(self, context: ModelContext) -> tuple[int, int, int]:
-        """Shape that an own network sees: the data's, or square where ``input_size`` is given."""
+        """Shape that an own network sees: the data's, or square where ``input_size`` is given.
+
+        Raises:
+            BadModel: If the data are table rows.
+        """
+        channels, height, width = context.image_shape(self.use)
         if self.input_size is None:
-            return context.shape
-        return context.channels, self.input_size, self.input_size
+            return channels, height, width
+        return channels, self.input_size, self.input_size
 
 
 class OwnModelSpec(ModelSpec):
-    """One of our own networks; its options are the arguments of its constructor."""
+    """One of our own networks; its options are the arguments of its constructor.
+
+    ``takes_rows`` says whether the network takes table rows, (B, F), as well as images.
+    """
 
     options: ClassVar[tuple[str, ...]] = ()
+    takes_rows: ClassVar[bool] = False
 
     def build(self, context: ModelContext) -> ModelAdapter:
         from workbench.models.architectures import build
 
-        architecture = Architecture(
+        return build(self.architecture(context), context, name=self.use)
+
+    def architecture(self, context: ModelContext) -> Architecture:
+        """What rebuilds the network.
+
+        Raises:
+            BadModel: If it does not take the rows of a table and the data are one.
+        """
+        return Architecture(
             family="own",
             name=self.use,
-            input_size=self.side_of(context),
+            input_size=self._shape_for(context),
             num_classes=context.num_classes,
             mean=context.mean,
             std=context.std,
             arguments={option: getattr(self, option) for option in self.options},
         )
-        return build(architecture, context, name=self.use)
+
+    def _shape_for(self, context: ModelContext) -> tuple[int, ...]:
+        """What the network sees: a row as it is, or an image of :meth:`side_of`."""
+        if not (self.takes_rows and context.is_row):
+            return self.side_of(context)
+        if self.input_size is not None:
+            raise BadModel(
+                f"{self.use}: `input_size` is {self.input_size}, the side of an image; the data "
+                f"are table rows of {context.channels} features. Leave it out."
+            )
+        return context.shape
 
 
 @MODELS.register("cnn-small")
@@ -89,11 +116,15 @@ class CnnTiny(OwnModelSpec):
 
 @MODELS.register("mlp")
 class Mlp(OwnModelSpec):
-    """Fully connected layers on the flattened image."""
+    """Fully connected layers on the flattened image, or on a table row."""
 
-    options: ClassVar[tuple[str, ...]] = ("hidden",)
+    options: ClassVar[tuple[str, ...]] = ("hidden", "dropout")
+    takes_rows: ClassVar[bool] = True
     hidden: tuple[int, ...] = Field(
         (128, 64), min_length=1, max_length=8, description="Width of each hidden layer."
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share dropped after each hidden layer in training."
     )
 
     @field_validator("hidden")

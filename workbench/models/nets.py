@@ -1,16 +1,21 @@
 """Our own networks: small enough for a minute on a laptop, for any channels, classes and size >= 8.
 
 Unusual here: no normalisation of the input; the adapter around a network standardises.
-Shapes: B = sample, C = channel, H, W = pixel, D = feature, K = class.
+Shapes: B = sample, C = channel, H, W = pixel, F = feature of a table row, D = feature, K = class.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from workbench.models.borrowed import borrowed_head
+from workbench.models.cells import cnn_cells
+from workbench.models.vit import vit_micro
 
 
 class ConvNet(nn.Module):
@@ -44,28 +49,34 @@ class ConvNet(nn.Module):
 
 
 class MLP(nn.Module):
-    """Fully connected layers with ReLU on the flattened image.
+    """Fully connected layers with ReLU on the flattened image, or on a table row.
 
     Args:
-        num_inputs: Numbers in one image, C * H * W.
+        num_inputs: Numbers in one sample: C * H * W of an image, F of a row.
         num_classes: Length of the logits.
         hidden: Width of each hidden layer.
+        dropout: Share dropped after each hidden layer while training, in [0, 1). A tap of the
+            layer gives what the next one takes, so with the gaps.
     """
 
-    def __init__(self, num_inputs: int, num_classes: int, hidden: Sequence[int]) -> None:
+    def __init__(
+        self, num_inputs: int, num_classes: int, hidden: Sequence[int], *, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         inputs = [num_inputs, *hidden[:-1]]
         self.hidden = nn.Sequential(
             *(
-                nn.Sequential(nn.Linear(before, after), nn.ReLU())
+                nn.Sequential(
+                    nn.Linear(before, after), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])
+                )
                 for before, after in zip(inputs, hidden, strict=True)
             )
         )
         self.classifier = nn.Linear(hidden[-1], num_classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits, shape (B, K), of standardised images, shape (B, C, H, W)."""
-        logits: Tensor = self.classifier(self.hidden(torch.flatten(images, 1)))
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits, shape (B, K), of standardised images (B, C, H, W) or rows (B, F)."""
+        logits: Tensor = self.classifier(self.hidden(torch.flatten(inputs, 1)))
         return logits
 
 
@@ -90,22 +101,24 @@ def cnn_tiny(input_size: tuple[int, int, int], num_classes: int, *, width: int) 
     return ConvNet(input_size[0], num_classes, [width, 2 * width], [1])
 
 
-def mlp(input_size: tuple[int, int, int], num_classes: int, *, hidden: Sequence[int]) -> MLP:
+def mlp(
+    input_size: Sequence[int], num_classes: int, *, hidden: Sequence[int], dropout: float = 0.0
+) -> MLP:
     """Hidden layers of the given widths."""
-    channels, height, width = input_size
-    return MLP(channels * height * width, num_classes, hidden)
+    return MLP(math.prod(input_size), num_classes, hidden, dropout=dropout)
 
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "borrowed-head": borrowed_head,
+    "cnn-cells": cnn_cells,
     "cnn-small": cnn_small,
     "cnn-tiny": cnn_tiny,
     "mlp": mlp,
+    "vit-micro": vit_micro,
 }
 """Constructors ``(input_size, num_classes, **arguments)`` by registered name."""
 
 
-def make(
-    name: str, input_size: tuple[int, int, int], num_classes: int, **arguments: Any
-) -> nn.Module:
-    """One of our networks by its registered name."""
+def make(name: str, input_size: tuple[int, ...], num_classes: int, **arguments: Any) -> nn.Module:
+    """One of our networks by its registered name, for images (C, H, W) or table rows (F,)."""
     return NETWORKS[name](input_size, num_classes, **arguments)

@@ -29,7 +29,7 @@ def evenly(count: int, picks: int) -> list[int]:
 
 
 def stage_outputs(
-    network: nn.Module, seen: Inspection, input_size: tuple[int, int, int]
+    network: nn.Module, seen: Inspection, input_size: tuple[int, ...]
 ) -> tuple[Output, ...]:
     """The outputs behind ``stage1`` and on, at most four, input to output."""
     declared = _declared(network, seen)

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+KNOWN = "known"
+"""Tap of a target: rows of which it says something, bool, shape (B,). Without it: all."""
+
+
 class Taps(dict[str, "Tensor"]):
     """Tensors of one forward, by tap name: ``logits``, ``stage1``..``stage4``, a module path.
 

@@ -96,9 +96,11 @@ def build_timm(
 
     Raises:
         UnknownName: If timm has no such architecture.
-        BadModel: If it cannot be built, or runs at none of the sizes tried.
+        BadModel: If it cannot be built, or runs at none of the sizes tried, or the data are table
+            rows.
     """
     check_architecture(arch)
+    context.image_shape(name)
     failures: list[str] = []
     for size in dict.fromkeys(_sizes(arch, context, side)):
         try:
@@ -205,8 +207,9 @@ def _sizes(arch: str, context: ModelContext, side: int | None) -> Iterator[tuple
     profile = _profile(arch)
     step = profile.stride or SMALLEST
     smallest = FEWEST_TOKENS * step if profile.stride else SMALLEST
-    grow = max(1.0, smallest / min(context.height, context.width))
-    own = round(context.height * grow), round(context.width * grow)
+    _, height, width = context.image_shape(arch)
+    grow = max(1.0, smallest / min(height, width))
+    own = round(height * grow), round(width * grow)
     whole = -(-own[0] // step) * step, -(-own[1] // step) * step
     largest = 2 * max(profile.default)
     if not profile.fixed and profile.stride is None and max(own) <= largest:

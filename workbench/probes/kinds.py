@@ -83,3 +83,18 @@ class BalanceKind(ProbeKind):
         from workbench.probes.balance import BalanceProbe
 
         return BalanceProbe(pair)
+
+
+@PROBES.register("ratio")
+class RatioKind(ProbeKind):
+    """The ratio that a mix of two terms gives each sample."""
+
+    summary: ClassVar[str] = "Ratio of each sample, where the teacher is right and where not."
+    paper: ClassVar[str] = "Hu et al. 2024 (TGeo-KD), arXiv:2312.15112"
+    needs_log: ClassVar[str] = "ratio"
+
+    def build(self, pair: Pair) -> Probe:
+        """Keeps where the teacher is right."""
+        from workbench.probes.ratio import RatioProbe
+
+        return RatioProbe(pair)

@@ -58,6 +58,8 @@ class ProbeKind(Kind):
     needs_layers: ClassVar[bool] = False
     needs_val: ClassVar[bool] = False
     needs_pulls: ClassVar[bool] = False
+    needs_log: ClassVar[str] = ""
+    """Name under which terms log the number of each sample that it reads; empty for none."""
 
     @abstractmethod
     def build(self, pair: Pair) -> Probe:

@@ -5,7 +5,7 @@ Shapes: n = probe rows, m = rows of the similarity map, K = classes, d = pooled 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,12 +54,15 @@ class Look:
         val_logits: float32, shape (v, K), on the validation split.
         features: Pooled layers of the first m probe rows, (m, d) each, in the order asked for.
         pulls: Of the terms that train it; None unless a probe asks for them.
+        logs: What these terms log of each probe row, ``TERM.LOG`` to shape (n,); None unless a
+            probe asks for it.
     """
 
     logits: Tensor
     val_logits: Tensor
     features: Sequence[Tensor] = field(default_factory=tuple)
     pulls: Pulls | None = None
+    logs: Mapping[str, npt.NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,9 @@ class Rows:
 
     Attributes:
         ids: Sample ids of the probe split, int64, shape (n,).
-        inputs: Their images, on the training device.
+        inputs: Their inputs, on the training device.
         labels: Their true classes, int64, shape (n,), on the CPU.
-        val_inputs: Images of the validation split.
+        val_inputs: Inputs of the validation split.
         val_labels: Their true classes, on the CPU.
         num_similar: How many of the first probe rows the similarity map uses.
     """

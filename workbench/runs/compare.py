@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.training.journal import STAGE
 from workbench.training.timeline import SET
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ class Recorded:
                 ledger.compared += recorded.size
 
     def compare_event(self, event: Event, ledger: Ledger) -> None:
-        """A change that the replay carried out, against the journal's line for it."""
+        """A change or a stage that the replay made, against the journal's line for it."""
+        if event.kind == STAGE:
+            self._compare_stage(event, ledger)
         if event.kind != SET:
             return
         number = event.payload["planned"]
@@ -133,6 +136,15 @@ class Recorded:
                 line.payload.get(key),
                 event.payload.get(key),
             )
+
+    def _compare_stage(self, event: Event, ledger: Ledger) -> None:
+        """A run that ended before a stage did has no line about it."""
+        name = event.payload["stage"]
+        for line in self._store.journal.events(self.run):
+            if line.kind == STAGE and line.payload["stage"] == name:
+                for key in ("weights", "distance"):
+                    recorded, found = line.payload.get(key), event.payload.get(key)
+                    ledger.same(0, f"stage.{name}.{key}", recorded, found)
 
     def _of(self, series: str) -> Series:
         if series not in self._series:

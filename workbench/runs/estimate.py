@@ -13,7 +13,7 @@ from workbench.errors import BadInput, FailedChecks, RunFailed, WorkbenchError
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.store import Store
 
-PARTS = ("teacher", "student", "probes", "controls")
+PARTS = ("teacher", "stages", "student", "probes", "controls")
 """Parts of the time that are worth a word."""
 
 
@@ -42,9 +42,9 @@ def estimate_here(
         settle(base)
     seeds = spec.each_seed()
     found = looked_ahead(seeds[0], StoreKeeper(store, ""), base=base)
-    if len(seeds) > 1:  # one teacher for all
+    if len(seeds) > 1:  # one teacher for all, and the stages that are common to them
         told = found["estimate"]
-        once = told["parts"]["teacher"]
+        once = told["shared_seconds"]
         told["seconds"] = once + len(seeds) * (told["seconds"] - once)
         told["disk_bytes"] *= len(seeds)
     return found

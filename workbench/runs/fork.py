@@ -16,6 +16,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.interventions import reach
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
+from workbench.training.choice import BUILT
 from workbench.training.journal import Event
 from workbench.training.timeline import Item, as_interventions, timeline
 
@@ -62,8 +63,8 @@ def fork(
             if row.role == "student"
             else f"Run {run} is a {row.role}; fork the student's run, {row.group}."
         )
-    _refuse_too_late(run, at, changes)
     spec = stored_spec(row.experiment, source=f"the experiment of run {run}")
+    _refuse_too_late(run, at, changes, spec.stage_name)
     aside = {path: value for path, value in changes.items() if reach(path) == "aside"}
     aside |= {} if name is None else {"name": name}
     spec = spec.replace(aside) if aside else spec
@@ -82,18 +83,22 @@ def fork(
         forked_at=at,
     )
     start = _share(store, row, accepted, at, len(kept)) if at else 0
+    if not any(path.partition(".")[0] == "student" for path in changes):
+        for event in store.journal.events(run):
+            if event.kind == BUILT:  # the child does not search again
+                store.journal.write(accepted, Event(0, BUILT, event.who, event.payload))
     facts = {"parent": run, "at": at, "set": {**aside, **changes}, "note": note}
     for one in store.runs.cohort(accepted):  # several only where a fork at step 0 sets `seeds`
         store.journal.write(one.id, Event(start, "forked", who, facts))
     return accepted
 
 
-def _refuse_too_late(run: str, at: int, changes: Mapping[str, Any]) -> None:
+def _refuse_too_late(run: str, at: int, changes: Mapping[str, Any], stage: str) -> None:
     if any(path.partition(".")[0] == "interventions" for path in changes):
         raise RefusedCommand(
             "A fork changes values from a step on; `interventions` it makes itself."
         )
-    early = [path for path in changes if reach(path) == "start"]
+    early = [path for path in changes if reach(path, stage=stage) == "start"]
     if at and early:
         words = " ".join(f"--set {path}={changes[path]}" for path in changes)
         raise RefusedCommand(

@@ -10,6 +10,7 @@ from workbench.errors import BadModel
 from workbench.models.facts import StoredModel
 from workbench.store.recorder import StoreRecorder
 from workbench.store.store import Store
+from workbench.training.choice import found_for
 from workbench.training.journal import KeptTeacher, Recorder
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def open_run(store: Store, name: str) -> StoredModel:
     run, _, which = name.partition("@")
     which = which or "last"
     row = store.runs.get(run)
-    student = row.experiment["student"]
+    student = found_for("student", store.journal.events(run)) or row.experiment["student"]
     spec = {"use": student} if isinstance(student, str) else student
     folder = store.runs.folder(run)
     final = folder / "student.safetensors"

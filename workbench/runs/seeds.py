@@ -47,10 +47,13 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def spread(numbers: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]] | None:
-    """Mean, sample standard deviation (n - 1) and n of each metric; None without numbers."""
+    """Mean, sample standard deviation (n - 1) and n of each metric that all have.
+
+    None without numbers.
+    """
     if not numbers:
         return None
-    return {name: _moments([one[name] for one in numbers]) for name in numbers[0]}
+    return {name: _moments([one[name] for one in numbers]) for name in shared(numbers)}
 
 
 def paired(
@@ -65,10 +68,15 @@ def paired(
     if not pairs:
         return None
     found = {}
-    for name in pairs[0][0]:
+    for name in shared([numbers for pair in pairs for numbers in pair]):
         told = _moments([student[name] - control[name] for student, control in pairs])
         found[name] = {**told, **_interval(told)}
     return found
+
+
+def shared(numbers: Sequence[Mapping[str, float]]) -> list[str]:
+    """Metrics that all of them have, in the order of the first; an older run may have fewer."""
+    return [name for name in numbers[0] if all(name in one for one in numbers)]
 
 
 def _moments(values: Sequence[float]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from workbench.errors import (
 )
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.files import drop_ballast, make_ballast
-from workbench.store.runs import MENDED, PARTS
+from workbench.store.runs import MENDED
 from workbench.store.store import Store
 
 NICENESS = 5
@@ -254,7 +254,7 @@ def _fail(store: Store, run: str, token: str, error: WorkbenchError) -> int:
                 "last_good_step": int(checkpoints[0].step) if checkpoints else None,
             },
         }
-        for part in store.runs.list(roles=PARTS, group=run):
+        for part in store.runs.list(roles=None, group=run):
             if part.active or part.id == run:
                 store.runs.update(part.id, **fields)
     except WorkbenchError as silent:

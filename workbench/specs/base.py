@@ -71,21 +71,28 @@ class Pick:
 
     Args:
         resolve: Name to the :class:`Kind` class; raises UnknownName.
+        optional: Whether None may stand in its place.
 
     Example:
         ``data: Annotated[DataSpec, Pick(DATA.get)]``
     """
 
-    def __init__(self, resolve: Callable[[str], type[Any]] | Registry[type[Any]]) -> None:
+    def __init__(
+        self,
+        resolve: Callable[[str], type[Any]] | Registry[type[Any]],
+        *,
+        optional: bool = False,
+    ) -> None:
         self._resolve = resolve.get if isinstance(resolve, Registry) else resolve
+        self._optional = optional
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._validate)
 
-    def _validate(self, value: Any) -> Kind:
-        if isinstance(value, Kind):
+    def _validate(self, value: Any) -> Kind | None:
+        if isinstance(value, Kind) or (value is None and self._optional):
             return value
         short = isinstance(value, str)
         fields: Mapping[str, Any] = {"use": value} if short else value

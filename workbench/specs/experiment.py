@@ -26,8 +26,9 @@ from workbench.registry import Registry
 from workbench.specs.base import Kind, Pick, Spec
 from workbench.specs.files import dump_yaml
 from workbench.specs.interventions import Intervention
+from workbench.specs.order import check_order
 from workbench.specs.problems import invalid
-from workbench.specs.stage import StageSpec, check_keys
+from workbench.specs.stage import FRESH, StageSpec, check_keys
 
 DEVICE = re.compile(r"^(auto|cpu|mps|cuda(:\d{1,3})?)$")
 
@@ -87,13 +88,8 @@ class ExperimentSpec(Spec):
 
     @field_validator("stages")
     @classmethod
-    def _one_stage(cls, value: dict[str, StageSpec]) -> dict[str, StageSpec]:
-        if len(value) > 1:
-            raise PydanticCustomError(
-                "stages",
-                "this version trains one stage; give one, not {count}",
-                {"count": len(value)},
-            )
+    def _stages_refer_back(cls, value: dict[str, StageSpec]) -> dict[str, StageSpec]:
+        check_order(value)
         return value
 
     @field_validator("student")
@@ -137,12 +133,44 @@ class ExperimentSpec(Spec):
 
     @property
     def stage_name(self) -> str:
-        """Name of the stage that trains the student."""
-        return next(iter(self.stages))
+        """Name of the stage that people watch: the last; those before prepare its weights."""
+        return next(reversed(self.stages))
+
+    @property
+    def earlier(self) -> list[str]:
+        """Names of the stages before that one, in order."""
+        return list(self.stages)[:-1]
+
+    def start_of(self, name: str) -> str | None:
+        """Stage whose weights a stage begins with; None for initial weights."""
+        start = self.stages[name].start
+        if start is None:
+            names = list(self.stages)
+            place = names.index(name)
+            return names[place - 1] if place else None
+        return None if start == FRESH else start
+
+    def of_stage(self, name: str) -> Self:
+        """One of the earlier stages as an experiment of its own: its data, its seed, no control.
+
+        References to other stages stay as they are.
+        """
+        stage = self.stages[name]
+        return self.model_copy(
+            update={
+                "stages": {name: stage},
+                "data": stage.data or self.data,
+                "seed": self.seed if stage.seed is None else stage.seed,
+                "seeds": 1,
+                "control": False,
+                "plain_kd": False,
+                "interventions": [],
+            }
+        )
 
     @property
     def stage(self) -> StageSpec:
-        """The stage that trains the student."""
+        """The stage that people watch."""
         return self.stages[self.stage_name]
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
@@ -153,7 +181,7 @@ class ExperimentSpec(Spec):
         data = copy.deepcopy(self.given())
         for path, value in changes.items():
             _write_defaults(self, data, path)
-            set_path(data, path, value)
+            set_path(data, path, _own(value))
         touched = {path.partition(".")[0] for path in changes}
         for field in {"teacher", "student"} - touched:
             data[field] = getattr(self, field)  # it may hold a module, which data cannot
@@ -190,6 +218,13 @@ class ExperimentSpec(Spec):
 def invalid_choice(what: str, value: str, known: str) -> Exception:
     """A BadInput for a value outside a short list."""
     return BadInput(f"{what}: {value!r} is not known. Allowed: {known}.")
+
+
+def _own(value: Any) -> Any:
+    """A copy of plain data, whose parts later paths may change; a module stays the one it is."""
+    if isinstance(value, dict):
+        return {key: _own(item) for key, item in value.items()}
+    return [_own(item) for item in value] if isinstance(value, list) else value
 
 
 def _write_defaults(spec: Any, data: Any, path: str) -> None:

@@ -45,8 +45,14 @@ class Intervention(Spec):
         return value
 
 
-def reach(path: str) -> Reach:
-    """When a path of an experiment may change."""
+def reach(path: str, *, stage: str | None = None) -> Reach:
+    """When a path of an experiment may change.
+
+    Args:
+        path: Dotted address.
+        stage: Name of the stage that people watch; what stands before it is made by then. None
+            takes any stage for that one.
+    """
     parts = path.split(".")
     if parts[0] == "teacher":
         return "live"
@@ -54,10 +60,12 @@ def reach(path: str) -> Reach:
         return "aside"
     if parts[0] == "data" and len(parts) == 2 and parts[1] in DATA_MIDWAY:
         return "fork"
-    if parts[0] != "stages" or len(parts) < 3:
+    if parts[0] != "stages" or len(parts) < 3 or stage not in (None, parts[1]):
         return "start"
     section, rest = parts[2], parts[3:]
-    if section in ("schedule", "freeze", "rows", "target") or (section == "terms" and rest):
+    if section in ("schedule", "freeze", "rows", "target", "policy") or (
+        section == "terms" and rest
+    ):
         return "live"
     if section == "optimiser":
         return "live" if rest and rest[0] != "use" else "fork"

@@ -64,6 +64,10 @@ def knobs(spec: ExperimentSpec) -> dict[str, Knob]:
     found |= dict(_of(stage.rows, f"{prefix}.rows"))
     found[f"{prefix}.target"] = _whole(stage.target.given(), "mapping", fields["target"])
     found |= dict(_of(stage.target, f"{prefix}.target"))
+    policy = None if stage.policy is None else stage.policy.given()
+    found[f"{prefix}.policy"] = _whole(policy, "mapping", fields["policy"])
+    if stage.policy is not None:
+        found |= dict(_of(stage.policy, f"{prefix}.policy"))
     teacher = spec.teacher.given() if isinstance(spec.teacher, Kind) else None
     found["teacher"] = _whole(teacher, "model", type(spec).model_fields["teacher"])
     return found
@@ -84,7 +88,7 @@ def steered(spec: ExperimentSpec, path: str, value: Any, *, run: str, step: int)
         RefusedCommand: If the path cannot change in place; offers the fork that would do it.
     """
     changed = spec.replace({path: value})
-    kept = reach(path)
+    kept = reach(path, stage=spec.stage_name)
     if kept == "live":
         return changed
     at = 0 if kept == "start" else step
@@ -108,7 +112,13 @@ def check_interventions(spec: ExperimentSpec) -> None:
             problems.append(f"{place}.step: must not lie before the entry above (got {item.step})")
         for path in item.set:
             late = bool(item.step) or path == "seeds"  # there is one run by then
-            if reach(path) == "aside" or (late and reach(path) == "start"):
+            when = reach(path, stage=spec.stage_name)
+            if path.split(".")[0] == "stages" and path.split(".")[1:2] != [spec.stage_name]:
+                problems.append(
+                    f"{place}.set: {path} belongs to the start of the run: every stage before "
+                    f"{spec.stage_name} is trained by step 0. Change it in the experiment itself"
+                )
+            elif when == "aside" or (late and when == "start"):
                 problems.append(f"{place}.set: {path} cannot change in mid-run")
         try:
             current = current.replace(item.set)
@@ -121,6 +131,10 @@ def check_interventions(spec: ExperimentSpec) -> None:
 def _of(spec: Spec, prefix: str) -> Iterator[tuple[str, Knob]]:
     for name, field in type(spec).model_fields.items():
         if name == "use":
+            continue
+        inner = getattr(spec, name)
+        if isinstance(inner, Kind):
+            yield from _of(inner, f"{prefix}.{name}")
             continue
         value = spec.full()[name]
         bounds = next((item for item in field.metadata if isinstance(item, Bounds)), None)

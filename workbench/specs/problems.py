@@ -42,7 +42,7 @@ def sentence(item: Any) -> str:
     path = ".".join(str(part) for part in item["loc"]) or "the file"
     kind = item["type"]
     text = _WORDS[kind].format(**item.get("ctx", {})) if kind in _WORDS else _own(item["msg"])
-    if kind in {"missing", "unknown_field", "unknown_name"}:
+    if kind in {"missing", "unknown_field", "unknown_name", "stages"}:  # the words have the value
         return f"{path}: {text}"
     return f"{path}: {text} (got {_short(item['input'])})"
 

@@ -8,12 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from workbench.registries import OPTIMISERS, SCHEDULES, TARGETS, TERMS
+from workbench.registries import DATA, OPTIMISERS, POLICIES, SCHEDULES, TARGETS, TERMS
 from workbench.specs.base import Kind, Pick, Spec
 from workbench.specs.values import Bounds, Value, Weight
 
 KEY = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")
 """Keys of terms and stages: they are addresses, so plain words."""
+PLACE = re.compile(r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z][A-Za-z0-9_-]*)+$")
+FRESH = "fresh"
+"""As ``start`` of a stage: initial weights."""
 
 
 class TermSpec(Kind):
@@ -67,11 +70,15 @@ class TrainingSpec(Spec):
 
 
 class TrainSpec(TrainingSpec):
-    """How a teacher is trained from scratch: cross-entropy on all training labels."""
+    """How a teacher is trained from scratch: cross-entropy on all labels of its rows."""
 
     schedule: Annotated[ScheduleSpec, Pick(SCHEDULES)] = Field(
         {"use": "one-cycle"},  # type: ignore[assignment]
         description="Course of the learning rate.",
+    )
+    without: list[str] = Field(
+        default_factory=list,
+        description="Classes whose rows it is not shown: a teacher that is blind to them.",
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Of initial weights and data order.")
 
@@ -101,8 +108,42 @@ class RowsSpec(Spec):
         return self.labels == "all" and not self.classes and self.confidence == 0
 
 
+class PolicySpec(Kind):
+    """Which training rows are shown next, chosen anew at the start of each epoch."""
+
+
+class PlayerSpec(Spec):
+    """A part that learns beside the student, towards an objective of its own."""
+
+    trains: str = Field(
+        pattern=PLACE.pattern,
+        description="Place in the stage of what it trains, for example terms.fuse.net.",
+    )
+    terms: dict[str, Annotated[TermSpec, Pick(TERMS)]] = Field(
+        min_length=1, description="Its objective: the sum of weight x term on its split."
+    )
+    optimiser: Annotated[OptimiserSpec, Pick(OPTIMISERS)] = Field(
+        {"use": "adamw", "lr": 0.01},  # type: ignore[assignment]
+        description="Of the part; its learning rate stays.",
+    )
+    split: Literal["meta", "val", "train"] = Field(
+        "meta", description="Rows that its objective is measured on."
+    )
+    batch_size: int = Field(64, ge=1, le=65536, description="Rows of each of its batches.")
+    every: int = Field(1, ge=1, le=10**6, description="Student's steps between its moves.")
+    steps: int = Field(1, ge=1, le=1000, description="Its own steps at each move.")
+    lookahead: bool = Field(
+        True,
+        description="Measure the student after one virtual step (plain SGD at the stage's rate), "
+        "and differentiate through it; otherwise measure it as it is.",
+    )
+
+
 class StageSpec(TrainingSpec):
-    """One stage: the student's loss is the sum of weight x term."""
+    """One stage: the student's loss is the sum of weight x term.
+
+    A stage before the last prepares weights, which later ones name in ``start`` or ``target``.
+    """
 
     terms: dict[str, Annotated[TermSpec, Pick(TERMS)]] = Field(
         min_length=1, description="Key to term; the key is the term's address."
@@ -116,11 +157,37 @@ class StageSpec(TrainingSpec):
         default_factory=list,
         description="Student's stages (stage1) or modules whose weights stay as they are.",
     )
+    players: dict[str, PlayerSpec] = Field(
+        default_factory=dict, description="Parts with an objective of their own, by name."
+    )
+    policy: Annotated[PolicySpec | None, Pick(POLICIES, optional=True)] = Field(
+        None, description="Chooses the training rows of each epoch; none: all that `rows` shows."
+    )
+    start: str | None = Field(
+        None,
+        description="Stage whose weights it begins with, or `fresh` for the seed's own; none: the "
+        "stage before.",
+    )
+    data: Annotated[Kind | None, Pick(DATA, optional=True)] = Field(
+        None, description="Data of a stage before the last; none: the experiment's."
+    )
+    seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**63,
+        description="Of a stage before the last: order, masks and, where it starts fresh, weights; "
+        "none: the run's. A fixed one makes the stage common to all seeds.",
+    )
 
     @field_validator("terms", mode="before")
     @classmethod
     def _keys_are_addresses(cls, value: Any) -> Any:
         return check_keys(value, "term")
+
+    @field_validator("players", mode="before")
+    @classmethod
+    def _names_are_addresses(cls, value: Any) -> Any:
+        return check_keys(value, "player")
 
 
 def check_keys(value: Any, what: str) -> Any:

@@ -20,20 +20,20 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from workbench.store.budget import Drop, let_go, surplus
-from workbench.store.runs import PARTS, RunRow
+from workbench.store.runs import RunRow
 from workbench.store.schema import EVENTS, TEACHERS
 from workbench.store.store import Store
 from workbench.store.thinning import SPREAD
 
 TEMPORARY_SECONDS = 3600.0
 """Age from which a temporary file that no run owns counts as left behind."""
-RUN = re.compile(r"[a-z0-9][a-z0-9-]*-[a-z2-9]{6}(-[a-z_]+)?")
+RUN = re.compile(r"[a-z0-9][a-z0-9-]*-[a-z2-9]{6}(-[a-z_]+(-[A-Za-z0-9_-]+)?)?")
 KEY = re.compile(r"[0-9a-f]{32}")
 OF_A_RUN = frozenset(
     {"experiment.yaml", "log.txt", "snapshots", "checkpoints", "weights", "ballast"}
-    | {"student.safetensors"}
+    | {"student.safetensors", "student.json", "selection.safetensors"}
 )
-OF_A_TEACHER = frozenset({"weights.safetensors"})
+OF_A_TEACHER = frozenset({"weights.safetensors", "weights.json"})
 SQLITE = b"SQLite format 3\x00"
 
 
@@ -77,7 +77,7 @@ def survey(store: Store, budget: int) -> list[Waste]:
         store: Whose folder.
         budget: Bytes that one run's snapshots and checkpoints may take.
     """
-    rows = store.runs.list(roles=PARTS)
+    rows = store.runs.list(roles=None)
     found: list[Waste] = []
     if not neighbours(store):
         found += _orphans(store, rows)
@@ -167,10 +167,12 @@ def _taught_by(row: RunRow) -> set[str]:
 
 
 def _took_over(store: Store) -> set[str]:
-    """Hashes of teachers that took over in mid-run."""
+    """Hashes of teachers that took over in mid-run, and of models that earlier stages made."""
+    named = {"set": "teacher", "stage": "weights"}
+    query = select(EVENTS.c.kind, EVENTS.c.payload).where(EVENTS.c.kind.in_(named))
     with store.database.read() as connection:
-        changes = connection.execute(select(EVENTS.c.payload).where(EVENTS.c.kind == "set")).all()
-    found = {json.loads(row.payload).get("teacher") for row in changes}
+        lines = connection.execute(query).all()
+    found = {json.loads(row.payload).get(named[row.kind]) for row in lines}
     return {weights for weights in found if isinstance(weights, str)}
 
 

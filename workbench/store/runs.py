@@ -24,7 +24,7 @@ UNCLAIMED_SECONDS = 60.0
 """After which an accepted run that no worker has taken counts as interrupted."""
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 PARTS = ("student", "teacher", "control", "plain_kd")
-"""Roles of the rows that one run may have."""
+"""Roles of the rows whose numbers people compare; a stage before the last is `stage-NAME`."""
 RESUMABLE = frozenset({"paused", "interrupted"})
 MENDED = frozenset({DiskFull.code, StoreLocked.code})
 """Faults of the machine that a run can go on after."""
@@ -193,10 +193,12 @@ class Runs:
         return [_read(item, cared) for item in rows]
 
     def list(
-        self, *, roles: tuple[str, ...] = ("student",), group: str | None = None
+        self, *, roles: tuple[str, ...] | None = ("student",), group: str | None = None
     ) -> list[RunRow]:
-        """Rows of these roles, newest first."""
-        query = select(RUNS).where(RUNS.c.role.in_(roles))
+        """Rows of these roles, newest first; None for all."""
+        query = select(RUNS)
+        if roles is not None:
+            query = query.where(RUNS.c.role.in_(roles))
         if group is not None:
             query = query.where(RUNS.c.group == group)
         with self._database.read() as connection:
@@ -240,7 +242,7 @@ class Runs:
         Raises:
             RefusedCommand: If a process works on it, or another run needs it; names them.
         """
-        for part in self.list(roles=PARTS, group=run):
+        for part in self.list(roles=None, group=run):
             if part.active:
                 words = f", pid {part.pid}" if part.pid else " and waits for its worker"
                 raise RefusedCommand(f"Run {part.id} is {part.status}{words}; stop it first.")
@@ -255,7 +257,7 @@ class Runs:
         Raises:
             RefusedCommand: If a process works on it, or another run needs it; names them.
         """
-        parts = self.list(roles=PARTS, group=run)
+        parts = self.list(roles=None, group=run)
         self.refuse_removal(run)
         with self._database.write() as connection:
             refuse_needed(connection, run)

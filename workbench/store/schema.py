@@ -34,7 +34,7 @@ RUNS = Table(
     METADATA,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
-    Column("role", Text, nullable=False),  # student, teacher or control
+    Column("role", Text, nullable=False),  # student, teacher, control, plain_kd or stage-NAME
     Column("group", Text, nullable=False),  # id of the student's run that this row belongs to
     Column("parent", Text),  # run it was forked from
     Column("forked_at", BigInteger),  # step at which it left its parent

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from workbench.models.batch import Batch
 from workbench.models.taps import Taps
+from workbench.targets.kinds import Moment
 from workbench.targets.teacher import FrozenTeacher
 
 
@@ -23,6 +24,8 @@ class MixedTeachers:
         first: Gives the layers too.
         second: Gives logits only.
     """
+
+    follows_student = False
 
     def __init__(self, first: FrozenTeacher, second: FrozenTeacher) -> None:
         self.first, self.second = first, second
@@ -47,7 +50,13 @@ class MixedTeachers:
         self.first.prepare(num_rows, rows, fetch, lambda share: progress(share / 2))
         self.second.prepare(num_rows, rows, fetch, lambda share: progress((1 + share) / 2))
 
-    def __call__(self, batch: Batch, values: Mapping[str, float]) -> Taps:
+    def __call__(
+        self,
+        batch: Batch,
+        values: Mapping[str, float],
+        moment: Moment | None = None,
+        student: Taps | None = None,
+    ) -> Taps:
         """The first teacher's taps with mixed logits."""
         share = values["share"]
         taps = self.first(batch)
@@ -56,6 +65,16 @@ class MixedTeachers:
         second = self.second(batch)["logits"]
         taps["logits"] = second if share == 1.0 else _mixed(taps["logits"], second, share)
         return taps
+
+    def after_step(self, batch: Batch, student: Taps) -> None:
+        """Neither learns."""
+
+    def state(self) -> Mapping[str, Tensor]:
+        """What is looked up can be looked up again."""
+        return {}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to put back."""
 
 
 def _mixed(first: Tensor, second: Tensor, share: float) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from workbench.models.adapter import ModelAdapter
 from workbench.models.batch import Batch
 from workbench.models.taps import Taps
+from workbench.targets.kinds import Moment
 
 CACHE_ROWS = 1024
 CACHE_BYTES = 1 << 30
@@ -27,6 +28,8 @@ class FrozenTeacher:
         teacher: Its parameters never change here.
         taps: Names that the terms read.
     """
+
+    follows_student = False
 
     def __init__(self, teacher: ModelAdapter, taps: Collection[str] = ()) -> None:
         self.teacher = teacher.eval().requires_grad_(False)
@@ -60,7 +63,9 @@ class FrozenTeacher:
         fetch: Callable[[Tensor], Tensor],
         progress: Callable[[float], None],
     ) -> None:
-        """Fill the table for ``rows`` of a data set of ``num_rows``, if it fits.
+        """Fill the table for ``rows`` of a data set of ``num_rows``, if it fits; may be repeated.
+
+        What it holds stays: rows of another call are another call's chunks, so they move no bits.
 
         Args:
             num_rows: Rows of the whole data set.
@@ -71,8 +76,10 @@ class FrozenTeacher:
         classes = self.teacher.facts.num_classes
         if num_rows * classes * 4 > CACHE_BYTES:
             return
-        # NaN: a row that was not prepared stops the run, a zero would teach it noise
-        table = torch.full((num_rows, classes), torch.nan, device=rows.device)
+        table = self._table
+        if table is None:
+            # NaN: a row that was not prepared stops the run, a zero would teach it noise
+            table = torch.full((num_rows, classes), torch.nan, device=rows.device)
         for start in range(0, len(rows), CACHE_ROWS):
             ids = rows[start : start + CACHE_ROWS]
             with torch.no_grad():
@@ -80,7 +87,13 @@ class FrozenTeacher:
             progress(min(start + CACHE_ROWS, len(rows)) / len(rows))
         self._table = table
 
-    def __call__(self, batch: Batch, values: Mapping[str, float] | None = None) -> Taps:
+    def __call__(
+        self,
+        batch: Batch,
+        values: Mapping[str, float] | None = None,
+        moment: Moment | None = None,
+        student: Taps | None = None,
+    ) -> Taps:
         """Taps of the teacher on a batch; logits always."""
         if self.draws:
             # no_grad, not inference_mode: a hint's gradient passes through saved teacher features
@@ -91,3 +104,13 @@ class FrozenTeacher:
         if self._table is not None:
             taps["logits"] = self._table.index_select(0, batch.ids)
         return taps
+
+    def after_step(self, batch: Batch, student: Taps) -> None:
+        """It does not learn."""
+
+    def state(self) -> Mapping[str, Tensor]:
+        """What it looks up can be looked up again."""
+        return {}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to put back."""

@@ -11,6 +11,7 @@ from workbench.errors import BadData
 from workbench.functional.calibration import expected_calibration_error_from_logits
 from workbench.functional.guards import at_least_float32, positive
 from workbench.functional.scoring import nll
+from workbench.functional.selective import area_under_risk_coverage_from_logits
 from workbench.registries import TASKS
 from workbench.tasks.task import Task, Unit
 
@@ -33,7 +34,7 @@ class Classification(Task):
         return (at_least_float32(logits) / temperature).softmax(-1)
 
     def evaluate(self, logits: Tensor, labels: Tensor) -> dict[str, float]:
-        """Accuracy, negative log-likelihood and expected calibration error.
+        """Accuracy, negative log-likelihood, calibration error, and risk over coverage.
 
         Args:
             logits: Raw scores, shape (B, K).
@@ -41,7 +42,8 @@ class Classification(Task):
 
         Returns:
             ``accuracy`` in [0, 1]; ``nll`` in nats, >= 0; ``ece`` in [0, 1] (15 equal-width,
-            right-closed bins of the largest probability).
+            right-closed bins of the largest probability); ``aurc`` in [0, 1], the mean error
+            rate of the surest rows over all coverages: less is better.
 
         Raises:
             BadData: If there is no row, not one label for each row, or a label is no class
@@ -66,4 +68,5 @@ class Classification(Task):
             "accuracy": float(correct.mean()),
             "nll": nll(logits, labels),
             "ece": expected_calibration_error_from_logits(logits, labels),
+            "aurc": area_under_risk_coverage_from_logits(logits, labels),
         }

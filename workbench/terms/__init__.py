@@ -1,6 +1,14 @@
 """Distillation terms by name; nothing here loads torch."""
 
-from workbench.terms import further_heads, learned, multistage, remembering
+from workbench.terms import (
+    further_heads,
+    learned,
+    masked,
+    mix,
+    multistage,
+    ratios,
+    remembering,
+)
 from workbench.terms.losses import FeatureTerm, LossTerm, register_losses
 from workbench.terms.term import Term, TermContext, TermKind, TermValue
 
@@ -15,7 +23,10 @@ __all__ = [
     "TermValue",
     "further_heads",
     "learned",
+    "masked",
+    "mix",
     "multistage",
+    "ratios",
     "register_losses",
     "remembering",
 ]

@@ -12,6 +12,7 @@ from pydantic import Field, create_model
 
 from workbench.errors import BadInput
 from workbench.functional import LOSSES, Loss, Parameter
+from workbench.models.taps import KNOWN
 from workbench.registries import TERMS
 from workbench.specs.values import Bounds, Value
 from workbench.terms.layers import LayerTerm
@@ -147,11 +148,12 @@ class LossModule:
         self.student_taps: Collection[str] = (taps[0],) if taps else ()
         self.target_taps: Collection[str] = (taps[1],) if taps else ()
         self._labelled_only = "labels" in loss.needs
+        self._of_target = any(need.startswith("teacher.") for need in loss.needs)
 
     def __call__(
         self, student: Taps, target: Taps, batch: Batch, values: Mapping[str, float]
     ) -> TermValue:
-        """The loss; units whose label is withheld count only where the loss needs none."""
+        """The loss; a unit counts where what the loss needs of it is known: label, target."""
         if len(batch.ids) < self.loss.min_samples:  # no valid unit: 0, with a gradient of 0
             return TermValue(student["logits"].sum() * 0.0)
         arguments = {"student.logits": student["logits"], "labels": batch.labels}
@@ -165,6 +167,9 @@ class LossModule:
             *(arguments[need] for need in self.loss.needs), **self.fixed, **values
         )
         weight = batch.valid if self._labelled_only else None
+        known = target.get(KNOWN)
+        if known is not None and self.loss.per_sample and self._of_target:
+            weight = known if weight is None else weight & known
         return TermValue(value, weight)
 
 

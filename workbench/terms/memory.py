@@ -156,37 +156,6 @@ class ContrastMemory(nn.Module):
         return torch.stack(losses).sum(0)
 
 
-class PastPredictions(nn.Module):
-    """What the student said of every training row when it last saw it (PS-KD).
-
-    Args:
-        ids: Of the training rows, int64, shape (N,).
-        num_classes: K.
-    """
-
-    probs: Tensor
-    seen: Tensor
-
-    def __init__(self, ids: Tensor, num_classes: int) -> None:
-        super().__init__()
-        self.places = Places(ids, torch.full_like(ids, -1))
-        self.register_buffer("probs", torch.zeros(len(ids), num_classes))
-        self.register_buffer("seen", torch.zeros(len(ids), dtype=torch.bool))
-
-    def recall(self, ids: Tensor, labels: Tensor) -> Tensor:
-        """Last prediction, (B, K); the label's one-hot row where there is none yet."""
-        rows = self.places.of(ids)
-        truth = torch.zeros_like(self.probs[rows])
-        truth = truth.scatter_(1, labels.clamp_min(0).unsqueeze(1), 1.0)
-        return torch.where(self.seen[rows, None], self.probs[rows], truth)
-
-    def remember(self, ids: Tensor, logits: Tensor) -> None:
-        """Keep what was said of these rows."""
-        rows = self.places.of(ids)
-        self.probs[rows] = logits.detach().to(self.probs.dtype).softmax(-1)
-        self.seen[rows] = True
-
-
 class ClassMeans(nn.Module):
     """The teacher's mean embedding of each class, over all labelled rows met so far (KD++).
 

@@ -1,4 +1,4 @@
-"""Terms with a memory: CRD, PS-KD and KD++'s class means.
+"""Terms with a memory: CRD and KD++'s class means.
 
 Unusual here: a memory is part of the term's state, so a resumed run goes on with it; it is updated
 after the loss of a step is taken, except class means, which take the batch in first.
@@ -8,15 +8,14 @@ Nothing here loads torch.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from workbench.errors import BadInput
-from workbench.functional import features, soft_targets
+from workbench.functional import features
 from workbench.functional.reductions import pooled
 from workbench.registries import TERMS
-from workbench.specs.values import Bounds, Value
 from workbench.terms.layers import LayerTerm
 from workbench.terms.term import Term, TermContext, TermKind, TermValue
 
@@ -25,9 +24,7 @@ if TYPE_CHECKING:
 
     from workbench.models.batch import Batch
     from workbench.models.taps import Taps
-    from workbench.terms.memory import ClassMeans, ContrastMemory, PastPredictions
-
-SHARE = Bounds(0.0, 1.0)
+    from workbench.terms.memory import ClassMeans, ContrastMemory
 
 
 @TERMS.register("crd")
@@ -107,54 +104,6 @@ class Contrasted:
             temperature=self.temperature,
         )
         return TermValue(value)
-
-
-@TERMS.register("ps-kd")
-class PsKdTerm(TermKind):
-    """Cross-entropy against the label mixed with the student's own last prediction."""
-
-    summary: ClassVar[str] = (
-        "Cross-entropy against the label mixed with what the student said of the image last time."
-    )
-    paper: ClassVar[str] = "Kim et al. 2021 (PS-KD), arXiv:2006.12000"
-    needs: ClassVar[tuple[str, ...]] = ("student.logits", "labels", "ids")
-    pull = "teacher"
-    live: ClassVar[Mapping[str, Bounds]] = {"share": SHARE}
-    share: Annotated[Value, SHARE] = Field(
-        0.8,
-        description="Of the past in the target; the paper lets it grow: {use: linear, start: 0, "
-        "end: 0.8}.",
-    )
-
-    def build(self, context: TermContext) -> Term:
-        """A bank with a prediction for every training row."""
-        from workbench.terms.memory import PastPredictions
-
-        ids, _ = known_rows(self, context)
-        return Remembered(PastPredictions(ids, context.num_classes))
-
-
-class Remembered:
-    """PS-KD, built.
-
-    Args:
-        module: The bank.
-    """
-
-    def __init__(self, module: PastPredictions) -> None:
-        self.module = module
-        self.student_taps: Collection[str] = ()
-        self.target_taps: Collection[str] = ()
-
-    def __call__(
-        self, student: Taps, target: Taps, batch: Batch, values: Mapping[str, float]
-    ) -> TermValue:
-        """Nats of each labelled sample; what the student says now is remembered."""
-        past = self.module.recall(batch.ids, batch.labels)
-        mixed = soft_targets.past_target(batch.labels, past, share=values["share"])
-        value = soft_targets.soft_ce(student["logits"], mixed)
-        self.module.remember(batch.ids, student["logits"])
-        return TermValue(value, batch.valid)
 
 
 @TERMS.register("nd")

@@ -10,8 +10,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from workbench.errors import BadInput
 from workbench.functional.metadata import Pull
 from workbench.specs.stage import TermSpec
 from workbench.specs.values import Bounds, Value
@@ -19,9 +20,11 @@ from workbench.specs.values import Bounds, Value
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from workbench.models.adapter import ModelAdapter
     from workbench.models.batch import Batch
     from workbench.models.taps import Taps
 
+OUTSIDE = frozenset({"weight"})
 Shapes = Callable[[Collection[str]], Mapping[str, tuple[int, ...]]]
 """Tap names to shapes without the batch."""
 
@@ -39,6 +42,10 @@ class TermContext:
         train_ids: Ids of the rows that are trained on, int64, shape (n,); None if unknown.
         train_labels: Their labels as the student may see them, int64, shape (n,), -1 where
             withheld; None if unknown.
+        teacher_means: Makes the teacher's mean probabilities of each class over the training rows
+            with a visible label, shape (K, K), NaN for a class without any; None where no teacher
+            may be asked.
+        input_size: Of one example as the student's network sees it, (C, H, W); None if unknown.
     """
 
     student_shapes: Shapes
@@ -48,6 +55,19 @@ class TermContext:
     seed: int
     train_ids: Tensor | None = None
     train_labels: Tensor | None = None
+    teacher_means: Callable[[], Tensor] | None = None
+    input_size: tuple[int, ...] | None = None
+
+    def images(self, use: str) -> tuple[int, int, int]:
+        """Channels, rows and columns of what the student sees.
+
+        Raises:
+            BadInput: If it sees no images; ``use`` names the term.
+        """
+        if self.input_size is None or len(self.input_size) != 3:
+            raise BadInput(f"{use}: needs images; the student sees {self.input_size or 'nothing'}.")
+        channels, height, width = self.input_size
+        return channels, height, width
 
     @property
     def num_classes(self) -> int:
@@ -66,7 +86,7 @@ class TermValue(NamedTuple):
     Attributes:
         value: One entry a unit, shape (U,), or a scalar for a set statistic.
         weight: Validity of each unit, shape (U,): bool, or a number from 0 to 1; None counts all.
-        log: Further numbers worth a curve, by name.
+        log: Further numbers of each unit that are worth a look, by name, shape (U,).
     """
 
     value: Tensor
@@ -84,8 +104,25 @@ class TermValue(NamedTuple):
         return masked.sum() / self.weight.sum().clamp_min(1e-12)
 
 
+class View(Protocol):
+    """The student's answer to a batch that is shown otherwise: mixed, masked, augmented.
+
+    A term that reads one lists it in an attribute ``views``; its taps are ``NAME:TAP``.
+    """
+
+    name: str
+
+    def __call__(self, model: ModelAdapter, batch: Batch, seed: int, step: int) -> Taps:
+        """Taps under their own names; what is drawn is a pure function of (seed, step, id)."""
+
+
 class Term(Protocol):
-    """A built term. If it learns, :attr:`module` holds the learned part."""
+    """A built term. If it learns, :attr:`module` holds the learned part.
+
+    Three attributes more, where they apply: ``views``, a list of :class:`View`; ``logs``, the names
+    under which :attr:`TermValue.log` has a number a sample; ``played``, parts by name that a
+    player trains and the stage's optimiser does not.
+    """
 
     student_taps: Collection[str]
     target_taps: Collection[str]
@@ -113,6 +150,16 @@ class TermKind(TermSpec):
     @abstractmethod
     def build(self, context: TermContext) -> Term:
         """The term for this pair of models."""
+
+    def frame(self) -> dict[str, Any]:
+        """Everything but its weight and its live parameters: a term of another frame is built."""
+        return {
+            key: value for key, value in self.full().items() if key not in OUTSIDE | {*self.live}
+        }
+
+    def bounds(self, name: str) -> Bounds:
+        """Allowed numbers of a live parameter."""
+        return self.live[name]
 
     def knobs(self) -> dict[str, Value]:
         """Live parameters and their values, weight excluded."""

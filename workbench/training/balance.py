@@ -13,7 +13,6 @@ from torch import Tensor
 from workbench.data.images import ImageData
 from workbench.models.batch import Batch
 from workbench.probes.view import Pulls
-from workbench.training.device import reseed
 from workbench.training.part import Part
 from workbench.training.rehearsal import (
     as_found,
@@ -45,10 +44,7 @@ class Balance:
         objective, step = part.objective, min(step, part.steps - 1)
         with as_found(part.model, *objective.modules().values()), torch.enable_grad():
             part.train_mode()
-            target = part.targets(batch, step)
-            reseed(part.seed, "balance", step)
-            taps = part.model.taps(batch.inputs, objective.student_taps)
-            found = objective(taps, target, batch, step)
+            _, found = part.forward(batch, step)
             over = list(trained_parameters(part).values())
             value, weighted, slopes = [], [], []
             for wired in objective.terms:

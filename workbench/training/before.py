@@ -12,13 +12,24 @@ import torch
 from workbench.data.images import ImageData, build_data
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
+from workbench.models.weights import weights_hash
+from workbench.probes.probe import ProbeKind
 from workbench.probes.view import Look, Rows
 from workbench.specs.experiment import ExperimentSpec
-from workbench.training.build import build_model, student_part
+from workbench.training.build import new_student, student_part, whose_layers
+from workbench.training.casting import build_players
 from workbench.training.device import choose_device, fingerprint
-from workbench.training.estimate import Estimate, estimate, folder_bytes, peak_memory
-from workbench.training.journal import Keeper
+from workbench.training.estimate import (
+    Estimate,
+    StageCost,
+    estimate,
+    folder_bytes,
+    peak_memory,
+)
+from workbench.training.journal import STAGE, Keeper
 from workbench.training.part import Part
+from workbench.training.per_sample import refuse_missing_logs
+from workbench.training.stages_ahead import stages_ahead
 from workbench.training.teacher import Teacher, built_teacher
 from workbench.training.tripwires import Report
 from workbench.training.tripwires_student import check_student
@@ -39,6 +50,7 @@ class Before:
         data: What is trained on.
         keeper: Where the run is kept.
         device: Where it trains.
+        base: Folder that relative paths start from.
         wanted: False for a replay.
     """
 
@@ -49,9 +61,12 @@ class Before:
         keeper: Keeper,
         device: torch.device,
         *,
+        base: Path,
         wanted: bool,
     ) -> None:
         self._spec, self._data, self._keeper, self._device = spec, data, keeper, device
+        self._base = base
+        self._stages: dict[str, StageCost] = {}
         self._began = time.perf_counter()
         self._report = Report()
         self._estimate: Estimate | None = None
@@ -66,25 +81,31 @@ class Before:
         midway = any(event.kind == "forked" and event.payload.get("at") for event in events)
         self._wanted = wanted and not (started or midway)
 
-    def teacher_built(self, teacher: ModelAdapter, trains: bool) -> None:
-        """Build student and terms in vain: what is wrong with them must not cost a teacher.
+    def teacher_built(self, teacher: ModelAdapter, key: str | None) -> None:
+        """Build student, terms and stages in vain: what is wrong must not cost a teacher.
+
+        Args:
+            teacher: Trained or not.
+            key: Of the cache; None for one that is not trained here.
 
         Raises:
+            BadInput: If an earlier stage cannot be built.
             BadModel: If a tap does not exist.
             FailedChecks: If a check stops the run.
         """
         part = built_in_vain(self._spec, self._data, teacher, self._keeper, self._device)
         if not self._wanted:
             return
-        self._trains = trains
         self._take(check_student(self._spec, part, teacher))
-        self._estimate = estimate(
+        self._trains, self._stages, self._estimate = _priced(
             self._spec,
             part,
             teacher,
-            trains=trains,
-            controls=num_controls(self._spec),
-            spent=time.perf_counter() - self._began,
+            key,
+            self._keeper,
+            self._device,
+            base=self._base,
+            began=self._began,
         )
         self._tell()
 
@@ -146,6 +167,7 @@ class Before:
         roles = ["student", *(role for role, wanted in asked.items() if wanted)]
         if self._trains:
             roles.append("teacher")
+        roles += [f"{STAGE}-{name}" for name, cost in self._stages.items() if cost.seconds]
         recorders = [self._keeper.recorder(role) for role in roles]
         events = recorders[0].events()
         spent: dict[str, float] = {
@@ -177,22 +199,14 @@ def built_in_vain(
 
     Raises:
         BadModel: If a tap does not exist.
+        BadInput: If a player has nothing to train or nothing to learn from, or a probe reads what
+            no term logs.
     """
-    return student_part(spec, data, new_student(spec, data, keeper, device), teacher, device)
-
-
-def new_student(
-    spec: ExperimentSpec, data: ImageData, keeper: Keeper, device: torch.device
-) -> ModelAdapter:
-    """Initial weights follow the seed alone, so every control starts from the student's."""
-    return build_model(
-        cast(ModelSpec, spec.student),
-        data,
-        seed=spec.seed,
-        role="student",
-        keeper=keeper,
-        device=device,
-    )
+    student = new_student(spec, data, keeper, device, teacher)
+    part = student_part(spec, data, student, teacher, device)
+    part.players = build_players(spec, part, whose_layers(spec, teacher), data)
+    refuse_missing_logs(cast(list[ProbeKind], spec.probes), part.objective, spec.stage_name)
+    return part
 
 
 def looked_ahead(spec: ExperimentSpec, keeper: Keeper, *, base: Path) -> dict[str, Any]:
@@ -218,15 +232,46 @@ def looked_ahead(spec: ExperimentSpec, keeper: Keeper, *, base: Path) -> dict[st
     part = built_in_vain(spec, data, teacher, keeper, device)
     report = check_student(spec, part, teacher)
     report.refuse()
+    _, _, found = _priced(spec, part, teacher, key, keeper, device, base=base, began=began)
+    return {"checks": report.plain(), "estimate": found.plain()}
+
+
+def _priced(
+    spec: ExperimentSpec,
+    part: Part,
+    teacher: ModelAdapter,
+    key: str | None,
+    keeper: Keeper,
+    device: torch.device,
+    *,
+    base: Path,
+    began: float,
+) -> tuple[bool, dict[str, StageCost], Estimate]:
+    """Whether the teacher is still to be trained, what each earlier stage costs, and all of it."""
+    kept = None if key is None else keeper.teacher(key)
+    trains = key is not None and kept is None
+    weights = None if trains else kept.weights if kept else weights_hash(teacher)
+    spent = time.perf_counter() - began
+    stages = stages_ahead(
+        spec,
+        part.data,
+        teacher,
+        keeper,
+        device,
+        base=base,
+        machine=fingerprint(device),
+        taught_by=weights,
+    )
     found = estimate(
         spec,
         part,
         teacher,
-        trains=key is not None and keeper.teacher(key) is None,
+        trains=trains,
         controls=num_controls(spec),
-        spent=time.perf_counter() - began,
+        spent=spent,
+        stages=list(stages.values()),
     )
-    return {"checks": report.plain(), "estimate": found.plain()}
+    return trains, stages, found
 
 
 def num_controls(spec: ExperimentSpec) -> int:

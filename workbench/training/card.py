@@ -74,6 +74,8 @@ def _lines(protocol: Mapping[str, Any]) -> Iterator[str]:
         for part in ("control", "plain_kd"):
             yield from _numbers(numbers.get(part) or {}, f", {part.replace('_', ' ')}")
     yield from _teacher(protocol.get("teacher") or {})
+    if protocol.get("stages"):
+        yield f"stages before: {'; '.join(map(_stage, protocol['stages']))}"
     yield from _data(protocol.get("data") or {}, splits)
     made = [f"batch size {protocol['batch_size']}"] if "batch_size" in protocol else []
     made += _build(protocol)
@@ -122,13 +124,21 @@ def _teacher(teacher: Mapping[str, Any]) -> Iterator[str]:
     yield line
 
 
+def _stage(stage: Mapping[str, Any]) -> str:
+    return (
+        f"{stage['name']} {stage['hash'][:SHORT]}, {stage['steps']} steps on {stage['data']} from "
+        f"{stage['start']}, distance {stage['distance']:.4g}"
+    )
+
+
 def _data(data: Mapping[str, Any], splits: Mapping[str, Any]) -> Iterator[str]:
     if not data:
         return
     parts = [f"{name} {part['rows']} {part['hash'][:SHORT]}" for name, part in splits.items()]
+    wrong = f", {data['wrong_labels']} of them wrong" if data.get("wrong_labels") else ""
     yield (
-        f"data {data['name']} {data['hash'][:SHORT]}, {data['visible_labels']} labels visible; "
-        f"{', '.join(parts)}"
+        f"data {data['name']} {data['hash'][:SHORT]}, "
+        f"{data['visible_labels']} labels visible{wrong}; {', '.join(parts)}"
     )
 
 

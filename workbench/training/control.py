@@ -53,6 +53,7 @@ def control_spec(spec: ExperimentSpec) -> ExperimentSpec:
                 ["control: changes `teacher`, but student and control share one; leave it out"],
                 source=f"the control of {spec.name!r}",
             )
+        _refuse_other_stages(spec, changed)
         return changed
     prefix = f"stages.{spec.stage_name}"
     kept = {
@@ -73,11 +74,36 @@ def control_spec(spec: ExperimentSpec) -> ExperimentSpec:
     return spec.replace(
         {
             f"{prefix}.terms": kept,
+            **_without_players(spec, kept),
             "control": False,
             "plain_kd": False,
             "interventions": _followed(spec, {"teacher", f"{prefix}.target", *gone}, taught=False),
         }
     )
+
+
+def _refuse_other_stages(spec: ExperimentSpec, changed: ExperimentSpec) -> None:
+    """Student and control begin with what the same earlier stages made.
+
+    Raises:
+        InvalidExperiment: If the control changes one, or a student that begins with their weights.
+    """
+    last = spec.stage_name
+    earlier = {name: spec.stages[name] for name in spec.earlier}
+    problems = []
+    if earlier != {name: changed.stages.get(name) for name in changed.earlier}:
+        problems.append(
+            f"control: changes a stage before {last}, but student and control share those; change "
+            f"only what lies below `stages.{last}`, for example `stages.{last}.start`"
+        )
+    elif changed.start_of(last) is not None and changed.student != spec.student:
+        problems.append(
+            f"control: changes `student`, but it begins with the weights of the stage "
+            f"{changed.start_of(last)!r}; leave it out, or let the control begin "
+            f"`stages.{last}.start: fresh`"
+        )
+    if problems:
+        raise InvalidExperiment(problems, source=f"the control of {spec.name!r}")
 
 
 def plain_kd_spec(spec: ExperimentSpec) -> ExperimentSpec:
@@ -91,12 +117,25 @@ def plain_kd_spec(spec: ExperimentSpec) -> ExperimentSpec:
     return spec.replace(
         {
             f"{prefix}.terms": PLAIN_KD,
+            **_without_players(spec, PLAIN_KD),
             f"{prefix}.target": {"use": "teacher"},
             "control": False,
             "plain_kd": False,
             "interventions": _followed(spec, own, taught=True),
         }
     )
+
+
+def _without_players(spec: ExperimentSpec, terms: Mapping[str, Any]) -> dict[str, Any]:
+    """The change that leaves out players of terms that the control does not have."""
+    players = spec.stage.players
+    kept = {
+        name: player.given()
+        for name, player in players.items()
+        if player.trains.split(".")[:2] in [["terms", term] for term in terms]
+    }
+    same = len(kept) == len(players)
+    return {} if same else {f"stages.{spec.stage_name}.players": kept}
 
 
 def _followed(spec: ExperimentSpec, own: set[str], *, taught: bool) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What can be set while the teacher still trains: numbers of the student, for its step 0."""
+"""What can be set while what comes before the student trains: its numbers, for its step 0."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from workbench.training.timeline import Change, asked, stands, timeline, values_
 
 
 class BeforeTheStudent:
-    """Carries out ``set`` while the teacher trains.
+    """Carries out ``set`` while the teacher or an earlier stage trains.
 
     Args:
         spec: What the run was started from.
         recorder: Of the student's row: these are its changes.
+        part: What trains, in words.
     """
 
-    def __init__(self, spec: ExperimentSpec, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self, spec: ExperimentSpec, recorder: Recorder, *, part: str = "teacher") -> None:
+        self._recorder, self._part = recorder, part
         self._spec = stands(
             spec, [item for item in timeline(spec, recorder.events()) if item.journalled]
         )
 
     def due(self, step: int) -> None:
-        """Nothing here changes a teacher."""
+        """Nothing here changes what trains."""
 
     def takes(self, step: int) -> bool:
         """Always: it will apply at step 0."""
@@ -38,8 +39,8 @@ class BeforeTheStudent:
             knob = knobs(changed).get(path)
             if knob is None or knob.kind != "number":
                 raise RefusedCommand(
-                    f"The teacher still trains; until the student does, only numbers can be set, "
-                    f"not `{path}`."
+                    f"The {self._part} still trains; until the student does, only numbers can be "
+                    f"set, not `{path}`."
                 )
         except WorkbenchError as error:
             self._recorder.refuse(command, error.message)

@@ -11,7 +11,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -27,11 +27,11 @@ from workbench.probes.view import look
 from workbench.specs.experiment import ExperimentSpec
 from workbench.targets.teacher import FrozenTeacher
 from workbench.training.balance import Balance
-from workbench.training.build import state_of, teacher_part
-from workbench.training.device import reseed
+from workbench.training.build import state_of, teacher_part, whose_layers
 from workbench.training.grid import grid
 from workbench.training.loop import CHECKPOINT_SECONDS
 from workbench.training.part import Part
+from workbench.training.per_sample import PerSample, rows_outside
 from workbench.training.probing import MARGIN, SHARE, probe_rows
 from workbench.training.rehearsal import as_found
 
@@ -57,9 +57,10 @@ class Estimate:
         memory_bytes: Peak of the process, and on an accelerator of its memory, added.
         disk_bytes: Of checkpoints, snapshots, weights and metrics when it has ended; a cached
             teacher is not its own.
-        parts: Seconds by part: ``prepare``, ``teacher``, ``student``, ``probes``, ``controls``,
-            ``test``.
+        parts: Seconds by part: ``prepare``, ``teacher``, ``stages`` (before the last, where there
+            are any), ``student``, ``probes``, ``controls``, ``test``.
         step_seconds: Of one step of the student.
+        shared_seconds: Of what is trained once for all seeds: the teacher and common stages.
     """
 
     seconds: float
@@ -67,6 +68,7 @@ class Estimate:
     disk_bytes: int
     parts: Mapping[str, float] = field(default_factory=dict)
     step_seconds: float = 0.0
+    shared_seconds: float = 0.0
 
     def plain(self) -> dict[str, Any]:
         """As JSON."""
@@ -76,7 +78,23 @@ class Estimate:
             "disk_bytes": self.disk_bytes,
             "parts": dict(self.parts),
             "step_seconds": self.step_seconds,
+            "shared_seconds": self.shared_seconds,
         }
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What an earlier stage will cost; zeros if the cache has it.
+
+    Attributes:
+        seconds: Of its training.
+        disk_bytes: Of its checkpoints and metrics.
+        common: Whether it is the same for all seeds.
+    """
+
+    seconds: float = 0.0
+    disk_bytes: int = 0
+    common: bool = False
 
 
 def estimate(
@@ -87,6 +105,7 @@ def estimate(
     trains: bool,
     controls: int,
     spent: float,
+    stages: Sequence[StageCost] = (),
 ) -> Estimate:
     """Measure a few steps of everything.
 
@@ -97,11 +116,14 @@ def estimate(
         trains: Whether the teacher has to be trained first.
         controls: How many controls train after the student.
         spent: Seconds that have gone by since the run's start.
+        stages: Costs of those before the last.
     """
     with kept_random_states(), torch.enable_grad():
-        taught = _Teaching(spec, part.data, teacher, part.device) if trains else None
+        learned = part.data.for_teacher()
+        taught = _Teaching(spec, learned, teacher, part.device) if trains else None
         with as_found(teacher):
-            target = FrozenTeacher(teacher, part.objective.target_taps)
+            whose = whose_layers(spec, teacher) or copy.deepcopy(part.model)
+            target = FrozenTeacher(whose, part.objective.target_taps)
             measured = _measured(spec, part, teacher, target)
     student = measured.step * part.steps
     room = MARGIN * SHARE * student
@@ -110,6 +132,7 @@ def estimate(
     parts = {
         "prepare": spent + measured.table,
         "teacher": taught.seconds + planned * measured.teacher_look if taught else 0.0,
+        **({"stages": sum(stage.seconds for stage in stages)} if stages else {}),
         "student": student,
         "probes": max(planned * measured.look, min(room, looks * measured.look)),
         "controls": controls * (student + planned * measured.headline),
@@ -124,10 +147,19 @@ def estimate(
     return Estimate(
         seconds=sum(parts.values()),
         memory_bytes=peak_memory(part.device) + measured.table_bytes,
-        disk_bytes=disk + numbers,
+        disk_bytes=disk + numbers + sum(stage.disk_bytes for stage in stages),
         parts=parts,
         step_seconds=measured.step,
+        shared_seconds=parts["teacher"] + sum(stage.seconds for stage in stages if stage.common),
     )
+
+
+def part_cost(part: Part) -> StageCost:
+    """Measure a few steps of a part that is trained without being looked at; it moves."""
+    seconds = _step_seconds(part) * part.steps
+    kept = 1 + min(TIMED_CHECKPOINTS, int(seconds / CHECKPOINT_SECONDS))
+    numbers = part.steps * (len(part.columns()) + 2) * NUMBER_BYTES
+    return StageCost(seconds, kept * _bytes(_tensors(state_of(part, 0))) + numbers)
 
 
 def peak_memory(device: torch.device) -> int:
@@ -190,7 +222,9 @@ def _measured(
         table = row * data.num_train
         table_bytes = len(data.examples) * data.num_classes * 4
         rows = part.batch(0).ids
-        target.prepare(len(data.examples), rows, lambda ids: data.fetch(ids).inputs, _ignored)
+        outside = torch.from_numpy(rows_outside(spec, data)).to(device)
+        for asked in (rows, outside):
+            target.prepare(len(data.examples), asked, lambda ids: data.fetch(ids).inputs, _ignored)
     part.target, part.target_knobs = target, {}
     step = _step_seconds(part)
     rows_of = probe_rows(data)
@@ -229,12 +263,15 @@ class _Probing:
         self._layers = part.model.facts.layers if layers else ()
         self._probes = [kind.build(pair) for kind in kinds]
         self._balance = any(kind.needs_pulls for kind in kinds)
+        self._logs = any(kind.needs_log for kind in kinds)
         self.bytes = 0
 
     def look(self) -> None:
         seen = look(self._part.model, self._rows, self._layers, val=self._val)
         if self._balance:
             seen = replace(seen, pulls=Balance(self._part).measure(0))
+        if self._logs:
+            seen = replace(seen, logs=PerSample(self._part).measure(0))
         arrays = [array for probe in self._probes for array in probe.measure(seen).arrays.values()]
         self.bytes = sum(array.nbytes for array in arrays)
 
@@ -256,10 +293,9 @@ def _step_seconds(part: Part) -> float:
 
 def _first_step(part: Part) -> None:
     batch = part.batch(0)
-    target = part.targets(batch, 0)
-    reseed(part.seed, "student", 0)
-    taps = part.model.taps(batch.inputs, part.objective.student_taps)
-    found = part.objective(taps, target, batch, 0)
+    for player in part.players:
+        player.move(part, batch, 0)
+    _, found = part.forward(batch, 0)
     if part.device.type == "cpu":
         found.numbers()
     part.optimiser.zero_grad(set_to_none=True)

@@ -21,6 +21,8 @@ Status = Literal[
 ]  # fmt: skip
 ACTIVE = frozenset({"queued", "preparing", "training", "paused", "stopping"})
 """Statuses of a run that a process works on (or will in a moment)."""
+STAGE = "stage"
+"""Kind of the line about an earlier stage that is done; prefix of its row's role."""
 CommandKind = Literal["set", "pause", "resume", "stop", "pace", "checkpoint", "probe"]
 """What a run can be told. Only ``set`` enters the maths."""
 

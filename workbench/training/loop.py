@@ -1,6 +1,7 @@
 """The one stage loop: it trains teacher, student and control alike, and names no method.
 
-Read top to bottom: commands, a batch, the target, the loss, one optimiser step, what is recorded.
+Read top to bottom: commands, a batch, the players' moves, the loss, one optimiser step, what is
+remembered and recorded.
 Everything drawn is a pure function of (seed, component, step), so a resumed run has the same bits.
 """
 
@@ -9,12 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from workbench.training.boundary import Boundary
-from workbench.training.device import reseed
 from workbench.training.journal import Recorder
 from workbench.training.meter import Meter
 from workbench.training.objective import refuse_non_finite
@@ -34,7 +34,7 @@ class Outcome:
 
 
 def train(
-    part: Part, meter: Meter, boundary: Boundary, prober: Prober, keep: Keep, *, start: int
+    part: Part, meter: Meter, boundary: Boundary, prober: Prober, keep: Keeping, *, start: int
 ) -> Outcome:
     """Train from step ``start`` to the end, or until somebody stops it.
 
@@ -52,10 +52,9 @@ def train(
         if boundary.stopped or step >= part.steps:  # what applies at the end may move it
             break
         batch = part.batch(step)
-        target = part.targets(batch, step)
-        reseed(part.seed, "student", step)  # dropout and drop path
-        taps = part.model.taps(batch.inputs, part.objective.student_taps)
-        found = part.objective(taps, target, batch, step)
+        for player in part.players:
+            player.move(part, batch, step)
+        taps, found = part.forward(batch, step)
         row: list[float] | Tensor
         if on_host:
             row = refuse_non_finite(found, batch, part.objective.names, step)
@@ -65,13 +64,24 @@ def train(
         found.total.backward()  # type: ignore[no-untyped-call]
         rate = part.set_rate(step)
         part.optimiser.step()
+        part.learned(batch, taps)
         step += 1
-        meter.add(step, row, rate)
+        meter.add(step, row, rate, part.played())
         prober.at(step, meter, force=step == part.steps)
         keep.by_clock(step)
         boundary.wait(step)
     keep.now(step, "stop" if boundary.stopped else "end")
     return Outcome(step, boundary.stopped, time.perf_counter() - began)
+
+
+class Keeping(Protocol):
+    """Writes checkpoints, or does not."""
+
+    def by_clock(self, step: int) -> None:
+        """Write one if it is time."""
+
+    def now(self, step: int, reason: str) -> None:
+        """Write one."""
 
 
 class Keep:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
@@ -40,13 +40,22 @@ class Meter:
         self._refuse = refuse
         self._steps: list[int] = []
         self._rows: list[Tensor | list[float]] = []
-        self._rates: list[float] = []
+        self._rates: list[list[float]] = []
         self._last_flush = time.perf_counter()
         self._last_step_at = self._last_flush
         self.step_seconds = 0.0
 
-    def add(self, step: int, row: Tensor | list[float], rate: float) -> None:
-        """Keep the numbers of a finished step (steps count from 1) and its learning rate."""
+    def add(
+        self, step: int, row: Tensor | list[float], rate: float, played: Sequence[float] = ()
+    ) -> None:
+        """Keep the numbers of a finished step (steps count from 1).
+
+        Args:
+            step: Optimiser steps done.
+            row: Loss, weighted terms, logs.
+            rate: Learning rate.
+            played: Numbers of the players, which have been on the host.
+        """
         now = time.perf_counter()
         spent, self._last_step_at = now - self._last_step_at, now
         self.step_seconds = (
@@ -54,7 +63,7 @@ class Meter:
         )
         self._steps.append(step)
         self._rows.append(row)
-        self._rates.append(rate)
+        self._rates.append([*played, rate])
         if now - self._last_flush >= FLUSH_SECONDS or len(self._steps) >= FLUSH_ROWS:
             self.flush()
 
@@ -88,7 +97,9 @@ class Meter:
     def _check(self, values: np.ndarray) -> None:
         bad = np.flatnonzero(~np.isfinite(values[:, 0]))
         if len(bad):
-            row = dict(zip(self._columns, values[bad[0]].tolist(), strict=True))
+            row = dict(
+                zip(self._columns, values[bad[0]].tolist(), strict=False)
+            )  # players come after
             self._refuse(self._steps[bad[0]] - 1, row)
 
     def skip_time(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,19 +34,21 @@ class Evaluated(NamedTuple):
         total: Scalar that is differentiated.
         weighted: Weight x term for each term in order, scalars.
         values: Unreduced values by term name, for a report on NaN.
+        logged: Means of what the terms log, in the order of :attr:`Objective.logs`, scalars.
     """
 
     total: Tensor
     weighted: list[Tensor]
     values: Mapping[str, TermValue]
+    logged: Sequence[Tensor] = ()
 
     def row(self) -> Tensor:
-        """The total, then each weighted term, shape (1 + terms,), no gradient, on the device."""
-        return torch.stack([part.detach() for part in (self.total, *self.weighted)])
+        """Total, each weighted term, each log: shape (columns,), no gradient, on the device."""
+        return torch.stack([part.detach() for part in (self.total, *self.weighted, *self.logged)])
 
     def numbers(self) -> list[float]:
         """The same on the host: free on a CPU, elsewhere it waits for the device."""
-        return [self.total.item(), *(part.item() for part in self.weighted)]
+        return [part.item() for part in (self.total, *self.weighted, *self.logged)]
 
 
 class Objective:
@@ -62,6 +64,12 @@ class Objective:
         self.knobs = knobs
         self.student_taps = sorted({tap for wired in terms for tap in wired.term.student_taps})
         self.target_taps = sorted({tap for wired in terms for tap in wired.term.target_taps})
+        self.views = {
+            view.name: view for wired in terms for view in getattr(wired.term, "views", ())
+        }
+        self.logs = [
+            (wired.name, log) for wired in terms for log in getattr(wired.term, "logs", ())
+        ]
 
     @property
     def names(self) -> list[str]:
@@ -71,6 +79,14 @@ class Objective:
     def modules(self) -> dict[str, nn.Module]:
         """Learned parts by term name."""
         return {wired.name: wired.term.module for wired in self.terms if wired.term.module}
+
+    def played(self) -> dict[str, nn.Module]:
+        """Parts that players train, by their place in the stage: ``terms.NAME.PART``."""
+        return {
+            f"terms.{wired.name}.{part}": module
+            for wired in self.terms
+            for part, module in getattr(wired.term, "played", {}).items()
+        }
 
     def __call__(self, student: Taps, target: Taps, batch: Batch, step: int) -> Evaluated:
         """The loss at a step."""
@@ -85,7 +101,8 @@ class Objective:
         total = weighted[0]
         for part in weighted[1:]:  # cheaper to differentiate than the sum of a stack
             total = total + part
-        return Evaluated(total, weighted, values)
+        logged = [values[term].log[log].mean() for term, log in self.logs]
+        return Evaluated(total, weighted, values, logged)
 
 
 def refuse_non_finite(found: Evaluated, batch: Batch, names: list[str], step: int) -> list[float]:
@@ -95,7 +112,7 @@ def refuse_non_finite(found: Evaluated, batch: Batch, names: list[str], step: in
         NonFiniteLoss: Names the first bad term, the step, and up to five sample ids.
     """
     numbers = found.numbers()
-    total, *weighted = numbers
+    total, weighted = numbers[0], numbers[1 : 1 + len(names)]
     if math.isfinite(total):
         return numbers
     for name, value in zip(names, weighted, strict=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,14 @@ from workbench.models.adapter import ModelAdapter
 from workbench.models.batch import Batch
 from workbench.models.taps import Taps
 from workbench.randomness import key
-from workbench.targets.kinds import Target
+from workbench.targets.kinds import Moment, Target
 from workbench.training.device import reseed
-from workbench.training.objective import Objective, non_finite
+from workbench.training.objective import Evaluated, Objective, non_finite
 from workbench.training.schedules import Schedule
+
+if TYPE_CHECKING:
+    from workbench.training.players import Playing
+    from workbench.training.selecting import Selecting
 
 NO_TARGET = Taps()
 
@@ -85,6 +90,9 @@ class Part:
         rows: Rows that are shown, sorted; None is all.
         frozen: Module paths of the student whose weights stay.
         see_all_labels: True for the teacher.
+        players: Parts with an objective of their own, which move before the student does.
+        selecting: Chooses the rows of each epoch; None shows what ``rows`` says.
+        on_choice: Told the step and the numbers of a choice.
     """
 
     model: ModelAdapter
@@ -102,6 +110,9 @@ class Part:
     rows: npt.NDArray[np.int64] | None = None
     frozen: tuple[str, ...] = ()
     see_all_labels: bool = False
+    players: list[Playing] = field(default_factory=list)
+    selecting: Selecting | None = None
+    on_choice: Callable[[int, dict[str, float]], None] | None = None
     _order: tuple[int, npt.NDArray[np.int64]] | None = None
 
     @property
@@ -112,11 +123,30 @@ class Part:
     def batch(self, step: int) -> Batch:
         """The batch of a step, varied as the data says; pure in (seed, step)."""
         epoch, start = self.length.place(step)
+        if self.selecting is not None:
+            self.selecting.at(self, epoch, step)
         ids = self._order_of(epoch)[start : start + self.length.batch_size]
         batch = self.data.fetch_full(ids) if self.see_all_labels else self.data.fetch_train(ids)
         return self.data.transform(batch, self.seed, epoch)
 
-    def targets(self, batch: Batch, step: int) -> Taps:
+    def forward(self, batch: Batch, step: int) -> tuple[Taps, Evaluated]:
+        """What the student says of a batch, and the loss of it; draws follow (seed, step)."""
+        target = None if self._follows else self.targets(batch, step)
+        reseed(self.seed, "student", step)  # dropout and drop path
+        taps = self.taps(batch, step)
+        if target is None:
+            target = self.targets(batch, step, taps)
+        return taps, self.objective(taps, target, batch, step)
+
+    def taps(self, batch: Batch, step: int) -> Taps:
+        """The student's taps that the terms read, of every view that one asks for."""
+        taps = self.model.taps(batch.inputs, self.objective.student_taps)
+        for name, view in self.objective.views.items():
+            seen = view(self.model, batch, self.seed, step)
+            taps |= {f"{name}:{tap}": tensor for tap, tensor in seen.items()}
+        return taps
+
+    def targets(self, batch: Batch, step: int, student: Taps | None = None) -> Taps:
         """What the terms match on a batch."""
         if self.target is None:
             return NO_TARGET
@@ -124,7 +154,22 @@ class Part:
             reseed(self.seed, "target", step)
         knobs = self.objective.knobs
         values = {name: knobs.at(path, step) for name, path in self.target_knobs.items()}
-        return self.target(batch, values)
+        return self.target(batch, values, self.moment(step), student)
+
+    def moment(self, step: int) -> Moment:
+        """Where a step lies in the stage."""
+        epoch, _ = self.length.place(step)
+        last, _ = self.length.place(max(self.steps - 1, 0))
+        return Moment(step, self.steps, epoch, last + 1)
+
+    def learned(self, batch: Batch, taps: Taps) -> None:
+        """The student has been moved by a batch, of which it had said ``taps``."""
+        if self.target is not None:
+            self.target.after_step(batch, taps)
+
+    @property
+    def _follows(self) -> bool:
+        return self.target is not None and self.target.follows_student
 
     def show(self, rows: npt.NDArray[np.int64] | None) -> None:
         """Show these rows only, from the next batch on; None is all."""
@@ -163,8 +208,18 @@ class Part:
                 )
 
     def columns(self) -> list[str]:
-        """Names of the numbers of a step: the loss, then each weighted term."""
-        return ["loss", *self.objective.names]
+        """Names of the numbers of a step: the loss, each weighted term, then what is logged.
+
+        ``TERM.LOG`` is the batch mean of what a term logs, ``PLAYER.loss`` and ``PLAYER.gradient``
+        are of the player's last move.
+        """
+        logs = [f"{term}.{log}" for term, log in self.objective.logs]
+        played = [f"{one.name}.{what}" for one in self.players for what in one.columns]
+        return ["loss", *self.objective.names, *logs, *played]
+
+    def played(self) -> list[float]:
+        """Numbers of the players' last moves, in the order of :meth:`columns`."""
+        return [number for one in self.players for number in one.numbers]
 
     def forget_gradients(self) -> None:
         """Drop all gradients: the optimiser's own way takes longer than a tiny step can spare."""
@@ -174,10 +229,14 @@ class Part:
 
     def set_rate(self, step: int) -> float:
         """Give the optimiser the learning rate of a step."""
-        rate = self.objective.knobs.at(self.lr, step) * self.schedule.factor(step, self.steps)
+        rate = self.rate(step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         return rate
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        return self.objective.knobs.at(self.lr, step) * self.schedule.factor(step, self.steps)
 
     def _order_of(self, epoch: int) -> npt.NDArray[np.int64]:
         if self._order is None or self._order[0] != epoch:

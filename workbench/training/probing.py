@@ -155,6 +155,7 @@ class StudentProber(HeadlineProber):
         cadence: When to look.
         recorder: Where it goes.
         pulls: Measures the terms at a step, for probes that ask how hard they pull.
+        logs: Asks the terms what they log of each probe row, for probes that read that.
     """
 
     def __init__(
@@ -167,12 +168,14 @@ class StudentProber(HeadlineProber):
         cadence: Cadence,
         recorder: Recorder,
         pulls: Callable[[int], Pulls] | None = None,
+        logs: Callable[[int], Mapping[str, np.ndarray]] | None = None,
     ) -> None:
         super().__init__(student, rows, cadence=cadence, recorder=recorder)
         self.needs_layers = any(kind.needs_layers for kind in kinds)
         self.needs_val = any(kind.needs_val for kind in kinds)
         self._kinds, self._class_names = kinds, class_names
         self._pulls = pulls if any(kind.needs_pulls for kind in kinds) else None
+        self._logs = logs if any(kind.needs_log for kind in kinds) else None
         self._layers = student.facts.layers if self.needs_layers else ()
         self._probes: dict[str, Probe] = {}
         self._since, self._owed = -1, False
@@ -203,6 +206,8 @@ class StudentProber(HeadlineProber):
         seen = look(self._model, self._rows, self._layers, val=self.needs_val)
         if self._pulls is not None:
             seen = replace(seen, pulls=self._pulls(step))
+        if self._logs is not None:
+            seen = replace(seen, logs=self._logs(step))
         arrays: dict[str, np.ndarray] = {}
         facts: dict[str, Any] = {}
         for name, probe in self._probes.items():

@@ -34,6 +34,7 @@ def protocol(
     numbers: Mapping[str, Any],
     seconds: float,
     probe_share: float,
+    stages: Sequence[Mapping[str, Any]] = (),
     interventions: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The protocol of a finished run.
@@ -41,8 +42,9 @@ def protocol(
     Returns:
         ``seed``, ``seeds`` (of everything that is drawn), ``splits`` (rows and hash of each part),
         ``teacher`` (hash, source, test numbers), ``machine`` (versions, threads, device), how the
-        numbers were read and what they were before the last step (:func:`numbers_of`), what
-        probes took, and what people did to the run. :mod:`workbench.training.card` has the words.
+        numbers were read and what they were before the last step (:func:`numbers_of`), ``stages``
+        (those before the last, where there are any), what probes took, and what people did to the
+        run. :mod:`workbench.training.card` has the words.
     """
     facts = pair_facts(teacher, student, probed)
     facts["teacher"] |= metrics["teacher"]
@@ -62,8 +64,10 @@ def protocol(
             "name": data.name,
             "hash": data.content_hash,
             "visible_labels": len(data.visible_ids),
+            "wrong_labels": _wrong(data),
         },
         **facts,
+        **({"stages": [dict(stage) for stage in stages]} if stages else {}),
         "numbers": {
             "test": "read once, weights of the last step",
             **numbers["student"],
@@ -133,6 +137,12 @@ def numbers_of(
             "mean_of_last_k": _finite(column[lately].mean()) if len(lately) else None,
         }
     return told
+
+
+def _wrong(data: ImageData) -> int:
+    """Labels that the student sees and that name another class than the true one."""
+    ids = data.visible_ids
+    return int((data.shown_labels[ids] != data.examples.labels[ids]).sum())
 
 
 def _finite(value: float) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -22,10 +23,13 @@ from workbench.probes.view import Look
 from workbench.specs.experiment import ExperimentSpec
 from workbench.tasks.task import Task
 from workbench.training.balance import Balance
-from workbench.training.before import Before, new_student
+from workbench.training.before import Before
 from workbench.training.boundary import PAUSE_AT, Boundary
-from workbench.training.build import restore, state_of, student_part
+from workbench.training.build import new_student, restore, state_of, student_part
+from workbench.training.building import find_student, measure_scores
 from workbench.training.checkpoint import read_state
+from workbench.training.choice import changes_search
+from workbench.training.choices import keep_choices, record_choice
 from workbench.training.control import Options, control_spec, plain_kd_spec
 from workbench.training.device import choose_device, fingerprint
 from workbench.training.intervening import AfterTheStudent, Intervening
@@ -33,11 +37,13 @@ from workbench.training.journal import Event, Keeper, Recorder
 from workbench.training.loop import Keep, Outcome, train
 from workbench.training.meter import TRAIN, Meter
 from workbench.training.part import Part
+from workbench.training.per_sample import PerSample
 from workbench.training.probing import PROBE, HeadlineProber, Prober, StudentProber, probe_rows
 from workbench.training.protocol import numbers_of, pair_facts, protocol
+from workbench.training.stages import begin_with, prepare_stages, stages_told
 from workbench.training.steering import Steering
 from workbench.training.teacher import Teacher, prepare_teacher, refuse_leak
-from workbench.training.timeline import SET, played, timeline
+from workbench.training.timeline import SET, timeline, touched
 from workbench.training.workshop import Workshop
 
 ACTIVITIES = {
@@ -61,8 +67,13 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
     if spec.control:
         control_spec(spec)  # refused now, not after the student
     data = build_data(cast(Any, spec.data), base=options.base, seed=spec.seed, device=device)
+    asked, found = spec, find_student(spec, data, keeper, device)
+    if found is None:
+        _stopped(run, 0)
+        return
+    spec = found
     run.update(activity="Preparing the teacher", progress=None)
-    before = Before(spec, data, keeper, device, wanted=options.checks)
+    before = Before(spec, data, keeper, device, base=options.base, wanted=options.checks)
     teacher = prepare_teacher(
         spec,
         data,
@@ -78,7 +89,12 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
         run.update(teacher=teacher.key)
     refuse_leak(cast(ModelSpec, spec.teacher), data, keeper, options.base)
     workshop = Workshop(data, teacher, keeper, device, machine, options.base, run)
-    session = _Session(spec, workshop, before)
+    stages = prepare_stages(spec, workshop) if measure_scores(asked, workshop) else None
+    if stages is None:
+        _stopped(run, 0)
+        return
+    workshop = replace(workshop, stages=stages)
+    session = _Session(spec, workshop, before, asked)
     student, outcome, prober = session.student(options)
     if outcome.stopped:
         run.update(result={"steps": outcome.step, "weights": weights_hash(student)})
@@ -99,6 +115,8 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
             "classes": list(data.class_names),
         },
     )
+    if session.part.selecting is not None:
+        keep_choices(run.folder, session.part.selecting)
     facts = {
         "run": run.run,
         "steps": outcome.step,
@@ -127,6 +145,7 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
                 numbers=session.numbers(),
                 seconds=seconds,
                 probe_share=prober.cadence.share,
+                stages=stages_told(spec, run),
                 interventions=_interventions(run),
             ),
             **before.ended(seconds),
@@ -140,30 +159,37 @@ class _Session:
     """What student and control share: the workshop and the fixed probe rows.
 
     Attributes:
+        asked: The experiment as given, whose student may have had to be found.
         last: The workshop with the teacher that taught last.
         probed: That teacher's numbers on the probe split.
         controls: Roles of the controls that the experiment asks for.
     """
 
-    def __init__(self, spec: ExperimentSpec, workshop: Workshop, before: Before) -> None:
-        self.before = before
+    def __init__(
+        self, spec: ExperimentSpec, workshop: Workshop, before: Before, asked: ExperimentSpec
+    ) -> None:
+        self.before, self.asked = before, asked
         self.spec, self.first, self.last = spec, workshop, workshop
         self.keeper, self.data, self.device = workshop.keeper, workshop.data, workshop.device
         self.rows = probe_rows(self.data)
         self.task = cast(Task, spec.task)
         self.probed: dict[str, float] = {}
-        asked = {"control": bool(spec.control), "plain_kd": spec.plain_kd}
-        self.controls = [role for role, wanted in asked.items() if wanted]
+        self.part: Part
+        wanted = {"control": bool(spec.control), "plain_kd": spec.plain_kd}
+        self.controls = [role for role, asks in wanted.items() if asks]
 
     def student(self, options: Options) -> tuple[ModelAdapter, Outcome, StudentProber]:
         """Train the student under the teacher, live."""
         run, workshop = self.keeper.recorder("student"), self.first
         _refuse_other_teacher(run, workshop.teacher)
-        student = new_student(self.spec, self.data, self.keeper, self.device)
+        student = new_student(
+            self.spec, self.data, self.keeper, self.device, workshop.teacher.model
+        )
+        begin_with(student, self.spec, self.spec.stage_name, workshop.stages)
         part = student_part(self.spec, self.data, student, workshop.teacher.model, self.device)
-        part.target = workshop.target(self.spec, self.data, part.objective.target_taps)
-        part.target_knobs = workshop.target_knobs(self.spec)
-        part.show(workshop.rows(self.spec.stage.rows, self.data))
+        part.on_choice = lambda step, numbers: record_choice(run, step, numbers)
+        workshop.equip(part, self.spec, self.data)
+        self.part = part
         prober = StudentProber(
             student,
             self.rows,
@@ -172,6 +198,7 @@ class _Session:
             cadence=self.keeper.cadence(run, part.steps),
             recorder=run,
             pulls=Balance(part).measure,
+            logs=PerSample(part).measure,
         )
         seen = self._taught(workshop, student, prober)
         self.before.teacher_ready(part, workshop.teacher, seen, self.rows)
@@ -215,19 +242,25 @@ class _Session:
         run, recorder = self.keeper.recorder("student"), self.keeper.recorder(role)
         run.update(activity=ACTIVITIES[role])
         make = plain_kd_spec if role == "plain_kd" else control_spec
-        plain = make(played(self.spec, run.events()))
-        workshop = self.first
+        workshop, own = self.first, self.spec
+        if role == "control" and changes_search(self.asked):
+            own = self.asked
+        found = find_student(
+            make(touched(own, run.events())), self.data, self.keeper, self.device, role=role
+        )
+        if found is None:
+            return None
+        plain = found
         if role == "control" and not isinstance(self.spec.control, dict):
             workshop = workshop.without_teacher()
         data = self.data
         if plain.data != self.spec.data or plain.seed != self.spec.seed:
             data = workshop.data_of(plain)
-        model = new_student(plain, data, self.keeper, self.device)
+        model = new_student(plain, data, self.keeper, self.device, self.first.teacher.model)
+        begin_with(model, plain, plain.stage_name, workshop.stages)
         part = student_part(plain, data, model, workshop.model_or_none, self.device)
-        if workshop.teaches:
-            part.target = workshop.target(plain, data, part.objective.target_taps)
-            part.target_knobs = workshop.target_knobs(plain)
-        part.show(workshop.rows(plain.stage.rows, data))
+        part.on_choice = lambda step, numbers: record_choice(recorder, step, numbers)
+        workshop.equip(part, plain, data)
         prober = HeadlineProber(
             model, self.rows, cadence=self.keeper.cadence(recorder, part.steps), recorder=recorder
         )

@@ -17,7 +17,7 @@ from workbench.errors import BadInput, RunFailed
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.knobs import steered
 from workbench.targets.kinds import Target
-from workbench.training.build import build_term, frozen_paths, parameters_of
+from workbench.training.build import build_term, frozen_paths, parameters_of, whose_layers
 from workbench.training.knobs import Knobs, knobs_of
 from workbench.training.meter import Meter
 from workbench.training.objective import Objective, WiredTerm
@@ -118,10 +118,22 @@ class Steering:
         swapped = teacher is not self._workshop or data is not part.data
         if teacher.teaches and (swapped or not _same_target(old.target, new.target)):
             target = teacher.target(spec, data, objective.target_taps)
+            remembered = part.target.state() if part.target is not None else {}
+            if remembered and _same_target(old.target, new.target):
+                target.load(remembered)  # the rows are the same: what it knows of them stands
         frozen = frozen_paths(part.model, new.freeze, part.groups["network"])
-        rows = part.rows
-        if swapped or new.rows != old.rows:
+        rows, selecting = part.rows, part.selecting
+        if swapped or new.rows != old.rows or new.policy != old.policy:
             rows = teacher.rows(new.rows, data)
+            selecting = teacher.selecting(spec, data, rows)
+        played = {place: id(module) for place, module in part.objective.played().items()}
+        if any(id(module) != played.get(place) for place, module in objective.played().items()):
+            raise BadInput(
+                "This builds anew what a player trains, and a player cannot begin in mid-run. "
+                "A fork at step 0 can: workbench fork RUN --at 0 --set PATH=VALUE"
+            )
+        if target is not None and target is part.target:
+            target.want(objective.target_taps)  # one that refuses a tap does so before the journal
 
         def commit() -> None:
             part.data, part.length = data, length
@@ -129,7 +141,9 @@ class Steering:
             self._teach(spec, target, teacher)
             part.schedule = cast(Schedule, new.schedule)
             part.frozen = frozen
-            part.show(rows)
+            if selecting is not part.selecting or selecting is None:
+                part.show(rows)
+            part.selecting = selecting
             part.train_mode()
             self.spec = spec
             self._meter.rename(part.columns())
@@ -151,13 +165,14 @@ class Steering:
         """
         kept = {wired.name: wired for wired in self._part.objective.terms}
         prefix, swapped = f"stages.{spec.stage_name}.terms", teacher is not self._workshop
+        whose = whose_layers(spec, teacher.model_or_none)
         terms = []
         for name, kind in spec.stage.terms.items():
             here = kept.get(name)
             if here is None and knobs.is_constant_zero(f"{prefix}.{name}.weight"):
                 continue
             if here is None or swapped or _frame(kind) != _frame(self.spec.stage.terms[name]):
-                here = build_term(spec, name, self._part.model, teacher.model_or_none, data)
+                here = build_term(spec, name, self._part.model, whose, data)
             terms.append(here)
         if not terms:
             raise BadInput(f"{prefix}: every term has weight 0, so nothing would be trained.")
@@ -208,7 +223,8 @@ class Steering:
 
 def _frame(kind: Any) -> dict[str, Any]:
     """A term without what moves freely: its weight and its live parameters."""
-    return {key: value for key, value in kind.full().items() if key not in {"weight", *kind.live}}
+    frame: dict[str, Any] = kind.frame()
+    return frame
 
 
 def _same_target(old: Any, new: Any) -> bool:

@@ -77,7 +77,7 @@ def prepare_teacher(
     keeper: Keeper,
     device: torch.device,
     machine: Mapping[str, Any],
-    check: Callable[[ModelAdapter, bool], None],
+    check: Callable[[ModelAdapter, str | None], None],
 ) -> Teacher | None:
     """Load or train the experiment's teacher; None when somebody stopped the run meanwhile.
 
@@ -87,16 +87,16 @@ def prepare_teacher(
         keeper: Where cached teachers and the teacher's row are.
         device: Where it trains.
         machine: Fingerprint.
-        check: Told the built teacher before it trains, and whether it will; raises what would
-            only fail afterwards.
+        check: Told the built teacher before it trains, and its key in the cache (None for a
+            stored one); raises what would only fail afterwards.
 
     Raises:
         BadModel: If its weights would be random, or it has seen the run's test rows.
     """
     model_spec = cast(ModelSpec, spec.teacher)
-    training = model_spec.train
+    training, data = model_spec.train, data.for_teacher()
     model, key = built_teacher(model_spec, data, keeper, device, machine)
-    check(model, key is not None and keeper.teacher(key) is None)
+    check(model, key)
     ready = _ready(model_spec, model, key, keeper)
     if ready is not None:
         return ready
@@ -172,9 +172,12 @@ def teacher_key(spec: ModelSpec, data: ImageData, machine: Mapping[str, Any], *,
         machine: Fingerprint.
         start: Hash of the weights that training starts from: a file or a run may have changed.
     """
+    model = spec.full()
+    if spec.train is not None and not spec.train.without:
+        del model["train"]["without"]  # keys from before there was such a field stay
     content = {
         "start": start,
-        "model": spec.full(),
+        "model": model,
         "data": data.content_hash,
         "train": data.split_hashes["train"],
         "augment": data.augment,
@@ -191,6 +194,7 @@ def built_teacher(
     machine: Mapping[str, Any],
 ) -> tuple[ModelAdapter, str | None]:
     """The teacher before it is trained, and its key in the cache; None for a stored one."""
+    data = data.for_teacher()
     model = _built(spec, data, keeper, device)
     return model, _key(spec, data, machine, model)
 
@@ -262,7 +266,7 @@ def _train(
         cadence=keeper.cadence(recorder, part.steps),
         recorder=recorder,
     )
-    progress = _Told(recorder, run, part.steps)
+    progress = Told(recorder, run, part.steps)
     meter = Meter(progress, part.columns(), part.refuse)
     keep = Keep(part, recorder, meter, lambda step: state_of(part, step), lambda: prober.accuracy)
     boundary = Boundary(
@@ -280,8 +284,8 @@ def _train(
     return not outcome.stopped
 
 
-class _Told:
-    """A recorder that also tells the student's row how far its teacher is."""
+class Told:
+    """A recorder that also tells the student's row how far a part before it is."""
 
     def __init__(self, recorder: Any, run: Any, steps: int) -> None:
         self._recorder, self._run, self._steps = recorder, run, steps

@@ -9,6 +9,7 @@ from typing import Any
 from workbench.errors import BadInput
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.interventions import NOTE, WHO, Intervention, get_path
+from workbench.training.choice import chosen
 from workbench.training.journal import Command, Event
 
 SET = "set"
@@ -107,9 +108,15 @@ def as_interventions(items: Sequence[Item]) -> list[dict[str, Any]]:
     ]
 
 
-def played(spec: ExperimentSpec, events: Iterable[Event]) -> ExperimentSpec:
-    """The experiment that trains, by itself, what a run trained with everything done to it."""
+def touched(spec: ExperimentSpec, events: Iterable[Event]) -> ExperimentSpec:
+    """The experiment with everything that was done to a run of it."""
     return spec.replace({"interventions": as_interventions(timeline(spec, events))})
+
+
+def played(spec: ExperimentSpec, events: Iterable[Event]) -> ExperimentSpec:
+    """The experiment that trains, by itself, what a run trained: what was done to it, and found."""
+    lines = list(events)
+    return touched(chosen(spec, lines), lines)
 
 
 def stands(spec: ExperimentSpec, items: Iterable[Item]) -> ExperimentSpec:

@@ -5,6 +5,7 @@ Shapes: B = sample, K = class.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +16,11 @@ from torch import Tensor
 from workbench.errors import BadModel
 from workbench.models.adapter import LOGITS, ModelAdapter
 from workbench.models.batch import Batch
+from workbench.models.inspection import seeded
 from workbench.models.taps import Taps
+from workbench.randomness import key
 from workbench.specs.experiment import ExperimentSpec
+from workbench.training.build import whose_layers
 from workbench.training.device import reseed
 from workbench.training.objective import WiredTerm
 from workbench.training.part import Part
@@ -100,17 +104,27 @@ def check_student(spec: ExperimentSpec, part: Part, teacher: ModelAdapter) -> Re
 def _rehearsed(spec: ExperimentSpec, part: Part, teacher: ModelAdapter) -> Rehearsal:
     batch = rehearsed_batch(part, rehearsed_rows(part))
     teacher.eval()
+    whose = whose_layers(spec, teacher)
     with torch.no_grad():
-        target = teacher.taps(batch.inputs, part.objective.target_taps)
+        target = (whose or stand_in(part.model)).taps(batch.inputs, part.objective.target_taps)
     part.train_mode()
     reseed(part.seed, "rehearsal", 0)
     silent = ""
     try:
-        taps = part.model.taps(batch.inputs, part.objective.student_taps)
+        taps = part.taps(batch, 0)
     except BadModel as error:  # it ran when it was built, in evaluation mode
         silent = error.message
         taps = Taps()
     return Rehearsal(spec, part, teacher, batch, taps, target, silent)
+
+
+def stand_in(model: ModelAdapter) -> ModelAdapter:
+    """A network of the same shape that says something else: for a target that is not made yet."""
+    other = copy.deepcopy(model).eval().requires_grad_(False)
+    with seeded(key(0, "stand-in")), torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(torch.randn_like(parameter) * max(float(parameter.abs().mean()), 0.01))
+    return other
 
 
 def own_teacher(scene: Rehearsal) -> Iterator[Finding]:
@@ -174,7 +188,11 @@ def taps_tell(scene: Rehearsal) -> Iterator[Finding]:
 
 def constant_taps(who: str, model: ModelAdapter, taps: Mapping[str, Tensor]) -> Iterator[Finding]:
     """Taps that are the same for every sample, to the last bit."""
-    layers = {name: tensor for name, tensor in taps.items() if name != LOGITS}
+    layers = {
+        name: tensor
+        for name, tensor in taps.items()
+        if name != LOGITS and ":" not in name  # of another view: an index may be one for all
+    }
     constant = [name for name, tensor in layers.items() if is_constant(tensor)]
     if not constant and is_constant(taps.get(LOGITS)):  # behind a dead layer they are, too
         constant = [LOGITS]

@@ -78,11 +78,18 @@ class Trial:
 
         The term has seen the batch once before: one that remembers has then something to recall.
         """
-        leaves = Taps({k: v.detach().clone().requires_grad_() for k, v in self.student.items()})
+        leaves = Taps(
+            {
+                name: tensor.detach().clone().requires_grad_()
+                for name, tensor in self.student.items()
+                if tensor.is_floating_point()
+            }
+        )
+        taps = Taps({**self.student, **leaves})
         learned = [] if self.module is None else trainable(self.module)
         with as_found(self.module), torch.enable_grad():
-            self._value(leaves, values)
-            reduced = self._value(leaves, values).reduced()
+            self._value(taps, values)
+            reduced = self._value(taps, values).reduced()
             found = gradients(reduced, [*leaves.values(), *learned])
         return reduced.detach(), found[: len(leaves)], found[len(leaves) :]
 
@@ -167,7 +174,7 @@ def no_effect(trial: Trial) -> Iterator[Finding]:
 def _others(trial: Trial, name: str) -> list[float]:
     """Two other values of a parameter, inside its bounds."""
     now = trial.values[name]
-    bounds = trial.kind.live[name]
+    bounds = trial.kind.bounds(name)
     chosen = [2 * now, now / 2] if now else [0.5, 1.0]
     return [value for value in chosen if value != now and bounds.allow(value)]
 

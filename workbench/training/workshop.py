@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,14 +12,20 @@ import numpy.typing as npt
 import torch
 
 from workbench.data.images import ImageData, build_data
-from workbench.errors import BadData, nearest
+from workbench.data.policy import PolicyKind
+from workbench.errors import BadData
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
 from workbench.probes.view import Look, Rows, look
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.stage import RowsSpec
 from workbench.targets.kinds import Target, TargetContext, TargetKind
+from workbench.training.build import classes_of, whose_layers
+from workbench.training.casting import build_players
 from workbench.training.journal import Keeper, Recorder
+from workbench.training.part import Part
+from workbench.training.per_sample import rows_outside
+from workbench.training.selecting import Selecting
 from workbench.training.teacher import Teacher, refuse_leak, trained_teacher
 
 CHUNK = 1024
@@ -38,6 +44,7 @@ class Workshop:
         base: Folder that relative paths start from.
         run: Told what goes on.
         teaches: False for a control, whose terms have no target.
+        stages: Models of the stages that are done, frozen, by name.
     """
 
     data: ImageData
@@ -48,11 +55,48 @@ class Workshop:
     base: Path
     run: Recorder
     teaches: bool = True
+    stages: Mapping[str, ModelAdapter] = field(default_factory=dict)
 
     @property
     def model_or_none(self) -> ModelAdapter | None:
         """The teacher, for terms; None where no term may ask one."""
         return self.teacher.model if self.teaches else None
+
+    def equip(
+        self,
+        part: Part,
+        spec: ExperimentSpec,
+        data: ImageData,
+        *,
+        taught: bool = True,
+    ) -> None:
+        """Give a part its target, its players and its rows.
+
+        Args:
+            part: Built for ``spec``.
+            spec: The experiment.
+            data: What it learns from.
+            taught: Whether its terms have a target.
+        """
+        if self.teaches and taught:
+            part.target = self.target(spec, data, part.objective.target_taps)
+            part.target_knobs = self.target_knobs(spec)
+        part.players = build_players(spec, part, whose_layers(spec, self.model_or_none), data)
+        rows = self.rows(spec.stage.rows, data)
+        part.show(rows)
+        part.selecting = self.selecting(spec, data, rows)
+
+    def selecting(
+        self,
+        spec: ExperimentSpec,
+        data: ImageData,
+        rows: npt.NDArray[np.int64] | None,
+    ) -> Selecting | None:
+        """Who chooses the rows of each epoch; None where nobody does."""
+        if spec.stage.policy is None:
+            return None
+        policy = cast(PolicyKind, spec.stage.policy)
+        return Selecting(policy, data, rows, self.teacher.model)
 
     def without_teacher(self) -> Workshop:
         """The same for a control."""
@@ -70,17 +114,25 @@ class Workshop:
         """The stage's target; what never changes is looked up where that is exact."""
         kind = cast(TargetKind, spec.stage.target)
         target = kind.build(
-            TargetContext(self.teacher.model, lambda other: self._open(other).model)
+            TargetContext(
+                teacher=self.teacher.model,
+                open_model=lambda other: self._open(other).model,
+                open_stage=lambda name: self.stages[name],
+                num_rows=len(data.examples),
+                train_ids=torch.from_numpy(data.split_ids("train")).to(self.device),
+                num_classes=data.num_classes,
+            )
         )
         target.want(taps)
         if data.augment == "none":
             self.run.update(activity="Asking the teacher about every image", progress=0.0)
-            target.prepare(
-                len(data.examples),
-                torch.from_numpy(data.split_ids("train")).to(self.device),
-                lambda ids: data.fetch(ids).inputs,
-                lambda share: self.run.update(progress=share),
-            )
+            for rows in (data.split_ids("train"), rows_outside(spec, data)):
+                target.prepare(
+                    len(data.examples),
+                    torch.from_numpy(rows).to(self.device),
+                    lambda ids: data.fetch(ids).inputs,
+                    lambda share: self.run.update(progress=share),
+                )
             self.run.update(activity=None, progress=None)
         return target
 
@@ -121,8 +173,8 @@ class Workshop:
             answers, confidence = self._answers(data, train)
             keep &= confidence >= chosen.confidence
             if chosen.classes:
-                known = np.where(visible, data.examples.labels[train], answers)
-                keep &= np.isin(known, _classes(chosen.classes, data.class_names))
+                known = np.where(visible, data.shown_labels[train], answers)
+                keep &= np.isin(known, classes_of(chosen.classes, data.class_names, "rows.classes"))
         if not keep.any():
             raise BadData(
                 f"rows: none of the {len(train)} training rows is left with {chosen.given()}. "
@@ -151,14 +203,3 @@ class Workshop:
                 found.append(self.teacher.model(inputs).float().softmax(-1).max(-1))
         answers = np.concatenate([part.indices.cpu().numpy() for part in found])
         return answers, np.concatenate([part.values.double().cpu().numpy() for part in found])
-
-
-def _classes(names: list[str], known: tuple[str, ...]) -> list[int]:
-    for name in names:
-        if name not in known:
-            near = nearest(name, known)
-            raise BadData(
-                f"rows.classes: the data has no class {name!r}."
-                f"{f' Did you mean {near!r}?' if near else ''} Classes: {', '.join(known[:20])}."
-            )
-    return [known.index(name) for name in names]

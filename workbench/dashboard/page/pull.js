@@ -12,13 +12,15 @@ function pull(state) {
   const told = state.pull;
   if (!told) return null;
   const head = [h("h2", { class: "title" }, "Pull on the student"), h("div", { class: "read" }, "Share of the gradient's norm.")];
-  if (told.waits) return h("div", { class: "group", "data-key": "pull" }, head, h("p", { class: "small ink3 found" }, told.waits));
+  const ratio = told.ratio ? h("div", { class: "small ink2" }, told.ratio) : null;
+  if (told.waits) return h("div", { class: "group", "data-key": "pull" }, head, h("p", { class: "small ink3 found" }, told.waits), ratio);
   const words = told.bars.map((bar) => `${bar.name} ${bar.text}`);
   return h("div", { class: "group", "data-key": "pull" }, head,
     h("div", { class: "pulls", role: "img", "aria-label": words.join(", ") },
       told.bars.map((bar) => h("div", { class: `${bar.colour}${bar.hatched ? " hatched" : ""}`, style: `width:${100 * bar.share}%` }))),
     h("div", { class: "pulled" }, told.bars.map((bar, k) => h("span", { class: bar.colour }, words[k]))),
     told.words ? h("div", { class: "small ink2" }, told.words) : null,
+    ratio,
     h("div", { class: "small ink3" }, told.footer));
 }
 

@@ -91,8 +91,8 @@ function idea(loss) {
 }
 
 const WATCHED = [
-  ["Layer similarity", "Which layers of both networks come to find the same images alike."],
-  ["Student · Teacher · Truth", "Each image as a point between the three: how wrong, and wrong like whom."],
+  ["Layer similarity", "Which layers of both networks come to find the same samples alike."],
+  ["Student · Teacher · Truth", "Each sample as a point between the three: how wrong, and wrong like whom."],
   ["Calibration", "Whether the student may be believed when it is sure."],
   ["Loyalty and knowledge", "Where it follows the teacher, and where it should not have."],
   ["Curves", "How right both are, and what each term of the loss still costs."],

@@ -1,0 +1,155 @@
+"""What the stages before the last will cost, from a few real steps of each, before any is trained.
+
+Each is built in vain, so what is wrong with one is told before a teacher is trained. One that the
+cache has costs nothing; whether it has, hangs on the weights of all that it begins with.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from workbench.data.images import ImageData
+from workbench.models.adapter import ModelAdapter
+from workbench.models.inspection import kept_random_states
+from workbench.models.weights import weights_hash
+from workbench.specs.experiment import ExperimentSpec
+from workbench.targets.kinds import TargetContext, TargetKind
+from workbench.training.build import new_student, student_part, whose_layers
+from workbench.training.casting import build_players
+from workbench.training.estimate import StageCost, part_cost
+from workbench.training.journal import Keeper
+from workbench.training.part import Part
+from workbench.training.rehearsal import as_found
+from workbench.training.stages import is_taught, stage_data, stage_key
+from workbench.training.workshop import Workshop
+
+
+def stages_ahead(
+    spec: ExperimentSpec,
+    data: ImageData,
+    teacher: ModelAdapter,
+    keeper: Keeper,
+    device: torch.device,
+    *,
+    base: Path,
+    machine: Mapping[str, Any],
+    taught_by: str | None,
+) -> dict[str, StageCost]:
+    """Build every earlier stage in vain and measure those that are still to be trained.
+
+    Args:
+        spec: The experiment.
+        data: Of its last stage.
+        teacher: Trained or not; left as found.
+        keeper: Where stages that were trained before are.
+        device: Where they will train.
+        base: Folder that relative paths start from.
+        machine: Fingerprint.
+        taught_by: Hash of the trained teacher; None while nobody has trained it.
+
+    Returns:
+        Costs by name, in order; zeros for what the cache has.
+
+    Raises:
+        BadInput: If a term or a player of a stage cannot be built.
+        BadModel: If its data does not fit the student, or a tap or a view does not exist.
+    """
+    ahead = _Ahead(data, teacher, keeper, device, machine, taught_by)
+    with kept_random_states(), torch.enable_grad(), as_found(teacher):
+        for name in spec.earlier:
+            own = stage_data(spec, name, data, base=base, device=device)
+            ahead.add(spec, name, own)
+    return ahead.costs
+
+
+class _Ahead:
+    """Goes through the stages in order.
+
+    Attributes:
+        costs: Of the stages so far, by name.
+    """
+
+    def __init__(
+        self,
+        first: ImageData,
+        teacher: ModelAdapter,
+        keeper: Keeper,
+        device: torch.device,
+        machine: Mapping[str, Any],
+        taught_by: str | None,
+    ) -> None:
+        self._first, self._teacher, self._keeper = first, teacher, keeper
+        self._device, self._machine, self._taught_by = device, machine, taught_by
+        self._weights: dict[str, str | None] = {}
+        self.costs: dict[str, StageCost] = {}
+
+    def add(self, whole: ExperimentSpec, name: str, data: ImageData) -> None:
+        """Build a stage, find it in the cache or measure it."""
+        spec = whole.of_stage(name)
+        model = new_student(spec, self._first, self._keeper, self._device, self._teacher)
+        start = whole.start_of(name)
+        begins = weights_hash(model) if start is None else self._weights[start]
+        part = student_part(spec, data, model, self._teacher, self._device)
+        part.players = build_players(spec, part, whose_layers(spec, self._teacher), data)
+        self._weights[name] = self._kept(spec, data, begins)
+        begun = [other for other in (start, _target_stage(spec)) if other is not None]
+        common = spec.stage.seed is not None and all(self.costs[other].common for other in begun)
+        if self._weights[name] is not None:
+            self.costs[name] = StageCost(common=common)
+            return
+        if is_taught(spec.stage):
+            self._teach(spec, part)
+        self.costs[name] = replace(part_cost(part), common=common)
+
+    def _kept(self, spec: ExperimentSpec, data: ImageData, begins: str | None) -> str | None:
+        """Hash of the weights in the cache; None if it has none, or nobody can know yet."""
+        taught, other = is_taught(spec.stage), _target_stage(spec)
+        target = None if other is None else self._weights[other]
+        unknown = (taught and self._taught_by is None) or (other is not None and target is None)
+        if begins is None or unknown:
+            return None
+        key = stage_key(
+            spec,
+            data,
+            start=begins,
+            teacher=self._taught_by if taught else None,
+            target=target,
+            machine=self._machine,
+        )
+        kept = self._keeper.teacher(key)
+        return None if kept is None else kept.weights
+
+    def _teach(self, spec: ExperimentSpec, part: Part) -> None:
+        """A target that costs what the real one costs: other stages are as large as this one."""
+        data, kind = part.data, cast(TargetKind, spec.stage.target)
+        stand_in = copy.deepcopy(part.model).eval().requires_grad_(False)
+        target = kind.build(
+            TargetContext(
+                teacher=self._teacher,
+                open_model=lambda other: self._teacher,
+                open_stage=lambda name: stand_in,
+                num_rows=len(data.examples),
+                train_ids=torch.from_numpy(data.split_ids("train")).to(self._device),
+                num_classes=data.num_classes,
+            )
+        )
+        target.want(part.objective.target_taps)
+        if data.augment == "none":  # what is looked up in the run is looked up here
+            target.prepare(
+                len(data.examples),
+                part.batch(0).ids,
+                lambda ids: data.fetch(ids).inputs,
+                lambda share: None,
+            )
+        part.target, part.target_knobs = target, Workshop.target_knobs(spec)
+
+
+def _target_stage(spec: ExperimentSpec) -> str | None:
+    """Name of the stage that a stage learns from."""
+    return getattr(spec.stage.target, "stage", None)
