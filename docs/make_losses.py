@@ -38,6 +38,7 @@ STUDENT = {
     "logits": (NUM_CLASSES,),
     f"{VIEW}:tokens": (1 + KEPT, WIDTH),
     f"{VIEW}:pixels": (PATCHES, 4),
+    "styled-0.1-stage2:stage2": (6, 4, 4),
     **TOKENS,
 }
 TEACHER = {"stage1": (3, 8, 8), "stage2": (9, 6, 6), "logits": (NUM_CLASSES,), **TOKENS}

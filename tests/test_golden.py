@@ -1154,10 +1154,9 @@ def tensors() -> Callable[[Path], dict[str, Tensor]]:
 
 
 @pytest.fixture(autouse=True)
-def plain_kernels() -> Iterator[None]:
+def plain_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Formulas are compared, not kernels: oneDNN's convolutions differ by machine and threads."""
-    with torch.backends.mkldnn.flags(enabled=False):
-        yield
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
 
 
 def test_the_folder_holds_vectors():

@@ -184,14 +184,19 @@ def test_a_budget_that_nothing_meets_is_known_before_the_first_step(search, opti
     assert caught.value.exit_code == 2
 
 
-def test_a_budget_that_only_the_smallest_meets_finds_it(search):
-    smallest = search().space.smallest()
-    parameters, _ = search()._size(smallest)
-    made = finish(search(max_parameters=parameters))
+def test_a_budget_that_only_the_smallest_meets_finds_it(search, monkeypatch):
+    """One of 5832: chance does not hit it, so the search takes it itself."""
+    monkeypatch.setattr("workbench.builders.search.TRIES", 20)
+    stage = {"widths": [*range(2, 11)], "kernels": [1, 3], "depths": [1]}
+    options = {"space": [stage] * 3, "max_parameters": None}
+    smallest = search(**options).space.smallest()
+    parameters, _ = search(**options)._size(smallest)
+    made = finish(search(**{**options, "max_parameters": parameters}))
     assert [scored.candidate for scored in made.history] == [smallest]
     result = made.result()
     assert result["exhausted"]
     assert result["parameters"] == parameters
+    assert result["rejected"] == {"over_budget": 40, "repeated": 0, "not_finite": 0}
 
 
 def test_a_small_space_is_searched_once_and_ends(search):

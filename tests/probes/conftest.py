@@ -28,7 +28,7 @@ PULLS = Pulls(
     num_rows=64,
     num_labelled=32,
 )
-"""Of terms that only a training has: training itself measures them."""
+"""Of terms that only a training has: training itself measures them, and asks them for logs."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,10 @@ def scene() -> Scene:
         student = trained("cnn-tiny", data, 12)
     probe, val = (data.fetch_full(data.split_ids(name)) for name in ("probe", "val"))
     rows = Rows(probe.ids, probe.inputs, probe.labels, val.inputs, val.labels, 100)
-    seen = replace(look(teacher, rows, teacher.facts.layers, val=True), pulls=PULLS)
+    asked = {"pulls": PULLS, "logs": {"fuse.ratio": rows.labels.numpy() / 10}}
+    seen = replace(look(teacher, rows, teacher.facts.layers, val=True), **asked)
     pair = Pair(rows, seen, teacher.facts.layers, student.facts.layers, data.class_names)
-    mine = replace(look(student, rows, student.facts.layers, val=True), pulls=PULLS)
+    mine = replace(look(student, rows, student.facts.layers, val=True), **asked)
     return Scene(data, student, teacher, rows, pair, mine)
 
 

@@ -129,7 +129,7 @@ REFUSED = {
         "'terms.fuse.ratio' is no such part. Did you mean 'terms.fuse.net'?",
     ),
     "no player": (["stages.main.players={}"], "terms.fuse.net: no player trains it"),
-    "no class of that name": (["teacher.train.without=[77]"], "the data has no class '77'"),
+    "no class of that name": (["teacher.train.without=['77']"], "the data has no class '77'"),
     "blind to all": (
         ["data.use=breast-cancer", "teacher=mlp", "student=mlp", "teacher.train.epochs=1",
          "teacher.train.without=[benign, malignant]"],

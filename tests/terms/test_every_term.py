@@ -16,16 +16,16 @@ from workbench.models.weights import weights_hash
 from workbench.registries import TERMS
 from workbench.terms import Term, TermContext, TermKind, TermValue
 
-from ..examples import IMAGE, MASKED, TOKENS, kept_patches, term_data
+from ..examples import IMAGE, TOKENS, VIEWS, kept_patches, term_data
 
 K = 5
 NUM_ROWS = 40
-STUDENT = {"stage1": (4, 8, 8), "stage2": (6, 4, 4), "logits": (K,), **TOKENS, **MASKED}
+STUDENT = {"stage1": (4, 8, 8), "stage2": (6, 4, 4), "logits": (K,), **TOKENS, **VIEWS}
 TEACHER = {"stage1": (3, 8, 8), "stage2": (5, 6, 6), "stage3": (9, 3, 3), "logits": (K,), **TOKENS}
 KINDS: dict[str, type[TermKind]] = dict(TERMS.items())
 NAMES = sorted(KINDS)
 OF_LABELS = [name for name in NAMES if "labels" in KINDS[name].needs and name != "mix"]
-SETS = {name for name, loss in LOSSES.items() if not loss.per_sample}
+SETS = {name for name, loss in LOSSES.items() if not loss.per_sample} | {"nt-xent"}
 COMPANY = {
     "crd": "its scale comes from the first batch, its negatives are drawn",
     "kd3": "batch norm", "reviewkd": "batch norm", "transkd": "batch norm",

@@ -21,7 +21,7 @@ NAMES = sorted(
     {name.rstrip("/:") for registry in (TERMS, TARGETS, POLICIES, RATIOS, DATA, MODELS)
      for name in registry.names()} | set(PAPERS)
 )  # fmt: skip
-ENGLISH = {"at", "stage", "teacher"}
+ENGLISH = {"at", "run", "stage", "teacher"}
 """Registered names that are words the loop needs to speak of itself; none is a text in its code."""
 LONGEST = 60
 

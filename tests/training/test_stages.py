@@ -234,8 +234,7 @@ def test_housekeeping_keeps_stages_that_a_journal_names_and_frees_them_with_the_
 
 
 KILLS = [
-    ("stage pretrain", True), ("stage further", True), ("stage restart", True),
-    ("stage restart", False), ("student", True),
+    ("stage pretrain", True), ("stage restart", True), ("stage further", False), ("student", True),
 ]  # fmt: skip
 
 
@@ -259,7 +258,7 @@ def test_killed_in_any_stage_it_goes_on_to_the_same_weights(hand, alone, whole, 
     assert hashes(alone, run) == hashes(hand, whole)
 
 
-@pytest.mark.parametrize("part", ["stage further", "stage restart"])
+@pytest.mark.parametrize("part", ["stage further"])
 def test_a_pause_in_a_stage_leaves_no_trace_in_the_weights(hand, alone, whole, part):
     run = accept(alone.store, staged(), base=Path.cwd(), threads=1)
     alone.train(
@@ -294,9 +293,10 @@ def test_a_replay_is_equal_with_the_cache_and_without_it(alone):
     assert anew.weights == cached.weights == alone.weights(run)
 
 
-@pytest.mark.parametrize("cache", [True, False], ids=["cache", "no cache"])
-@pytest.mark.parametrize(("old", "new"), [("weights", "0" * 64), ("distance", 9.5)])
-def test_a_replay_finds_that_a_stage_is_not_what_the_journal_says(alone, cache, old, new):
+@pytest.mark.parametrize(
+    ("old", "new", "cache"), [("weights", "0" * 64, False), ("distance", 9.5, True)]
+)
+def test_a_replay_finds_that_a_stage_is_not_what_the_journal_says(alone, old, new, cache):
     run = trained(alone)
     recorded = lines(alone, run)["further"][old]
     alone.sql(
@@ -326,9 +326,9 @@ def test_a_resumed_run_refuses_a_stage_with_other_weights(alone):
         alone.train(run, checks=False)
 
 
-@pytest.mark.parametrize("at", [0, 2, 4])
+@pytest.mark.parametrize("at", [0, 3])
 def test_a_fork_takes_the_stages_from_the_cache(hand, whole, at):
-    run = trained(hand, at={2: lambda: None})
+    run = trained(hand)
     child = fork(hand.store, run, at, {"stages.main.optimiser.lr": 0.02}, who="ada")
     hand.train(child, checks=False)
     assert parts_of(hand, child) == set()

@@ -10,6 +10,7 @@ import typer
 
 from workbench.cli.options import AsJson, RunName, StoreUrl, print_json, table
 from workbench.cli.words import result_words
+from workbench.runs.results import chosen_rows
 from workbench.runs.run import Run, result_of
 from workbench.specs.stage import FRESH
 from workbench.store.runs import RunRow
@@ -80,6 +81,9 @@ def show(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) -> 
     if len(group) > 1:
         found["seeds"] = {one.id: one.row.experiment.get("seed", 0) for one in group}
         found["summary"] = run.summary
+    chosen = run.store.metrics.read(run.id, "selection")
+    if len(chosen.steps):
+        found["selection"] = chosen_rows(chosen.columns, chosen.values)
     if row.role == "student":
         found["knobs"] = {path: knob.plain() for path, knob in run.knobs.items()}
     if as_json:

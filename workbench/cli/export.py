@@ -37,17 +37,17 @@ def export(
     """Write a run as a script, a notebook, an experiment file, or its student's weights."""
     store = Store(store_url)
     path = export_run(store, name, to, output, force=force)
-    lines, images = [], None
+    lines, inputs = [], None
     if to == "weights":
         student = student_of(store, store.runs.get(name))
-        lines, images = load_lines(student, path), expects(student)
+        lines, inputs = load_lines(student, path), expects(student)
     if as_json:
-        print_json({"run": name, "kind": to, "path": str(path), "load": lines, "images": images})
+        print_json({"run": name, "kind": to, "path": str(path), "load": lines, "inputs": inputs})
         return
     print(f"Run {name} is in {path}")
     for line in lines:
         print(f"    {line}")
-    for words in filter(None, [images, _next(to, path)]):
+    for words in filter(None, [inputs, _next(to, path)]):
         print(words)
 
 

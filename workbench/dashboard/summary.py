@@ -12,6 +12,7 @@ from workbench.dashboard.controls import controls
 from workbench.dashboard.pull import checks, cost, pull
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
+from workbench.runs.results import chosen_rows
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow
 from workbench.training.card import caption
@@ -134,7 +135,7 @@ def rail(history: History, frames: Frames) -> dict[str, Any]:
             _model("student", "S", row, student, protocol),
             _model("teacher", "T", row, history.teacher_accuracy, protocol),
         ],
-        "facts": [*_facts(spec, row), *cost(row)],
+        "facts": [*_facts(spec, row), *_chosen(history), *cost(row)],
         "pull": pull(history, spec, waits_for(history)),
         "checks": checks(row),
         "activity": activity(history),
@@ -174,6 +175,15 @@ def _facts(spec: ExperimentSpec | None, row: RunRow) -> list[list[str]]:
     facts.append(["device", str(machine.get("device_name") or asked)])
     facts.append(["seed", str(row.experiment.get("seed", 0))])
     return facts
+
+
+def _chosen(history: History) -> list[list[str]]:
+    """Rows that a data policy shows in this epoch, counted from 1."""
+    found = chosen_rows(history.selection.columns, history.selection.values)
+    if found is None:
+        return []
+    text = f"{count(found['kept'])} of {count(found['rows'])} (epoch {count(found['epoch'] + 1)})"
+    return [["rows", text]]
 
 
 def activity(history: History) -> dict[str, Any] | None:

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     Kept = npt.NDArray[np.bool_]
 
 
+SHARPNESS = 5.0
+SCALE = 4 / 3
+"""KD³'s curve ends at epoch 160, and is left at 120."""
+
+
 @dataclass(frozen=True)
 class Report:
     """What is known of the training rows at the start of an epoch.
@@ -83,8 +88,9 @@ class RandomRows(PolicyKind):
 class Confident(PolicyKind):
     """Rows that a blend of teacher and student is sure of, with a bar for each class (KD³).
 
-    A class that is seldom predicted has a lower bar. The blend is the teacher's at first and moves
-    to the student until ``until`` of the stage.
+    A class that is seldom predicted has a lower bar. The blend is the teacher's at first, moves to
+    the student, and is the student's alone from ``until`` of the stage on. The paper has 240 epochs
+    and leaves the teacher after 120.
 
     Reference:
         Tang et al. 2023 (KD³), "Distribution Shift Matters for Knowledge Distillation with Webly
@@ -98,7 +104,7 @@ class Confident(PolicyKind):
         0.95, gt=0, lt=1, description="Probability that the most predicted class must reach."
     )
     until: float = Field(
-        0.75, gt=0, le=1, description="Share of the stage after which the student decides alone."
+        0.5, gt=0, le=1, description="Share of the stage after which the student decides alone."
     )
     per_class: bool = Field(
         True, description="Whether a class that is seldom predicted has a lower bar."
@@ -120,10 +126,20 @@ class Confident(PolicyKind):
 
 
 def teacher_share(epoch: int, epochs: int, *, until: float) -> float:
-    """Share of the teacher in KD³'s blend, in [0, 1]: near 1 at first, 0 from ``until`` on."""
-    if epoch >= until * epochs:
+    """Share of the teacher in KD³'s blend, in [0, 1].
+
+    Near 1 at first, 0.27 just before ``until`` of the stage, 0 from there on: the curve's own end
+    lies a third further, at epoch 160 of the paper's 240, where 120 are ``until``.
+
+    Args:
+        epoch: Counted from 0.
+        epochs: Of the whole stage.
+        until: Share of the stage after which the student decides alone, in (0, 1].
+    """
+    last = until * epochs
+    if epoch >= last:
         return 0.0
-    return 1 - math.exp(-5 * ((epoch + 1) / epochs - 1) ** 2)
+    return 1 - math.exp(-SHARPNESS * ((epoch + 1) / (last * SCALE) - 1) ** 2)
 
 
 def _given(logits: Tensor | None) -> Tensor:

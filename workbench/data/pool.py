@@ -29,7 +29,7 @@ from workbench.registries import DATA
 from workbench.specs.base import Pick
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-OUTER = ("labels_per_class", "augment")
+OUTER = ("labels_per_class", "label_noise", "augment")
 """Options of the pool that no part of it has."""
 
 
@@ -61,7 +61,7 @@ class Pool(DataSpec):
     use: Literal["pool"] = "pool"
     of: Annotated[DataSpec, Pick(DATA)] = Field(
         description="The images; their training part becomes the pool. `limit`, `split_seed`, "
-        "`augment` and `labels_per_class` stand beside it."
+        "`augment`, `labels_per_class` and `label_noise` stand beside it."
     )
     corrupted: float = Field(
         0.5, ge=0, le=1, description="Share of the training images that are heavily corrupted."

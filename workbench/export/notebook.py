@@ -14,7 +14,7 @@ from workbench.export.literal import literal
 from workbench.export.story import Story
 
 FIGURES = {
-    "cka": "**Layer similarity.** Dark: both layers find the same images alike.",
+    "cka": "**Layer similarity.** Dark: both layers find the same samples alike.",
     "trilateral": "**Student · Teacher · Truth.** Each image is a point; G is the truth. Near G: "
     "right. Along the T edge: like the teacher.",
     "calibration": "**Calibration.** On the dotted line confidence equals accuracy; the band is "

@@ -12,6 +12,8 @@ from typing import Any
 
 FILE = "path:"
 RUN = "run:"
+PATHS = ("path", "test_path")
+"""Fields that hold a path."""
 WORDS = ("name", "recipe", "note", "who")
 """Fields of an experiment that are read by people only."""
 
@@ -26,7 +28,7 @@ def with_whole_paths(experiment: Mapping[str, Any], base: Path) -> dict[str, Any
 
     def whole(key: str, value: str) -> str:
         prefix = FILE if value.startswith(FILE) else ""
-        if not prefix and key.rpartition(".")[2] != "path":
+        if not prefix and key.rpartition(".")[2] not in PATHS:
             return value
         path = value.removeprefix(prefix)
         if path.startswith("~") or Path(path).is_absolute():

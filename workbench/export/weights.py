@@ -136,10 +136,15 @@ def load_lines(student: Student, path: str | Path) -> list[str]:
 
 
 def expects(student: Student) -> str | None:
-    """What its images must be, in words; None where that is not known."""
+    """What it must be given, in words; None where that is not known."""
     built = student.architecture
     if built is None:
         return None
+    if len(built.input_size) == 1:
+        return (
+            f"It takes table rows of {built.input_size[0]} features in their own units, each "
+            "standardised: (feature - mean) / std; mean and std stand in the header of the file."
+        )
     size = " x ".join(str(length) for length in built.input_size)
     return (
         f"It takes images of {size} (channels, rows, columns) in [0, 1], standardised: "

@@ -13,7 +13,7 @@ from workbench.errors import BadInput, FailedChecks, RunFailed, WorkbenchError
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.store import Store
 
-PARTS = ("teacher", "stages", "student", "probes", "controls")
+PARTS = ("teacher", "stages", "search", "student", "probes", "controls")
 """Parts of the time that are worth a word."""
 
 

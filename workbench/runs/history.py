@@ -22,6 +22,7 @@ from workbench.training.timeline import SET
 
 PROBE = "probe"
 TRAIN = "train"
+SELECTION = "selection"
 EMPTY = Series((), np.zeros(0, np.int64), np.zeros((0, 0)))
 
 
@@ -41,6 +42,7 @@ class History:
         probe: The student's accuracy and NLL on the probe split.
         control: The control's, the same.
         teacher: The teacher's own curve while it trains, the same.
+        selection: What a data policy chose in each epoch; empty without one.
         checkpoint: Step of the newest checkpoint, or None.
         over_seeds: What the runs of its group say together, once it has ended; None alone.
     """
@@ -56,6 +58,7 @@ class History:
     probe: Series = EMPTY
     control: Series = EMPTY
     teacher: Series = EMPTY
+    selection: Series = EMPTY
     checkpoint: int | None = None
     over_seeds: dict[str, Any] | None = None
 
@@ -83,6 +86,7 @@ class History:
             self._add(snapshot)
         self.train = _longer(store, run, TRAIN, self.train)
         self.probe = _longer(store, run, PROBE, self.probe)
+        self.selection = _longer(store, run, SELECTION, self.selection)
         if self.row.experiment.get("control"):
             self.control = _longer(store, f"{run}-control", PROBE, self.control)
         if not self.steps:
@@ -126,7 +130,7 @@ class History:
     def _forget(self) -> None:
         self.steps, self.similarity, self.tables = [], [], []
         self.latest = self.right = None
-        self.train = self.probe = self.control = EMPTY
+        self.train = self.probe = self.control = self.selection = EMPTY
 
 
 def change_words(event: Event) -> str:

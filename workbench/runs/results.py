@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import BadInput, WorkerDied
 from workbench.runs.seeds import summary
 from workbench.store.runs import RunRow
 
+if TYPE_CHECKING:
+    import numpy as np
+
 METRICS = ("teacher", "student", "control")
 """Parts whose test numbers are always told; the second control's only where it was asked for."""
+ORIGIN = "origin."
+"""What columns of the series ``selection`` that count rows of an origin begin with."""
 
 
 def result_of(row: RunRow) -> dict[str, Any]:
@@ -53,6 +58,32 @@ def result_of_all(rows: Sequence[RunRow], run: str | None = None) -> dict[str, A
     if len(results) == 1:
         return top
     return {**top, "seeds": results, "summary": summary(results)}
+
+
+def chosen_rows(columns: Sequence[str], values: np.ndarray) -> dict[str, Any] | None:
+    """What a data policy chose last: ``epoch``, ``kept``, ``rows``, ``entropy``, ``origins``.
+
+    Args:
+        columns: Of the series ``selection``.
+        values: Its rows, shape (E, columns).
+
+    Returns:
+        None where no policy has chosen anything.
+    """
+    if not len(values):
+        return None
+    last = dict(zip(columns, values[-1].tolist(), strict=True))
+    return {
+        "epoch": int(last["epoch"]),
+        "kept": int(last["kept"]),
+        "rows": round(last["kept"] / last["share"]),
+        "entropy": last["entropy"],
+        "origins": {
+            name.removeprefix(ORIGIN): int(value)
+            for name, value in last.items()
+            if name.startswith(ORIGIN)
+        },
+    }
 
 
 def was_refused(row: RunRow) -> bool:

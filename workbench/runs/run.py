@@ -122,6 +122,21 @@ class Run:
         ]
 
     @property
+    def selection(self) -> dict[str, np.ndarray]:
+        """Which training rows a data policy showed in each epoch, once the run has ended.
+
+        Returns:
+            ``ids`` of all training rows, int64 (N,); ``epochs`` from 0, int64 (E,); ``kept``, bool
+            (E, N). ``series("selection")`` has the numbers of each epoch, also while it trains.
+
+        Raises:
+            RefusedCommand: If it has no policy, or has not come to its end.
+        """
+        from workbench.training.choices import read_choices
+
+        return read_choices(self.store.runs.folder(self.id))
+
+    @property
     def journal(self) -> list[Event]:
         """What took effect at which step."""
         return self.store.journal.events(self.id)

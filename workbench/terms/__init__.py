@@ -1,6 +1,7 @@
 """Distillation terms by name; nothing here loads torch."""
 
 from workbench.terms import (
+    contrast,
     further_heads,
     learned,
     masked,
@@ -21,6 +22,7 @@ __all__ = [
     "TermContext",
     "TermKind",
     "TermValue",
+    "contrast",
     "further_heads",
     "learned",
     "masked",

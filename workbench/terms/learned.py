@@ -6,10 +6,11 @@ Nothing here loads torch.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from workbench.errors import BadInput
 from workbench.functional import features
 from workbench.registries import TERMS
 from workbench.terms.layers import LayerTerm
@@ -18,7 +19,7 @@ from workbench.terms.term import Term, TermContext, TermValue
 if TYPE_CHECKING:
     from workbench.models.batch import Batch
     from workbench.models.taps import Taps
-    from workbench.terms.readers import Projected
+    from workbench.terms.readers import OnGrid, Projected
     from workbench.terms.regressors import GaussianRegressor
 
 FEATURES = ("student.features", "teacher.features")
@@ -83,8 +84,10 @@ class Variational:
 class Kd3Term(LayerTerm):
     """Hint of the last map, weighted by how far student and teacher disagree on the sample.
 
-    The paper also answers with the teacher's classifier on the projected map; here the student
-    keeps its own head, and its scores give the weight.
+    The paper's student answers with the teacher's classifier on the projected map: that is the
+    model ``borrowed-head``, which has the projector inside, so the term takes ``projector: none``.
+    Any other student keeps its own head, whose scores give the weight, and which the term does not
+    train.
     """
 
     summary: ClassVar[str] = (
@@ -94,14 +97,34 @@ class Kd3Term(LayerTerm):
     needs: ClassVar[tuple[str, ...]] = ("student.logits", "teacher.logits", *FEATURES)
     pull = "teacher"
     unit: ClassVar[str] = "1"
+    projector: Literal["bottleneck", "none"] = Field(
+        "bottleneck",
+        description="1x1, 3x3, 1x1 (SimKD); none where the student's layer has the teacher's width "
+        "already, as the projector of a borrowed-head has.",
+    )
 
     def build(self, context: TermContext) -> Term:
-        """SimKD's projector from the shapes of the two taps."""
-        from workbench.terms.readers import Projected
+        """SimKD's projector from the shapes of the two taps, or none.
+
+        Raises:
+            BadInput: If there shall be none and the widths differ.
+        """
+        from workbench.terms.projector import map_shape
+        from workbench.terms.readers import OnGrid, Projected
 
         taps = self.taps(context)
         shapes = context.shapes(taps)
-        return WeightedHint(taps, Projected(*shapes, projection="bottleneck", seed=context.seed))
+        if self.projector == "bottleneck":
+            reader = Projected(*shapes, projection="bottleneck", seed=context.seed)
+            return WeightedHint(taps, reader)
+        own, their = (map_shape(shape)[0] for shape in shapes)
+        if own != their:
+            raise BadInput(
+                f"kd3: `projector` is none, but the student's {taps[0]} has {own} channels and the "
+                f"teacher's {taps[1]} has {their}. Take a borrowed-head student, whose projector "
+                "has the teacher's width, or `projector: bottleneck`."
+            )
+        return WeightedHint(taps, OnGrid())
 
 
 class WeightedHint:
@@ -112,7 +135,7 @@ class WeightedHint:
         reader: Brings the student's map to the shape of the teacher's.
     """
 
-    def __init__(self, taps: tuple[str, str], reader: Projected) -> None:
+    def __init__(self, taps: tuple[str, str], reader: Projected | OnGrid) -> None:
         self.reader = reader
         self.module = reader.module
         self.student_taps: Collection[str] = (taps[0],)

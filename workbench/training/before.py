@@ -17,6 +17,7 @@ from workbench.probes.probe import ProbeKind
 from workbench.probes.view import Look, Rows
 from workbench.specs.experiment import ExperimentSpec
 from workbench.training.build import new_student, student_part, whose_layers
+from workbench.training.building import first_guess, num_candidates
 from workbench.training.casting import build_players
 from workbench.training.device import choose_device, fingerprint
 from workbench.training.estimate import (
@@ -52,6 +53,8 @@ class Before:
         device: Where it trains.
         base: Folder that relative paths start from.
         wanted: False for a replay.
+        began: When the run's preparation began, on the clock of ``time.perf_counter``.
+        candidates: Others that are trained before the student, to measure a search's scores.
     """
 
     def __init__(
@@ -63,11 +66,13 @@ class Before:
         *,
         base: Path,
         wanted: bool,
+        began: float,
+        candidates: int = 0,
     ) -> None:
         self._spec, self._data, self._keeper, self._device = spec, data, keeper, device
         self._base = base
         self._stages: dict[str, StageCost] = {}
-        self._began = time.perf_counter()
+        self._began, self._candidates = began, candidates
         self._report = Report()
         self._estimate: Estimate | None = None
         self._known: Mapping[str, Any] = {}
@@ -106,6 +111,7 @@ class Before:
             self._device,
             base=self._base,
             began=self._began,
+            candidates=self._candidates,
         )
         self._tell()
 
@@ -226,13 +232,25 @@ def looked_ahead(spec: ExperimentSpec, keeper: Keeper, *, base: Path) -> dict[st
     began = time.perf_counter()
     device = choose_device(spec.device)
     data = build_data(cast(Any, spec.data), base=base, seed=spec.seed, device=device)
+    asked, (spec, searching) = spec, first_guess(spec, data, keeper, device)
     teacher, key = built_teacher(
         cast(ModelSpec, spec.teacher), data, keeper, device, fingerprint(device)
     )
     part = built_in_vain(spec, data, teacher, keeper, device)
     report = check_student(spec, part, teacher)
     report.refuse()
-    _, _, found = _priced(spec, part, teacher, key, keeper, device, base=base, began=began)
+    _, _, found = _priced(
+        spec,
+        part,
+        teacher,
+        key,
+        keeper,
+        device,
+        base=base,
+        began=began,
+        searching=searching,
+        candidates=num_candidates(asked),
+    )
     return {"checks": report.plain(), "estimate": found.plain()}
 
 
@@ -246,6 +264,8 @@ def _priced(
     *,
     base: Path,
     began: float,
+    searching: float = 0.0,
+    candidates: int = 0,
 ) -> tuple[bool, dict[str, StageCost], Estimate]:
     """Whether the teacher is still to be trained, what each earlier stage costs, and all of it."""
     kept = None if key is None else keeper.teacher(key)
@@ -270,6 +290,8 @@ def _priced(
         controls=num_controls(spec),
         spent=spent,
         stages=list(stages.values()),
+        searching=searching,
+        candidates=candidates,
     )
     return trains, stages, found
 

@@ -22,7 +22,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.training.boundary import Boundary
 from workbench.training.build import build_model, model_context, new_student, student_part
 from workbench.training.checkpoint import read_state
-from workbench.training.choice import BUILT, found_for, is_searched
+from workbench.training.choice import BUILT, changes_search, found_for, is_searched
 from workbench.training.control import PLAIN_KD
 from workbench.training.early import BeforeTheStudent
 from workbench.training.journal import Event, Keeper, Recorder
@@ -74,6 +74,31 @@ def find_student(
     return spec.replace({"student": choice_of(found).given()})
 
 
+def first_guess(
+    spec: ExperimentSpec, data: ImageData, keeper: Keeper, device: torch.device
+) -> tuple[ExperimentSpec, float]:
+    """The experiment with a student as it might be found, and the seconds of the whole search.
+
+    Raises:
+        BadModel: If nothing can be found.
+    """
+    if not is_searched(spec):
+        return spec, 0.0
+    builder = cast(BuilderSpec, spec.student).builder(context_of(spec, data, keeper, device))
+    builder.step()  # fills caches
+    began = time.perf_counter()
+    builder.step()
+    seconds = (time.perf_counter() - began) * builder.total
+    found = spec.replace({"student": choice_of(builder.result()).given(), "control": False})
+    searches = 2 if changes_search(spec) else 1
+    return found.replace({"control": bool(spec.control)}), searches * seconds
+
+
+def num_candidates(spec: ExperimentSpec) -> int:
+    """How many candidates are trained to measure what scores are worth."""
+    return int(getattr(spec.student, "measure", 0)) if is_searched(spec) else 0
+
+
 def measure_scores(spec: ExperimentSpec, workshop: Workshop) -> bool:
     """Train random candidates by plain KD and journal how scores rank with accuracy.
 
@@ -85,8 +110,7 @@ def measure_scores(spec: ExperimentSpec, workshop: Workshop) -> bool:
         False if somebody stopped the run.
     """
     run, keeper = workshop.run, workshop.keeper
-    searched = getattr(spec.student, "measure", 0) and is_searched(spec)
-    if not searched or any(event.kind == MEASURED for event in run.events()):
+    if not num_candidates(spec) or any(event.kind == MEASURED for event in run.events()):
         return True
     context = context_of(spec, workshop.data, keeper, workshop.device)
     search = cast(Any, spec.student).builder(context)

@@ -93,8 +93,18 @@ def _lines(protocol: Mapping[str, Any]) -> Iterator[str]:
             f"probes: {len(probes['steps'])} looks, {_percent(probes['share_of_time'])} of time"
             f"{' (' + probes['cadence'] + ')' if probes.get('cadence') else ''}"
         )
+    if protocol.get("estimate_error"):
+        yield f"taken / estimated before: {_taken(protocol['estimate_error'])}"
     if "interventions" in protocol:
         yield f"interventions: {_interventions(protocol['interventions'])}"
+
+
+def _taken(error: Mapping[str, float]) -> str:
+    """Time is missing where somebody paused, slowed, changed or resumed the run."""
+    words = {"seconds": "time", "memory_bytes": "peak memory", "disk_bytes": "disk"}
+    return ", ".join(
+        f"{word} {error[name]:.2f}" for name, word in words.items() if error.get(name) is not None
+    )
 
 
 def _numbers(numbers: Mapping[str, Any], part: str) -> Iterator[str]:

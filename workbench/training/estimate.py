@@ -106,6 +106,8 @@ def estimate(
     controls: int,
     spent: float,
     stages: Sequence[StageCost] = (),
+    searching: float = 0.0,
+    candidates: int = 0,
 ) -> Estimate:
     """Measure a few steps of everything.
 
@@ -117,6 +119,8 @@ def estimate(
         controls: How many controls train after the student.
         spent: Seconds that have gone by since the run's start.
         stages: Costs of those before the last.
+        searching: Seconds of the search for a student that is still to come.
+        candidates: Others that are trained as the student is, to measure what scores are worth.
     """
     with kept_random_states(), torch.enable_grad():
         learned = part.data.for_teacher()
@@ -129,10 +133,12 @@ def estimate(
     room = MARGIN * SHARE * student
     planned = len(grid(part.steps))
     looks = max(planned, int(room / max(measured.look, 1e-6)))
+    search = searching + candidates * (student + measured.headline)
     parts = {
         "prepare": spent + measured.table,
         "teacher": taught.seconds + planned * measured.teacher_look if taught else 0.0,
         **({"stages": sum(stage.seconds for stage in stages)} if stages else {}),
+        **({"search": search} if search else {}),
         "student": student,
         "probes": max(planned * measured.look, min(room, looks * measured.look)),
         "controls": controls * (student + planned * measured.headline),

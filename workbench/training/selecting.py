@@ -2,7 +2,7 @@
 
 Unusual here: the pass is of its own (evaluation mode, no augmentation, row order), so which rows
 are kept depends on the weights alone and can be found again; the choice goes into the checkpoint.
-Shapes: n = training rows, K = classes.
+Shapes: N = training rows, n = those that may be shown at all, E = epochs so far, K = classes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from workbench.data.examples import Examples
 from workbench.data.images import ImageData
 from workbench.data.policy import PolicyKind, Report
 from workbench.errors import BadData
@@ -45,9 +46,8 @@ class Selecting:
         teacher: ModelAdapter,
     ) -> None:
         self._policy, self._data = policy, data
-        self._ids = data.split_ids("train")
-        if rows is not None:
-            self._ids = self._ids[np.isin(self._ids, rows)]
+        self._all = data.split_ids("train")
+        self._ids = self._all if rows is None else self._all[np.isin(self._all, rows)]
         self._teacher = logits(teacher, data, self._ids) if "teacher" in policy.asks else None
         self._epoch = -1
         self._chosen = np.zeros(0, np.int64)
@@ -75,10 +75,14 @@ class Selecting:
                 "take a better teacher, or other data."
             )
         self._epoch, self._chosen = epoch, self._ids[kept]
-        self._history[epoch] = np.packbits(kept)
+        self._history[epoch] = np.packbits(np.isin(self._all, self._chosen))
         part.show(self._chosen)
         if part.on_choice is not None:
             part.on_choice(step, self._numbers())
+
+    def remember(self, earlier: Selecting) -> None:
+        """Keep what another policy chose of the same training rows before."""
+        self._history = {**earlier._history, **self._history}
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint: what was chosen in every epoch so far."""
@@ -92,35 +96,40 @@ class Selecting:
         self._epoch = int(state["epoch"])
         self._history = {int(epoch): bits.numpy() for epoch, bits in state["history"].items()}
         if self._epoch in self._history:
-            self._chosen = self._ids[self._mask(self._epoch)]
+            self._chosen = self._all[self._mask(self._epoch)]
             part.show(self._chosen)
 
     def chosen(self) -> dict[str, npt.NDArray[Any]]:
         """Every epoch's choice as arrays.
 
-        ``ids`` int64 (n,), ``epochs`` int64 (E,), ``kept`` bool (E, n).
+        ``ids`` of all training rows, int64 (N,), ``epochs`` from 0, int64 (E,), ``kept`` bool
+        (E, N). Where a policy changed within an epoch, what the later one chose.
         """
         epochs = sorted(self._history)
         kept = [self._mask(epoch) for epoch in epochs]
         return {
-            "ids": self._ids,
+            "ids": self._all,
             "epochs": np.asarray(epochs, np.int64),
-            "kept": np.stack(kept) if kept else np.zeros((0, len(self._ids)), bool),
+            "kept": np.stack(kept) if kept else np.zeros((0, len(self._all)), bool),
         }
 
     def _mask(self, epoch: int) -> npt.NDArray[np.bool_]:
-        return np.unpackbits(self._history[epoch], count=len(self._ids)).astype(bool)
+        return np.unpackbits(self._history[epoch], count=len(self._all)).astype(bool)
 
     def _numbers(self) -> dict[str, float]:
-        """Rows kept, entropy over classes of what is kept (nats), rows by origin where known.
+        """Epoch, rows kept, entropy over classes of what is kept (nats), rows by origin if known.
 
-        Classes are the true ones; rows of no class count for none.
+        Classes are the true ones, for people to look at; rows of no class count for none.
         """
         examples = self._data.examples
         labels = examples.labels[self._chosen]
         counts = np.bincount(labels[labels >= 0], minlength=len(examples.class_names))
-        found = {"kept": float(len(self._chosen)), "share": len(self._chosen) / len(self._ids)}
-        found["entropy"] = entropy(counts)
+        found = {
+            "epoch": float(self._epoch),
+            "kept": float(len(self._chosen)),
+            "share": len(self._chosen) / len(self._ids),
+            "entropy": entropy(counts),
+        }
         for name, rows in _origins(examples).items():
             found[f"origin.{name}"] = float(np.isin(self._chosen, rows).sum())
         return found
@@ -142,9 +151,9 @@ def entropy(counts: npt.NDArray[np.int64]) -> float:
     return float(-(share * np.log(share)).sum())
 
 
-def _origins(examples: Any) -> dict[str, npt.NDArray[np.int64]]:
+def _origins(examples: Examples) -> dict[str, npt.NDArray[np.int64]]:
     """Rows by where they come from; empty where the data does not say."""
-    codes, names = getattr(examples, "origin", None), getattr(examples, "origin_names", ())
+    codes = examples.origin
     if codes is None:
         return {}
-    return {name: np.flatnonzero(codes == code) for code, name in enumerate(names)}
+    return {name: np.flatnonzero(codes == code) for code, name in enumerate(examples.origin_names)}

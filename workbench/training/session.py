@@ -26,7 +26,7 @@ from workbench.training.balance import Balance
 from workbench.training.before import Before
 from workbench.training.boundary import PAUSE_AT, Boundary
 from workbench.training.build import new_student, restore, state_of, student_part
-from workbench.training.building import find_student, measure_scores
+from workbench.training.building import find_student, measure_scores, num_candidates
 from workbench.training.checkpoint import read_state
 from workbench.training.choice import changes_search
 from workbench.training.choices import keep_choices, record_choice
@@ -73,7 +73,16 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
         return
     spec = found
     run.update(activity="Preparing the teacher", progress=None)
-    before = Before(spec, data, keeper, device, base=options.base, wanted=options.checks)
+    before = Before(
+        spec,
+        data,
+        keeper,
+        device,
+        base=options.base,
+        wanted=options.checks,
+        began=began,
+        candidates=num_candidates(asked),
+    )
     teacher = prepare_teacher(
         spec,
         data,

@@ -143,6 +143,8 @@ class Steering:
             part.frozen = frozen
             if selecting is not part.selecting or selecting is None:
                 part.show(rows)
+                if selecting is not None and part.selecting is not None:
+                    selecting.remember(part.selecting)
             part.selecting = selecting
             part.train_mode()
             self.spec = spec
