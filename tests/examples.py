@@ -81,7 +81,7 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "stage": {"stage": "before"},
     },
     # networks that have hardly learned are sure of little
-    "data policy": {"confident": {"threshold": 0.12, "per_class": False}},
+    "data policy": {"confident": {"threshold": 0.1, "per_class": False}},
     "optimiser": {"adamw": {"lr": 0.01}, "sgd": {"lr": 0.1, "momentum": 0.9}},
 }
 """By what a registry's things are called, then by name: options of a valid example."""

@@ -201,7 +201,8 @@ def test_checker_accepts_what_the_rules_allow(tmp_path):
 
 
 LIGHT = ["workbench", "workbench.registries", "workbench.specs", "workbench.data",
-         "workbench.models", "workbench.terms", "workbench.probes", "workbench.tasks",
+         "workbench.models", "workbench.builders", "workbench.targets", "workbench.terms",
+         "workbench.probes", "workbench.tasks",
          "workbench.functional", "workbench_widgets"]  # fmt: skip
 
 

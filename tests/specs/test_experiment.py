@@ -14,6 +14,8 @@ from workbench.registries import TERMS as TERM_REGISTRY
 from workbench.specs.experiment import ExperimentSpec, set_path
 from workbench.specs.files import dump_yaml, parse_yaml
 
+from ..examples import term_data
+
 FIXED = """
 name: my-first
 task: classification
@@ -146,7 +148,7 @@ def test_yaml_to_experiment_to_yaml_is_the_identity(given_data):
 
 @pytest.mark.parametrize("name", TERM_REGISTRY.names())
 def test_every_registered_term_survives_the_round_trip_with_all_its_defaults(data, name):
-    term = ExperimentSpec.parse(changed(data, {TERMS: {"t": name}})).stage.terms["t"]
+    term = ExperimentSpec.parse(changed(data, {TERMS: {"t": term_data(name)}})).stage.terms["t"]
     full = term.full()
     again = ExperimentSpec.parse(changed(data, {TERMS: {"t": full}}))
     assert again.stage.terms["t"].full() == full
@@ -183,7 +185,11 @@ WRONG = [
     ("stages.main.optimiser.momentum", 1.0, "must be < 1.0 (got 1.0)"),
     ("stages.main.optimiser.lr", True, "must be a number (≥ 0 and ≤ 1000)"),
     ("stages.main.schedule.use", "cosin", "No schedule 'cosin'. Did you mean 'cosine'?"),
-    ("stages.two", {"terms": {"c": "ce"}, "steps": 1}, "this version trains one stage"),
+    (
+        "stages.two",
+        {"terms": {"c": "ce"}, "steps": 1, "start": "mian"},
+        "two.start: there is no stage 'mian'. Did you mean 'main'? Before it: main",
+    ),
     (TERMS, {}, "must have at least 1 entry"),
     (f"{TERMS}.kd.use", "kdd", "No distillation term 'kdd'. Did you mean 'kd'?"),
     (f"{TERMS}.kd.temprature", 3, "no such field. Did you mean 'temperature'?"),

@@ -12,6 +12,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.interventions import get_path, reach
 from workbench.specs.knobs import check_interventions, knobs, steered
 
+from ..examples import term_data
 from .test_interventions import SMALL
 
 MAIN = "stages.main"
@@ -39,12 +40,7 @@ def test_each_knob_says_value_bounds_kind_and_help():
 
 @pytest.mark.parametrize("name", sorted(TERMS.names()))
 def test_every_term_lists_its_weight_and_each_live_parameter(name):
-    term = {"use": name}
-    try:
-        spec = with_terms(one=term, ce={"use": "ce"})
-    except InvalidExperiment:
-        pytest.skip(f"{name} needs options")
-    found = knobs(spec)
+    found = knobs(with_terms(one=term_data(name), ce={"use": "ce"}))
     for parameter in ("weight", *getattr(TERMS.get(name), "live", ())):
         knob = found[f"{MAIN}.terms.one.{parameter}"]
         assert knob.kind == "number" and knob.value is not None

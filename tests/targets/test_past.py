@@ -174,8 +174,9 @@ def test_state_and_load_are_bit_equal():
 
 @pytest.mark.parametrize(("rows", "classes"), [(5, 3), (6, 4)])
 def test_a_memory_of_another_size_is_refused_with_both_sizes(rows, classes):
-    with pytest.raises(BadFile, match=rf"holds 6 x 3 .*the data has {rows} x {classes}"):
+    with pytest.raises(BadFile, match=rf"holds 6 x 3 .*the data has {rows} x {classes}") as refused:
         built(rows, classes).load(built().state())
+    assert refused.value.exit_code == 2
     with pytest.raises(BadFile, match=r"holds no numbers"):
         built().load({"seen": torch.ones(6, dtype=torch.bool)})
 
@@ -332,8 +333,10 @@ def test_another_view_of_the_data_keeps_the_memory(hand):
             return real(part, step)
 
         patch.setattr(Part, "set_rate", rate)
-        run = hand.train(PAST, at={10: ("data.augment", "shift")})
-    assert hand.row(run).status == "finished"
+        plan = [{"step": 10, "set": {"data.augment": "shift"}}]
+        run = hand.train({**PAST, "interventions": plan})
+    assert hand.row(run).status == "finished", hand.row(run).error
+    assert hand.replay(run).equal
     assert found[0] == found[1] == 1.0
 
 

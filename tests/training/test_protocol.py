@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from workbench.training.grid import grid
-from workbench.training.protocol import LATELY, numbers_of
+from workbench.training.looks import LATELY, numbers_of
 
 COLUMNS = ["accuracy", "nll"]
 

@@ -113,9 +113,9 @@ def test_whoever_else_draws_random_numbers_leaves_the_weights(train, monkeypatch
         torch.rand(at + 1)
         return step(part, at)
 
-    def answers_and_draws(target: FrozenTeacher, batch: Batch, values: Any) -> Taps:
+    def answers_and_draws(target: FrozenTeacher, batch: Batch, *asked: Any) -> Taps:
         torch.rand(len(batch.ids) + 3)
-        return answer(target, batch, values)
+        return answer(target, batch, *asked)
 
     dropout = {"student": {"use": "timm/test_resnet", "drop_rate": 0.3}, "stages.main.steps": 3}
     quiet = train(dropout)

@@ -18,7 +18,8 @@ from workbench.dashboard.wording import journal
 from workbench.data.images import build_data
 from workbench.errors import InvalidExperiment, RefusedCommand, RunFailed
 from workbench.models.weights import weights_hash
-from workbench.runs.estimate import before_words
+from workbench.runs.estimate import before_words, estimate_here
+from workbench.runs.follow import describe
 from workbench.runs.fork import fork
 from workbench.runs.keeper import StoreKeeper
 from workbench.runs.launch import accept
@@ -176,7 +177,7 @@ def test_what_a_stage_learns_from_counts_and_its_classifier_stays(hand, whole):
         if "class_token" in load_file(path)
     }
     seeds = {own_head(store, 0), own_head(store, 5), own_head(store, 7)}
-    assert heads <= seeds
+    assert heads and heads <= seeds
 
 
 def own_head(store: Store, seed: int) -> bytes:
@@ -207,6 +208,15 @@ def test_a_stage_with_a_seed_of_its_own_is_trained_once_for_several_seeds(hand, 
     run = trained(hand, {"seed": 1})
     assert parts_of(hand, run) == {"stage-further", "stage-restart"}
     assert lines(hand, run)["pretrain"] == lines(hand, whole)["pretrain"]
+
+
+def test_that_holds_for_one_on_the_experiment_s_own_data_too(hand):
+    """Which labels are seen hangs on the run's seed; such a stage has those of its own."""
+    common = {"stages.further.seed": 3, "stages.further.steps": 4}
+    one, two = (trained(hand, {**common, "seed": seed}) for seed in (1, 2))
+    assert "stage-further" in parts_of(hand, one)
+    assert parts_of(hand, two) == {"stage-restart"}
+    assert lines(hand, one)["further"] == lines(hand, two)["further"]
 
 
 def test_housekeeping_keeps_stages_that_a_journal_names_and_frees_them_with_the_run(tmp_path):
@@ -254,7 +264,9 @@ def test_killed_in_any_stage_it_goes_on_to_the_same_weights(hand, alone, whole, 
     row = run if part == "student" else f"{run}-{part.replace(' ', '-')}"
     kept = [item.step for item in alone.store.checkpoints(row)]
     assert kept == ([1] if checkpoint else [])
-    alone.train(run, checks=False)
+    anew: list[str] = []
+    alone.train(run, checks=False, at={(part, 0): lambda: anew.append(part)})
+    assert anew == ([] if checkpoint else [part]), "it goes on from the checkpoint"
     assert hashes(alone, run) == hashes(hand, whole)
 
 
@@ -510,6 +522,15 @@ def test_the_protocol_and_its_words_list_the_stages(hand, whole):
     assert f"{told['further']['weights'][:12]}, 5 steps on digits from pretrain, distance" in words
 
 
+def test_people_see_which_stage_trains_and_how_far_it_is(alone):
+    run = accept(alone.store, staged(), base=Path.cwd(), threads=1)
+    seen = []
+    look = lambda: seen.append(describe(alone.row(run)))  # noqa: E731
+    alone.train(run, checks=False, at={("stage further", 2): look, ("stage restart", 2): look})
+    assert [words for words, _, _ in seen] == ["Stage further", "Stage restart"]
+    assert all(0 <= share < 1 and detail.endswith("%") for _, share, detail in seen)
+
+
 def test_the_journal_reads_in_columns_and_on_the_page(hand, whole, capsys):
     with pytest.raises(SystemExit):
         main(["journal", whole, "--store", str(hand.store.path)])
@@ -528,17 +549,28 @@ def test_the_estimate_counts_stages_that_are_to_be_trained_and_not_those_of_the_
         spec = staged(changes)
         return looked_ahead(spec, StoreKeeper(alone.store, ""), base=Path.cwd())["estimate"]
 
-    alone_ = ahead()
-    assert alone_["parts"]["stages"] > 0
-    assert alone_["seconds"] == pytest.approx(sum(alone_["parts"].values()))
-    assert 0 < alone_["shared_seconds"] < alone_["parts"]["teacher"] + alone_["parts"]["stages"]
+    first = ahead()
+    assert first["parts"]["stages"] > 0
+    assert first["seconds"] == pytest.approx(sum(first["parts"].values()))
+    assert 0 < first["shared_seconds"] < first["parts"]["teacher"] + first["parts"]["stages"]
     run = trained(alone, checks=True)
     kept = alone.row(run).protocol
     assert kept["estimate"]["parts"]["stages"] > 0
     assert 0.4 < kept["estimate_error"]["disk_bytes"] < 2.5, "the stages' checkpoints are counted"
     assert ahead()["parts"]["stages"] == 0.0 == ahead()["parts"]["teacher"]
     assert ahead({"seed": 4})["parts"]["stages"] > 0 == ahead({"seed": 4})["shared_seconds"]
-    assert "stages 0" in before_words({"estimate": alone_})[0]
+    assert ", stages " in before_words({"estimate": first})[0]
+
+
+def test_the_estimate_of_several_seeds_counts_common_stages_once(alone):
+    spec = staged({"seeds": 3})
+    told = estimate_here(alone.store, spec, Path.cwd(), settle_here=False)["estimate"]
+    once, all_ = told["shared_seconds"], sum(told["parts"].values())
+    assert told["parts"]["teacher"] < once < told["parts"]["teacher"] + told["parts"]["stages"]
+    assert told["seconds"] == pytest.approx(once + 3 * (all_ - once))
+
+
+def test_without_earlier_stages_the_estimate_names_none(alone):
     spec = {**STAGED, "stages": {"main": {**STAGED["stages"]["main"], "start": "fresh"}}}
     single = looked_ahead(ExperimentSpec.parse(spec), StoreKeeper(alone.store, ""), base=Path.cwd())
     assert "stages" not in single["estimate"]["parts"]

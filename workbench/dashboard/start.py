@@ -102,6 +102,7 @@ class Quickstart:
             "paper": recipe.paper if recipe else "",
             "pair": f"{wording.model_name(spec.given()['teacher'])} → "
             f"{wording.model_name(spec.given()['student'])}",
+            "way": wording.way(spec),
         }
 
 

@@ -38,6 +38,9 @@ COLOURS: Final = {"teacher": "teacher", "labels": "truth"}
 SETTLED_SECONDS: Final = 5.0
 """Time left is shown after so long: before, the speed is a guess."""
 
+MOST_OPTIONS: Final = 3
+"""Of a model, that its name tells."""
+
 
 def expression(stage: StageSpec) -> list[dict[str, str]]:
     """The loss as coloured pieces: ``0.9 × KD(T=4)`` in the teacher's colour, and so on."""
@@ -47,7 +50,16 @@ def expression(stage: StageSpec) -> list[dict[str, str]]:
             pieces.append({"text": " + "})
         colour = COLOURS.get(str(getattr(term, "pull", "")), "ink")
         pieces.append({"text": term_text(key, term), "colour": colour})
+    if stage.target.use != "teacher":
+        pieces.append({"text": f" towards {_value(stage.target.given())}"})
+    if stage.policy is not None:
+        pieces.append({"text": f" on rows that are {_value(stage.policy.given())}"})
     return pieces
+
+
+def way(spec: ExperimentSpec) -> str:
+    """Stages in order, ``pretrain → further → main``; nothing where there is one."""
+    return " → ".join(spec.stages) if spec.earlier else ""
 
 
 def term_text(key: str, term: Any) -> str:
@@ -69,8 +81,18 @@ def _value(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         if isinstance(value, Mapping) and "start" in value:
             return f"{_value(value['start'])} → {_value(value['end'])}"
+        if isinstance(value, Mapping) and "use" in value:
+            return _named(value)
         return str(value.get("import", value)) if isinstance(value, Mapping) else str(value)
     return f"{value:g}"
+
+
+def _named(value: Mapping[str, Any]) -> str:
+    """A part of a term by its name: ``KD(T=1.5)``; its other options stand in the file."""
+    name = str(value["use"])
+    short = name.upper() if len(name) <= 3 else name
+    heat = value.get("temperature")
+    return short if heat is None else f"{short}(T={_value(heat)})"
 
 
 def model_name(model: Any) -> str:
@@ -78,7 +100,8 @@ def model_name(model: Any) -> str:
     if isinstance(model, str):
         return model
     options = {k: v for k, v in model.items() if k not in ("use", "train")}
-    inside = ", ".join(f"{key} {_value(value)}" for key, value in options.items())
+    told = [f"{key} {_value(value)}" for key, value in options.items()]
+    inside = ", ".join(told if len(told) <= MOST_OPTIONS else [*told[:MOST_OPTIONS], "…"])
     return f"{model['use']} ({inside})" if inside else str(model["use"])
 
 

@@ -98,6 +98,10 @@ class Target(Protocol):
             values: Live parameters at this step.
             moment: When.
             student: What the student says of them, if the target follows the student.
+
+        Returns:
+            By tap name; under ``known`` (bool, shape (B,)) rows of which it says something, if not
+            all: losses of single samples leave the others out.
         """
 
     def after_step(self, batch: Batch, student: Taps) -> None:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
 
 from workbench.data.images import ImageData
 from workbench.models.adapter import ModelAdapter
 from workbench.specs.experiment import ExperimentSpec
-from workbench.training.grid import LOOKS, grid
-from workbench.training.probing import PROBE, SHARE
+from workbench.training.grid import LOOKS
+from workbench.training.probing import SHARE
 
 if TYPE_CHECKING:
     from workbench.training.teacher import Teacher
-
-LATELY = 5
-"""Looks on the grid that the mean at the end is of."""
 
 
 def protocol(
@@ -42,9 +35,10 @@ def protocol(
     Returns:
         ``seed``, ``seeds`` (of everything that is drawn), ``splits`` (rows and hash of each part),
         ``teacher`` (hash, source, test numbers), ``machine`` (versions, threads, device), how the
-        numbers were read and what they were before the last step (:func:`numbers_of`), ``stages``
-        (those before the last, where there are any), what probes took, and what people did to the
-        run. :mod:`workbench.training.card` has the words.
+        numbers were read and what they were before the last step
+        (:func:`workbench.training.looks.numbers_of`), ``stages`` (those before the last, where
+        there are any), what probes took, and what people did to the run.
+        :mod:`workbench.training.card` has the words.
     """
     facts = pair_facts(teacher, student, probed)
     facts["teacher"] |= metrics["teacher"]
@@ -92,62 +86,10 @@ def protocol(
     }
 
 
-def numbers_of(
-    columns: Sequence[str],
-    steps: npt.NDArray[np.int64],
-    values: npt.NDArray[np.float64],
-    *,
-    rows: int,
-) -> dict[str, Any]:
-    """What a part's curve on the probe split says: at the last step, at its best, and lately.
-
-    The best is chosen by looking at the rows that it is measured on, so it is optimistic and
-    marked so. The mean is of the last k looks on the fixed grid, which every run of that length
-    has, whatever else its budget of time allowed.
-
-    Args:
-        columns: Names; ``accuracy`` is best where it is highest, ``nll`` where lowest.
-        steps: Of the looks, rising, shape (S,).
-        values: Shape (S, columns).
-        rows: n of the probe split.
-
-    Returns:
-        ``split``, ``n``, ``steps``, ``k`` and for each column ``last`` and ``best`` (value, step)
-        and ``mean_of_last_k``; without a look, or where a value is not finite, None.
-    """
-    last_step = int(steps[-1]) if len(steps) else 0
-    lately = np.flatnonzero(np.isin(steps, sorted(grid(last_step))))[-LATELY:]
-    told: dict[str, Any] = {
-        "split": PROBE,
-        "n": rows,
-        "steps": steps.tolist(),
-        "k": len(lately),
-        "k_steps": steps[lately].tolist(),
-    }
-    for name, column in zip(columns, values.T, strict=True):
-        known = np.flatnonzero(np.isfinite(column))
-        if not len(known):
-            told[name] = None
-            continue
-        found = column[known]
-        best = known[found.argmax() if name == "accuracy" else found.argmin()]
-        told[name] = {
-            "last": {"value": _finite(column[-1]), "step": last_step},
-            "best": {"value": float(column[best]), "step": int(steps[best]), "optimistic": True},
-            "mean_of_last_k": _finite(column[lately].mean()) if len(lately) else None,
-        }
-    return told
-
-
 def _wrong(data: ImageData) -> int:
     """Labels that the student sees and that name another class than the true one."""
     ids = data.visible_ids
     return int((data.shown_labels[ids] != data.examples.labels[ids]).sum())
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no NaN."""
-    return float(value) if math.isfinite(value) else None
 
 
 def pair_facts(

@@ -8,7 +8,7 @@ Shapes: N = training rows, n = those that may be shown at all, E = epochs so far
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,13 @@ from torch import Tensor
 from workbench.data.examples import Examples
 from workbench.data.images import ImageData
 from workbench.data.policy import PolicyKind, Report
-from workbench.errors import BadData
+from workbench.errors import BadData, RunFailed
 from workbench.models.adapter import ModelAdapter
 from workbench.models.inspection import restored
 from workbench.training.part import Part
+
+if TYPE_CHECKING:
+    from workbench.data.policy import Kept
 
 CHUNK = 512
 SELECTION = "selection"
@@ -57,28 +60,46 @@ class Selecting:
         """Choose anew, where an epoch begins.
 
         Raises:
-            BadData: If no row is left.
+            BadData: If no row is left before the first step.
+            RunFailed: If none is left later.
         """
         if epoch == self._epoch:
             return
-        moment = part.moment(step)
-        student = None
-        if "student" in self._policy.asks:
-            student = logits(part.model, self._data, self._ids)
-        kept = self._policy.choose(
-            Report(epoch, moment.epochs, part.seed, len(self._ids), student, self._teacher)
-        )
-        if not kept.any():
-            raise BadData(
-                f"policy {self._policy.use}: none of the {len(self._ids)} training rows is usable "
-                f"in epoch {epoch}: neither network is sure enough of any. Lower its threshold, "
-                "take a better teacher, or other data."
-            )
+        try:
+            kept = self.choice(part, epoch, step)
+        except BadData as error:
+            if step == 0:
+                raise
+            raise RunFailed(
+                f"{error.message} The last good checkpoint is kept; a fork before step {step} goes "
+                "on from there."
+            ) from None
         self._epoch, self._chosen = epoch, self._ids[kept]
         self._history[epoch] = np.packbits(np.isin(self._all, self._chosen))
         part.show(self._chosen)
         if part.on_choice is not None:
             part.on_choice(step, self._numbers())
+
+    def choice(self, part: Part, epoch: int, step: int) -> Kept:
+        """Which rows the policy would show now, bool, shape (n,); nothing changes.
+
+        Raises:
+            BadData: If it would show none.
+        """
+        student = None
+        if "student" in self._policy.asks:
+            student = logits(part.model, self._data, self._ids)
+        epochs = part.moment(step).epochs
+        kept = self._policy.choose(
+            Report(epoch, epochs, part.seed, len(self._ids), student, self._teacher)
+        )
+        if not kept.any():
+            raise BadData(
+                f"policy {self._policy.use}: none of the {len(self._ids)} training rows is usable "
+                f"in epoch {epoch + 1}. Let it be less strict (a lower `threshold`), or take a "
+                "better teacher or other data."
+            )
+        return kept
 
     def remember(self, earlier: Selecting) -> None:
         """Keep what another policy chose of the same training rows before."""

@@ -34,12 +34,13 @@ from workbench.training.control import Options, control_spec, plain_kd_spec
 from workbench.training.device import choose_device, fingerprint
 from workbench.training.intervening import AfterTheStudent, Intervening
 from workbench.training.journal import Event, Keeper, Recorder
+from workbench.training.looks import numbers_of
 from workbench.training.loop import Keep, Outcome, train
 from workbench.training.meter import TRAIN, Meter
 from workbench.training.part import Part
 from workbench.training.per_sample import PerSample
 from workbench.training.probing import PROBE, HeadlineProber, Prober, StudentProber, probe_rows
-from workbench.training.protocol import numbers_of, pair_facts, protocol
+from workbench.training.protocol import pair_facts, protocol
 from workbench.training.stages import begin_with, prepare_stages, stages_told
 from workbench.training.steering import Steering
 from workbench.training.teacher import Teacher, prepare_teacher, refuse_leak

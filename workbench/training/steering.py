@@ -68,9 +68,8 @@ class Steering:
         Raises:
             WorkbenchError: Why it cannot be; nothing has changed.
         """
-        return self._prepared(
-            steered(self.spec, path, value, run=self._run, step=step), {path: value}, step
-        )
+        spec = steered(self.spec, path, value, run=self._run, step=step)
+        return self._prepared(spec, {path: value}, step, asked=True)
 
     def follow(self, item: Item) -> Change:
         """A change that was planned or journalled.
@@ -94,7 +93,9 @@ class Steering:
         for item in items:
             self.follow(item).commit()
 
-    def _prepared(self, spec: ExperimentSpec, changes: Mapping[str, Any], step: int) -> Change:
+    def _prepared(
+        self, spec: ExperimentSpec, changes: Mapping[str, Any], step: int, *, asked: bool = False
+    ) -> Change:
         self._meter.flush()  # what came before is written, and compared, before
         old, new, part = self.spec.stage, spec.stage, self._part
         teacher, facts = self._workshop, {}
@@ -126,8 +127,10 @@ class Steering:
         if swapped or new.rows != old.rows or new.policy != old.policy:
             rows = teacher.rows(new.rows, data)
             selecting = teacher.selecting(spec, data, rows)
-        played = {place: id(module) for place, module in part.objective.played().items()}
-        if any(id(module) != played.get(place) for place, module in objective.played().items()):
+            if asked and selecting is not None:  # else the next batch would end the run
+                selecting.choice(part, length.place(step)[0], step)
+        played = part.objective.played()
+        if any(played.get(place) is not module for place, module in objective.played().items()):
             raise BadInput(
                 "This builds anew what a player trains, and a player cannot begin in mid-run. "
                 "A fork at step 0 can: workbench fork RUN --at 0 --set PATH=VALUE"

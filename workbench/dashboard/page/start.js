@@ -128,6 +128,7 @@ function start(state, own) {
   const recipes = state.recipes.map((recipe) =>
     h("section", { class: "card recipe" }, h("h3", { class: "title" }, recipe.name),
       h("p", { class: "ink2" }, recipe.summary), h("p", { class: "code" }, pieces(recipe.loss)),
+      recipe.way ? h("p", { class: "small ink2" }, `stages: ${recipe.way}`) : null,
       h("p", { class: "small ink3" }, recipe.paper),
       h("div", { class: "row" }, h("span", { class: "small ink2" }, recipe.pair),
         h("button", { type: "button", "data-do": "recipe", "data-recipe": recipe.name, disabled: own.starting },
