@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTHON_BIN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lab bench lint format soak clean
+.PHONY: help setup serve test lab bench lint format soak claims clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ format: setup ## let ruff rewrite what it can
 soak: setup ## 50 kills in a row; then the slow tests for MINUTES (30), watching what is left over
 	@$(PYTHON_BIN) -m pytest -q -m soak tests/soak
 	@$(PYTHON_BIN) scripts/soak.py --minutes $(or $(MINUTES),30)
+
+claims: setup ## train the papers' recipes for several seeds and check what they claim (half an hour)
+	@$(PYTHON_BIN) -m pytest -q -m claim tests/recipes
 
 clean: ## remove caches and build output (.venv and your runs stay)
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -220,7 +220,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
     opened.close()
 
 
-@pytest.mark.recipe
+@pytest.mark.claim
 def test_the_student_leaves_its_unfiltered_control_behind(results):
     accuracy = {
         part: np.array([found[part]["accuracy"] for found in results])
@@ -234,7 +234,7 @@ def test_the_student_leaves_its_unfiltered_control_behind(results):
     assert (accuracy["teacher"] > accuracy["student"]).all()
 
 
-@pytest.mark.recipe
+@pytest.mark.claim
 def test_what_is_kept_is_purer_than_the_pool_but_not_by_much(results):
     """Random rows have the pool's own shares: 467 clean digits, 934 in all, of 1734."""
     clean = np.array([found["share"]["digits"] for found in results])

@@ -172,7 +172,7 @@ def test_killed_in_mid_epoch_and_resumed_it_ends_with_the_same_bits(store, whole
     assert resumed == [half]
 
 
-@pytest.mark.recipe
+@pytest.mark.claim
 def test_over_five_seeds_it_is_as_accurate_as_cross_entropy_and_its_nll_is_lower(store, train):
     """What the recipe claims. ECE and AURC fall too, by less than five seeds can tell."""
     spec, _, _ = open_experiment("ps-kd")

@@ -188,7 +188,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
     store.close()
 
 
-@pytest.mark.recipe
+@pytest.mark.claim
 def test_the_ratio_tells_where_the_teacher_is_right_and_the_student_leaves_it_behind(results):
     gap = np.array([found["ratio"]["right"][0] - found["ratio"]["wrong"][0] for found in results])
     accuracy = {

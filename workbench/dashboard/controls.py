@@ -98,7 +98,16 @@ def _label(path: str, spec: ExperimentSpec) -> dict[str, str]:
         return {"name": "Share of the second teacher", "of": "", "colour": "teacher"}
     term = spec.stage.terms[parts[3]]
     name = parts[3].upper() if len(parts[3]) <= 4 else parts[3]
-    word = parts[4].replace("_", " ")
+    *inside, last = parts[4:]
+    word = last.replace("_", " ")
+    if inside:  # a part of the term that is itself one
+        part = getattr(term, inside[0])
+        shown = f"{name} {inside[0]}: {part.use.upper() if len(part.use) <= 4 else part.use}"
+        return {
+            "of": shown,
+            "name": word,
+            "colour": COLOURS.get(str(getattr(part, "pull", "")), ""),
+        }
     colour = COLOURS.get(str(getattr(term, "pull", "")), "")
     if word == "temperature":
         others = spec.stage.terms.values()

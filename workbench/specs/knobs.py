@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -130,7 +130,7 @@ def check_interventions(spec: ExperimentSpec) -> None:
 
 def _of(spec: Spec, prefix: str) -> Iterator[tuple[str, Knob]]:
     for name, field in type(spec).model_fields.items():
-        if name == "use":
+        if name == "use" or _idle(spec, name):
             continue
         inner = getattr(spec, name)
         if isinstance(inner, Kind):
@@ -140,6 +140,11 @@ def _of(spec: Spec, prefix: str) -> Iterator[tuple[str, Knob]]:
         bounds = next((item for item in field.metadata if isinstance(item, Bounds)), None)
         knob = _bounded(value, bounds, field) if bounds is not None else _plain(value, field)
         yield f"{prefix}.{name}", knob
+
+
+def _idle(spec: Spec, name: str) -> bool:
+    """Whether a live parameter has no effect as things stand: something else gives its value."""
+    return name in getattr(spec, "live", ()) and name not in cast(Any, spec).knobs()
 
 
 def _bounded(value: Any, bounds: Bounds, field: FieldInfo) -> Knob:

@@ -48,6 +48,7 @@ from workbench.training.timeline import SET, timeline, touched
 from workbench.training.workshop import Workshop
 
 ACTIVITIES = {
+    "changed": "Training the control: the same student, but for what `control` lists",
     "control": "Training the control: the same student without the teacher",
     "plain_kd": "Training the second control: the same student under plain KD",
 }
@@ -250,7 +251,8 @@ class _Session:
         It starts from the student's initial weights and sees the same rows in the same order.
         """
         run, recorder = self.keeper.recorder("student"), self.keeper.recorder(role)
-        run.update(activity=ACTIVITIES[role])
+        lists = role == "control" and isinstance(self.spec.control, dict)
+        run.update(activity=ACTIVITIES["changed" if lists else role])
         make = plain_kd_spec if role == "plain_kd" else control_spec
         workshop, own = self.first, self.spec
         if role == "control" and changes_search(self.asked):

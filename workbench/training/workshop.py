@@ -125,7 +125,7 @@ class Workshop:
         )
         target.want(taps)
         if data.augment == "none":
-            self.run.update(activity="Asking the teacher about every row", progress=0.0)
+            self.run.update(activity="Asking the target about every row", progress=0.0)
             for rows in (data.split_ids("train"), rows_outside(spec, data)):
                 target.prepare(
                     len(data.examples),
