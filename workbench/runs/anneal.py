@@ -96,6 +96,7 @@ def anneal(
     """
     from workbench.data.images import build_data
     from workbench.functional.calibration import wilson_interval
+    from workbench.training.choice import chosen
     from workbench.training.control import Options
     from workbench.training.device import configure, default_threads
     from workbench.training.session import run_session
@@ -108,6 +109,7 @@ def anneal(
     settle(base)
     configure(row.options.get("threads") or default_threads())
     spec = stored_spec(row.experiment, source=f"the experiment of run {run}")
+    spec = chosen(spec, store.journal.events(run))
     data = build_data(cast(Any, spec.data), base=base, seed=spec.seed)
     items = [item for item in timeline(spec, store.journal.events(run)) if item.step <= at]
     change, rate = _decay(stands(spec, items), data.num_train, at, epochs)

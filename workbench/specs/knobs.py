@@ -16,6 +16,7 @@ from workbench.registries import SCHEDULES
 from workbench.specs.base import Kind, Spec
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.interventions import get_path, reach
+from workbench.specs.stage import TermSpec
 from workbench.specs.values import Bounds
 
 KnobKind = Literal["number", "integer", "switch", "choice", "text", "list", "model", "mapping"]
@@ -133,8 +134,9 @@ def _of(spec: Spec, prefix: str) -> Iterator[tuple[str, Knob]]:
         if name == "use" or _idle(spec, name):
             continue
         inner = getattr(spec, name)
-        if isinstance(inner, Kind):
+        if isinstance(inner, TermSpec):
             yield from _of(inner, f"{prefix}.{name}")
+        if isinstance(inner, Kind):  # what a player trains cannot be built anew in mid-run
             continue
         value = spec.full()[name]
         bounds = next((item for item in field.metadata if isinstance(item, Bounds)), None)
