@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.runs.experiment import Experiment
     from workbench.runs.expression import CE, CKA, DKD, KD, Hint, term
+    from workbench.runs.pair import inspect_pair
     from workbench.runs.run import Run
     from workbench.store.store import Store
 
 __version__ = "0.1.0"
-__all__ = ["CE", "CKA", "DKD", "KD", "Experiment", "Hint", "Run", "Store", "term"]
+__all__ = ["CE", "CKA", "DKD", "KD", "Experiment", "Hint", "Run", "Store", "inspect_pair", "term"]
 
 _HOMES = {
     "CE": "workbench.runs.expression",
@@ -26,6 +27,7 @@ _HOMES = {
     "KD": "workbench.runs.expression",
     "Run": "workbench.runs.run",
     "Store": "workbench.store.store",
+    "inspect_pair": "workbench.runs.pair",
     "term": "workbench.runs.expression",
 }
 

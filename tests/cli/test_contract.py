@@ -25,6 +25,7 @@ COMMANDS = [
     "fork",
     "replay",
     "anneal",
+    "compare",
     "export",
     "gc",
     "rm",

@@ -172,7 +172,7 @@ def test_command_speaks_json_only(store: Store, nasty: RunRow, tmp_path: Path):
     found = json.loads(said)
     assert found["path"] == str(tmp_path / "student.safetensors")
     assert len(found["load"]) == 3
-    assert "1 x 8 x 8" in found["images"]
+    assert "1 x 8 x 8" in found["inputs"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,8 +12,7 @@ from workbench.runs.launch import accept
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml, parse_yaml
 from workbench.store.store import Store
-from workbench.training.building import MEASURED
-from workbench.training.choice import BUILT
+from workbench.training.choice import BUILT, MEASURED
 from workbench.training.control import control_spec
 
 from ..runs.touched import Hand, untouched_torch

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from workbench.builders.builder import choice_of
+from workbench.cli.main import main
+from workbench.dashboard.wording import journal
 from workbench.errors import BadModel
 from workbench.runs.fork import fork
 from workbench.runs.launch import accept
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.store import Store
 from workbench.training import building
-from workbench.training.building import MEASURED, SEARCH
-from workbench.training.choice import BUILT, chosen
+from workbench.training.building import SEARCH
+from workbench.training.choice import BUILT, MEASURED, chosen
 
 from ..runs.touched import Hand, killed, untouched_torch
 from ..small import SMALL
@@ -37,10 +39,10 @@ SEARCHED: dict[str, Any] = {
         "measure": 4,
     },
     "control": {"student.score": "parameters"},
+    "stages": {"main": {**SMALL["stages"]["main"], "steps": 6}},
     "probes": [],
     "device": "cpu",
 }
-SEARCHED["stages"]["main"] = {**SMALL["stages"]["main"], "steps": 6}
 
 
 def searched(changes: dict[str, Any] | None = None) -> ExperimentSpec:
@@ -195,3 +197,15 @@ def test_a_search_that_is_not_finished_shows_how_far_it_is(alone):
         at={("stage search", 3): lambda: told.append((row(run).activity, row(run).progress))},
     )
     assert told == [("Searching a student", pytest.approx(3 / 5))]
+
+
+def test_what_was_found_is_told_in_words_on_page_and_shell(whole, capsys):
+    hand, run = whole
+    words = "\n".join(str(line) for line in journal(hand.store.journal.events(run)))
+    assert "Found for the student: cnn-cells, " in words and " ms a batch of 64; score " in words
+    assert "Rank correlation with accuracy, n = 4: relation " in words
+    with pytest.raises(SystemExit) as left:
+        main(["journal", run, "--store", f"sqlite:///{hand.store.path}"])
+    assert left.value.code == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "student found" in told and "rank correlation, n = 4" in told

@@ -38,6 +38,8 @@ HISTORY_PX: Final = 46
 """Height of the plot of a cell over training; its heading takes another ``HEADING_PX``."""
 
 HEADING_PX: Final = 24
+NARROW_PX: Final = 200
+"""Width that a map has on every screen: names that need less stay flat."""
 TALL: Final = {"h>=": 330}
 """The history gives way first."""
 
@@ -77,7 +79,7 @@ class Picture:
         # Names stay flat while they fit; slanted ones need more room below the map.
         longest = CHAR_PX * max([len(name) for name in self.student] or [4])
         self.flat = {"W>=": (longest + 6) * min(self.columns, 16)}
-        self.names_px = 34 if self.flat["W>="] < 270 else round(longest * 0.72 + 32)
+        self.names_px = 34 if self.flat["W>="] < NARROW_PX else round(longest * 0.72 + 32)
         self.bottom = HISTORY_PX + HEADING_PX + self.names_px if history else 0
 
     def _lowest(self) -> float:

@@ -421,7 +421,8 @@ class View {
     this.above = h("div");
     this.plot = h("div", { class: "wb-plot" });
     this.note = h("div", { class: "wb-waiting", hidden: true });
-    this.middle = h("div", { class: "wb-middle" }, this.plot, this.note);
+    this.here = h("div", { class: "wb-here", hidden: true });
+    this.middle = h("div", { class: "wb-middle" }, this.plot, this.here, this.note);
     this.below = h("div");
     this.footer = h("div", { class: "wb-footer" });
     const head = h("div", { class: "wb-header" }, this.title, this.controls);
@@ -433,12 +434,15 @@ class View {
 
   listen() {
     const { model } = this;
-    this.onData = () => this.schedule();
+    this.onData = () => this.schedule(model.get("by_hand") === true); // who scrubs does not wait for a pointer
+    this.onMarker = () => this.point();
+    model.on("change:marker", this.onMarker);
     this.onOwn = () => this.schedule(true);
     for (const name of ["rev", "frame", "buffers"]) model.on(`change:${name}`, this.onData);
     for (const name of ["selected", "theme", "height"]) model.on(`change:${name}`, this.onOwn);
-    this.sizes = new ResizeObserver(() => this.schedule(true));
+    this.sizes = new ResizeObserver(() => this.measure() && this.schedule(true));
     this.sizes.observe(this.root);
+    this.sizes.observe(this.middle); // words above or below the plot may take another line
     this.unwatch = watchTheme(this.onOwn);
     this.onVisible = () => !document.hidden && this.schedule();
     document.addEventListener("visibilitychange", this.onVisible);
@@ -454,6 +458,7 @@ class View {
     this.leave();
     for (const name of ["rev", "frame", "buffers"]) this.model.off?.(`change:${name}`, this.onData);
     for (const name of ["selected", "theme", "height"]) this.model.off?.(`change:${name}`, this.onOwn);
+    this.model.off?.("change:marker", this.onMarker);
     this.sizes.disconnect();
     this.unwatch();
     document.removeEventListener("visibilitychange", this.onVisible);
@@ -546,10 +551,17 @@ class View {
     for (const { state: name, count } of frame.cursor ? [frame.cursor.x, frame.cursor.y] : [])
       state[name] = Math.min(Math.max(state[name], 0), count - 1);
     if (frame.ids && state.picked >= this.arrays[frame.ids].data.length) state.picked = -1;
-    const { clientWidth: w, clientHeight: high } = this.root;
+    const { w, h: high } = this.box ?? (this.measure(), this.box);
     const size = { w, h: high, W: w, H: high };
     const { hold } = this.keeper;
     return { tokens, arrays: this.arrays, facts: frame.facts, state, size, selected: this.selected, hold };
+  }
+
+  // Asked when a size changes, not at every picture: to ask is to make the browser lay out the whole page.
+  measure() {
+    const [before, { root, plot }] = [this.box, this];
+    this.box = { w: root.clientWidth, h: root.clientHeight, width: plot.clientWidth, height: plot.clientHeight };
+    return Object.keys(this.box).some((name) => this.box[name] !== before?.[name]);
   }
 
   dress(frame, theme, tokens) {
@@ -557,8 +569,10 @@ class View {
     root.dataset.view = frame.view;
     root.dataset.theme = theme;
     root.style.height = model.get("height") ? `${model.get("height")}px` : "100%";
-    for (const [name, value] of Object.entries(tokens))
-      if (value.startsWith("#")) root.style.setProperty(`--wb-${name.replaceAll("_", "-")}`, value);
+    if (this.dressed !== theme)
+      for (const [name, value] of Object.entries(tokens))
+        if (value.startsWith("#")) root.style.setProperty(`--wb-${name.replaceAll("_", "-")}`, value);
+    this.dressed = theme;
     const read = frame.read.map((run) => run.text ?? run).join("");
     root.setAttribute("aria-label", `${frame.title}. ${coloured(read, tokens)} ${frame.waiting ?? frame.summary}`);
   }
@@ -605,7 +619,7 @@ class View {
 
   async picture(frame, around) {
     const Plotly = await plotly(this.model, this.gone);
-    const { clientWidth: width, clientHeight: height } = this.plot;
+    const { width, height } = this.box;
     if (this.stopped || width < 40 || height < 40) return false;
     const margin = fill(frame.skeleton.layout.margin, around);
     around.size.W = Math.max(width - margin.l - margin.r, 1);
@@ -614,7 +628,20 @@ class View {
     const { data, layout } = fill(frame.skeleton, around);
     await Plotly.react(this.plot, data, { ...layout, width, height, selections: [] }, CONFIG);
     if (!this.plotted) this.wire();
+    this.point();
     return true;
+  }
+
+  // The step that the other views show, as a line through a plot over steps; null while they follow the run.
+  point() {
+    const step = this.model.get("marker") ?? null;
+    const axes = this.plotted && this.plot.data.some(({ meta }) => meta?.selects?.steps) ? this.plot._fullLayout : null;
+    this.here.hidden = step === null || !axes;
+    if (this.here.hidden) return;
+    const { t, h: high } = axes._size;
+    const left = axes.xaxis._offset + axes.xaxis.l2p(step);
+    this.here.setAttribute("style", `left:${left.toFixed(1)}px;top:${t}px;height:${high}px`);
+    this.here.dataset.at = step;
   }
 
   wire() {
@@ -759,6 +786,8 @@ const CSS = `
   max-width: 56%; padding: 5px 9px; text-align: center; background: var(--wb-surface); color: var(--wb-ink2);
   border: 1px solid var(--wb-line); border-radius: 4px; pointer-events: none; }
 .wb-waiting[hidden] { display: none; }
+.wb-here { position: absolute; width: 2px; margin-left: -1px; background: var(--wb-ink); opacity: .8; pointer-events: none; }
+.wb-here[hidden] { display: none; }
 .wb-footer { flex: none; margin-top: 5px; font-size: 11px; line-height: 14px; color: var(--wb-ink3);
   white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .wb-note { margin-top: 3px; font-size: 11px; line-height: 15px; color: var(--wb-ink2); }
@@ -777,7 +806,7 @@ const CSS = `
 .wb-head { text-align: center; font-size: 11.5px; }
 .wb-side { max-width: 66px; font-size: 11.5px; line-height: 15px; }
 .wb-view .wb-cell { display: flex; flex-direction: column; justify-content: space-between; min-width: 0;
-  height: clamp(42px, 15cqh, 58px); padding: 4px 8px 5px; border: 1px solid var(--wb-line); border-radius: 4px;
+  height: clamp(44px, 15cqh, 58px); padding: 3px 8px 4px; border: 1px solid var(--wb-line); border-radius: 4px;
   text-align: left; }
 .wb-view .wb-cell:hover { border-color: var(--wb-line-strong); }
 .wb-top { display: flex; justify-content: space-between; gap: 6px; width: 100%; }

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import typer
+from pydantic.fields import FieldInfo
 
 from workbench.cli.options import AsJson, StoreUrl, print_json, table
 from workbench.registries import MODELS, PROBES, TERMS
@@ -43,7 +44,8 @@ def terms(as_json: AsJson = False, _store: StoreUrl = None) -> None:
     for name, kind in TERMS.items():
         parameters = {
             field: {
-                "default": kind.model_fields[field].default,
+                "default": _default(kind.model_fields[field]),
+                "required": kind.model_fields[field].is_required(),
                 "allowed": str(kind.live[field]) if field in kind.live else None,
                 "help": kind.model_fields[field].description,
             }
@@ -69,8 +71,15 @@ def terms(as_json: AsJson = False, _store: StoreUrl = None) -> None:
         print_json(rows)
         return
     for row in rows:
-        row["parameters"] = ", ".join(f"{k}={v['default']}" for k, v in row["parameters"].items())
+        row["parameters"] = ", ".join(
+            k if v["required"] else f"{k}={v['default']}" for k, v in row["parameters"].items()
+        )
     table(rows, ("term", "summary", "parameters", "paper"))
+
+
+def _default(field: FieldInfo) -> Any:
+    """As JSON; None for a field that has none."""
+    return None if field.is_required() else field.get_default(call_default_factory=True)
 
 
 def probes(as_json: AsJson = False, _store: StoreUrl = None) -> None:

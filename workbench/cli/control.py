@@ -16,6 +16,7 @@ from workbench.specs.stage import FRESH
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training.card import SHORT
+from workbench.training.choice import BUILT, MEASURED
 from workbench.training.journal import STAGE
 
 
@@ -140,6 +141,12 @@ def brief(row: RunRow) -> dict[str, Any]:
 
 def _in_columns(event: Mapping[str, Any]) -> dict[str, Any]:
     """What a line about an earlier stage says, in the columns of a change."""
+    if event["kind"] == BUILT:
+        score = f"score {event['score']:.4g}, {event['parameters']} weights"
+        return {"path": f"{event['for']} found", "after": f"{event['student']['use']}, {score}"}
+    if event["kind"] == MEASURED:
+        found = ", ".join(f"{k} {v['rho']:.2f}" for k, v in event["spearman"].items() if v["rho"])
+        return {"path": f"rank correlation, n = {event['n']}", "after": found}
     if event["kind"] != STAGE:
         return {}
     return {

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from workbench.cli import catalogue, control, export, run, serve, space, touch
+from workbench.cli import catalogue, compare, control, export, inspect, run, serve, space, touch
 from workbench.errors import WorkbenchError
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (run, control, touch, export, space, catalogue, serve):
+for module in (run, control, compare, touch, export, inspect, space, catalogue, serve):
     module.register(app)
 
 

@@ -41,14 +41,24 @@ def changes_of(assignments: Sequence[str], *, word: str = "--set") -> dict[str, 
     Raises:
         BadInput: For one without ``=`` or without a path.
     """
-    changes: dict[str, Any] = {}
+    texts = texts_of(assignments, word=word)
+    return {path: parse_scalar(value) for path, value in texts.items()}
+
+
+def texts_of(assignments: Sequence[str], *, word: str = "--set") -> dict[str, str]:
+    """The same with each value as it was typed.
+
+    Raises:
+        BadInput: For one without ``=`` or without a path.
+    """
+    texts: dict[str, str] = {}
     for text in assignments:
         path, found, value = text.partition("=")
         path = path.strip()
         if not found or not path or any(not part for part in path.split(".")):
             raise BadInput(f"{word} {text!r}: write path=value, for example {word} seed=1.")
-        changes[path] = parse_scalar(value)
-    return changes
+        texts[path] = value
+    return texts
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

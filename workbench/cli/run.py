@@ -7,15 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli.options import AsJson, RunName, StoreUrl, changes_of, print_json
+from workbench.cli.options import AsJson, RunName, StoreUrl, print_json, texts_of
 from workbench.cli.words import result_words
 from workbench.errors import BadInput, WorkerDied
 from workbench.recipes import open_experiment
 from workbench.runs.estimate import before_words, estimate_here
 from workbench.runs.follow import Progress
-from workbench.runs.launch import FreshStarter, accept
+from workbench.runs.launch import FreshStarter, accept_all
 from workbench.runs.results import result_of_all, was_refused
 from workbench.runs.run import Run
+from workbench.runs.settings import in_words
+from workbench.runs.sweep import Sweep, sweep
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.store import Store
 
@@ -33,7 +35,12 @@ def run(
     ],
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a field; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Change a field; may be repeated. Several values (PATH=1,2,4) are a sweep: a run "
+            "each, one after the other; two swept fields multiply.",
+        ),
     ] = None,
     scale: Annotated[
         str, typer.Option(help="demo (as written), or a scale that the recipe declares.")
@@ -66,23 +73,27 @@ def run(
     """Train an experiment and follow it to its end."""
     spec, recipe, base = open_experiment(experiment)
     spec = spec.at_scale(scale)
-    changes = changes_of(assignments or [])
-    if control:
-        changes.setdefault("control", True)
+    texts = texts_of(assignments or [])
+    changes: dict[str, Any] = {}
+    if control and "control" not in texts:
+        changes["control"] = True
     if plain_kd:
         changes["plain_kd"] = True
     if seeds is not None:
         changes["seeds"] = seeds
     if device is not None:
         changes["device"] = device
-    if changes:
-        spec = spec.replace(changes)
-    _check_device(spec)
+    planned = sweep(spec, texts, changes)
+    for one in planned.specs:
+        _check_device(one)
     store = Store(store_url)
     if estimate:
-        _print_estimate(estimate_here(store, spec, base), as_json)
+        _refuse_estimate_of_many(planned)
+        _print_estimate(estimate_here(store, planned.specs[0], base), as_json)
         return
-    name = accept(store, spec, recipe=recipe, base=base, pause_at=pause_at)
+    if planned.values:
+        print(planned.words(), file=sys.stderr)
+    name = accept_all(store, planned.specs, recipe=recipe, base=base, pause_at=pause_at)
     FreshStarter().start(store, name)
     if detach:
         if as_json:
@@ -142,6 +153,15 @@ def _print_estimate(found: dict[str, Any], as_json: bool) -> None:
         return
     for line in before_words(found):
         print(line)
+
+
+def _refuse_estimate_of_many(planned: Sweep) -> None:
+    if planned.values:
+        path, values = next(iter(planned.values.items()))
+        raise BadInput(
+            f"--estimate tells of one experiment, this is a sweep. Give one "
+            f"value: --set {path}={in_words(values[0])}."
+        )
 
 
 def _check_device(spec: ExperimentSpec) -> None:

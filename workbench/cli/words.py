@@ -7,6 +7,7 @@ from typing import Any
 
 from workbench.runs.results import result_of
 from workbench.runs.seeds import CONTROLS, LEVEL, summary
+from workbench.runs.settings import by_setting, in_words, settings_apart
 from workbench.store.runs import PARTS, RunRow
 from workbench.training import card
 
@@ -16,10 +17,22 @@ ORDER = ("teacher", *(part for part in PARTS if part != "teacher"))
 
 
 def result_words(rows: Sequence[RunRow]) -> list[str]:
-    """Lines for a run; for several of one group, a table with the paired difference too."""
-    if len(rows) == 1:
-        return list(_single(rows[0]))
-    return list(_several(rows))
+    """Lines for a run; for several of one group, a table with the paired difference too.
+
+    The settings of a sweep follow one another, each under what sets it apart.
+    """
+    settings = by_setting(rows)
+    if len(settings) > 1:
+        return list(_swept(settings))
+    return list(_single(rows[0]) if len(rows) == 1 else _several(rows))
+
+
+def _swept(settings: Sequence[Sequence[RunRow]]) -> Iterator[str]:
+    for rows, apart in zip(settings, settings_apart(settings), strict=True):
+        yield ", ".join(f"{path} = {in_words(value)}" for path, value in apart.items())
+        yield from (f"  {line}" for line in result_words(rows))
+    runs = " ".join(row.id for rows in settings for row in rows)
+    yield f"Side by side: workbench compare {runs}"
 
 
 def _single(row: RunRow) -> Iterator[str]:

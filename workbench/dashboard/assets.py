@@ -17,7 +17,10 @@ from workbench_widgets.plotlyjs import plotly_js_gz, plotly_js_path
 from workbench_widgets.view import view_esm
 
 PAGE = Path(__file__).parent / "page"
-SCRIPTS = ("dom.js", "top.js", "start.js", "controls.js", "pull.js", "around.js", "parts.js")
+SCRIPTS = (
+    *("dom.js", "top.js", "start.js", "controls.js", "pull.js", "around.js"),
+    *("kept.js", "scrubber.js", "compare.js", "parts.js"),
+)
 """Pieces of ``parts.js`` in order; the last one exports."""
 
 ROUTE = "assets"

@@ -36,31 +36,73 @@ function unpack(view) {{
   return {{ frame, buffers }};
 }}
 
-// The traits of a notebook's model on top of Panel's.
+// The traits of a notebook's model on top of Panel's. While somebody looks back (scrubber.js), the
+// frame of that snapshot stands in for the newest, which is kept.
+const SHOWN = Symbol.for("workbench/shown");
+
 function traits(model) {{
-  let now = {{ frame: {{}}, buffers: [], rev: 0 }};
+  let live = {{ frame: {{}}, buffers: [] }};
+  let past = null;
+  let rev = 0;
   const take = () => {{
     const packed = model.get("packed");
-    if (packed) now = {{ ...unpack(packed), rev: now.rev + 1 }};
+    if (!packed) return;
+    live = unpack(packed);
+    const {{ view, step }} = live.frame;
+    const detail = {{ view, step, bytes: packed.byteLength, open: () => unpack(packed) }};
+    dispatchEvent(new CustomEvent("workbench-came", {{ detail }}));
   }};
+  const look = () => (past = globalThis[SHOWN]?.of(live.frame.view) ?? null);
   take();
+  look();
+  const own = {{
+    frame: () => (past ?? live).frame,
+    buffers: () => (past ?? live).buffers,
+    rev: () => rev,
+    marker: () => globalThis[SHOWN]?.step ?? null,
+    by_hand: () => past !== null,
+  }};
+  const listening = {{
+    "change:rev"(act, on, off) {{
+      const came = () => {{
+        take();
+        if (past === null) act(rev++);
+      }};
+      const turned = () => {{
+        const before = past;
+        if (look() !== before) act(rev++);
+      }};
+      model.on("change:packed", came);
+      addEventListener("workbench-shown", turned);
+      return () => {{
+        model.off("change:packed", came);
+        removeEventListener("workbench-shown", turned);
+      }};
+    }},
+    "change:marker"(act) {{
+      addEventListener("workbench-shown", act);
+      return () => removeEventListener("workbench-shown", act);
+    }},
+    "change:frame": () => () => null,
+    "change:buffers": () => () => null,
+    "msg:custom": () => () => null,
+  }};
   const waiting = new Map();
   return {{
-    get: (name) => (name in now ? now[name] : model.get(name)),
-    set: (name, value) => model.set(name, value),
+    get: (name) => (name in own ? own[name]() : model.get(name)),
+    set(name, value) {{
+      if (name === "event" && value.kind === "mark")
+        dispatchEvent(new CustomEvent("workbench-jump", {{ detail: value.step }}));
+      model.set(name, value);
+    }},
     save_changes: () => model.save_changes(),
     on(event, act) {{
-      if (event !== "change:rev") return event in ONE ? undefined : model.on(event, act);
-      waiting.set(act, () => (take(), act()));
-      return model.on("change:packed", waiting.get(act));
+      if (!(event in listening)) return model.on(event, act);
+      waiting.set(event, listening[event](act));
     }},
-    off(event, act) {{
-      if (event !== "change:rev") return event in ONE ? undefined : model.off(event, act);
-      return model.off("change:packed", waiting.get(act));
-    }},
+    off: (event, act) => (event in listening ? waiting.get(event)?.() : model.off(event, act)),
   }};
 }}
-const ONE = {{ "change:frame": 1, "change:buffers": 1, "msg:custom": 1 }};
 
 export default {{ async render({{ model, el }}) {{
   const loaded = await there("{url}");

@@ -16,6 +16,7 @@ from typing import Any
 from workbench_widgets.frame import VIEWS, Frame
 
 from workbench.dashboard import summary
+from workbench.dashboard.scrubber import scrubber
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
 from workbench.store import Store
@@ -117,6 +118,9 @@ class Live:
                 "notice": summary.notice(history),
                 "rail": summary.rail(history, frames),
                 "result": summary.result(history),
+                "scrubber": scrubber(
+                    history, frames.spec, self._store.snapshot_steps(history.row.id)
+                ),
             },
             {view: self._drawn[view][1] for view in VIEWS},
         )

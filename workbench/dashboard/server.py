@@ -23,6 +23,7 @@ from workbench.dashboard import assets
 from workbench.dashboard.address import check_host, choose_port
 from workbench.dashboard.downloads import ExportHandler
 from workbench.dashboard.hub import Hub
+from workbench.dashboard.scrubber import SnapshotHandler
 from workbench.dashboard.session import open_page
 from workbench.errors import BadAddress
 from workbench.runs.launch import ZygoteStarter
@@ -99,7 +100,11 @@ def make_server(hub: Hub, host: str, port: int) -> Any:
             websocket_max_message_size=MESSAGE_BYTES,
             unused_session_lifetime_milliseconds=UNUSED_SESSION_MS,
             check_unused_sessions_milliseconds=CHECK_SESSIONS_MS,
-            extra_patterns=[*assets.PATTERNS, ("/export", ExportHandler, {"store": hub.store})],
+            extra_patterns=[
+                *assets.PATTERNS,
+                ("/export", ExportHandler, {"store": hub.store}),
+                ("/snapshots", SnapshotHandler, {"store": hub.store}),
+            ],
         )
     except OSError as error:
         raise BadAddress(

@@ -10,33 +10,33 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import panel as pn
-from bokeh.core.templates import get_env
 from bokeh.document import Document
 from panel.io.document import hold
 from panel.io.state import set_curdoc
 from workbench_widgets.frame import VIEWS
-from workbench_widgets.tokens import css_variables
 
-from workbench.dashboard import assets, summary
+from workbench.dashboard import summary
+from workbench.dashboard.address import Compared, Place
 from workbench.dashboard.carrier import PanelView, Part
+from workbench.dashboard.compare import group_link
+from workbench.dashboard.compare_session import CompareSession
 from workbench.dashboard.hub import Hub
 from workbench.dashboard.live import Sent, Shown
+from workbench.dashboard.scrubber import settle
 from workbench.dashboard.start import QUICKSTART, recent_runs
+from workbench.dashboard.template import Mode, make_template
 from workbench.dashboard.wording import PAGE
 from workbench.errors import InvalidExperiment, WorkbenchError
 from workbench.runs.fork import fork
 from workbench.runs.launch import ask_to_set, command, resume
 from workbench.specs.files import parse_scalar
 
-FOLDER = Path(__file__).parent / "page"
-AROUND = ("top", "notice", "rail", "result", "tabs")
+AROUND = ("top", "notice", "rail", "result", "tabs", "scrubber")
 
-BARS = ("top", "notice", "tabs")
+BARS = ("top", "notice", "tabs", "scrubber")
 
 REFUSED_SECONDS = 8.0
 """How long the page says why a command was not followed."""
@@ -45,9 +45,14 @@ LOG = logging.getLogger(__name__)
 
 
 def open_page(hub: Hub) -> pn.Template:
-    """The page that a browser has just asked for: `/`, or `/?run=RUN`."""
-    asked = pn.state.session_args.get("run", [b""])[0].decode("utf-8", "replace")
-    return Session(hub, asked or None).template
+    """The page that a browser has just asked for.
+
+    `/`, `/?run=RUN`, `/?run=RUN&step=120`, or `/?compare=RUN,RUN`.
+    """
+    compared = Compared.read(pn.state.session_args)
+    if compared is not None:
+        return CompareSession(hub, compared).template
+    return Session(hub, Place.read(pn.state.session_args)).template
 
 
 class Session:
@@ -55,12 +60,15 @@ class Session:
 
     Args:
         hub: The server's runs.
-        asked: Run in the address, or None for the start page.
+        asked: What the address asks for.
     """
 
-    def __init__(self, hub: Hub, asked: str | None) -> None:
+    def __init__(self, hub: Hub, asked: Place) -> None:
         self.hub = hub
         self.run: str | None = None
+        self._asked = asked
+        self._began: dict[str, Any] | None = None
+        self._group: dict[str, str] | None = None
         self._doc: Document = cast(Document, pn.state.curdoc)
         self._lock = threading.Lock()
         self._next: Shown | None = None
@@ -73,7 +81,7 @@ class Session:
         self._views: dict[str, PanelView] = {}
         self._parts = {kind: Part(kind, self.act) for kind in ("start", *AROUND)}
         self._slots = {view: pn.Column(sizing_mode="stretch_both", margin=0) for view in VIEWS}
-        missing = self._open(asked) if asked else None
+        missing = self._open(asked.run) if asked.run else None
         if self.run is None:
             recent = recent_runs(hub.store)
             page = hub.quickstart.page()
@@ -125,9 +133,13 @@ class Session:
                 self._views[view].push(sent)
         for kind, state in shown.parts.items():
             refused = self._refused if kind == "top" and time.monotonic() < self._until else None
-            said = {"refused": refused} if refused else {}
+            said: dict[str, Any] = {"refused": refused} if refused else {}
             if kind == "rail":
                 said = self._answers()
+            elif kind == "scrubber":
+                said = {"asked": self._began}
+            elif kind == "top":
+                said = {**said, "group": self._group}
             self._parts[kind].tell({**(state or {}), **said})
 
     def _open(self, run: str) -> dict[str, str] | None:
@@ -137,6 +149,9 @@ class Session:
         except WorkbenchError as error:
             return {"run": run, "text": error.message}
         self.run = run
+        self._group = group_link(self.hub.store, run)
+        stored = shown.parts["scrubber"]["snapshots"]
+        self._began = settle(self._asked, self.hub.store.runs.get(run), stored)
         for view in VIEWS:
             self._views[view] = PanelView.make()
         self._draw(shown)
@@ -210,19 +225,11 @@ class Session:
             self._parts["start"].tell({"gone": True})
 
     def _make_template(self) -> pn.Template:
-        template = pn.Template(_page())
         for kind, part in self._parts.items():
             part.sizing_mode = "stretch_width" if kind in BARS else "stretch_both"
-            template.add_panel(kind, part)
-        for view, slot in self._slots.items():
-            template.add_panel(view, slot)
-        template.add_variable("mode", "start" if self.run is None else "run")
-        template.add_variable("light", css_variables("light"))
-        template.add_variable("dark", css_variables("dark"))
-        template.add_variable("sheet", _sheet())
-        template.add_variable("app_favicon", assets.url("icon.svg"))
-        template.add_variable("plotly_url", assets.url("plotly.js"))
-        return template
+        mode: Mode = "start" if self.run is None else "run"
+        slots = {str(view): slot for view, slot in self._slots.items()}
+        return make_template(mode, {**self._parts, **slots})
 
 
 def _line_of(error: WorkbenchError) -> str:
@@ -231,14 +238,3 @@ def _line_of(error: WorkbenchError) -> str:
         return error.message
     path, found, words = error.problems[0].partition(": ")
     return words[:1].upper() + words[1:] if found and " " not in path else error.problems[0]
-
-
-@cache
-def _page() -> Any:
-    """The template, compiled once."""
-    return get_env().from_string((FOLDER / "page.html").read_text("utf-8"))
-
-
-@cache
-def _sheet() -> str:
-    return (FOLDER / "page.css").read_text("utf-8")

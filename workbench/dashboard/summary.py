@@ -137,6 +137,7 @@ def rail(history: History, frames: Frames) -> dict[str, Any]:
         ],
         "facts": [*_facts(spec, row), *_chosen(history), *cost(row)],
         "pull": pull(history, spec, waits_for(history)),
+        "newest": history.steps[-1] if history.steps else None,
         "checks": checks(row),
         "activity": activity(history),
         "controls": controls(history, frames),

@@ -13,6 +13,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.stage import StageSpec
 from workbench.store import RunRow
 from workbench.training.card import SHORT
+from workbench.training.choice import BUILT, MEASURED
 from workbench.training.journal import STAGE, Event
 from workbench.training.timeline import SET
 
@@ -166,7 +167,7 @@ def who(name: str) -> str:
     return {PAGE: "on the page", "worker": "", "pause-at": "as asked"}.get(name, name)
 
 
-def journal(events: Sequence[Event]) -> list[dict[str, str]]:
+def journal(events: Sequence[Event]) -> list[dict[str, Any]]:
     """The journal, newest first: step, what, who and when; changes have their mark's number."""
     changes = [event.id for event in events if event.kind == SET]
     return [
@@ -176,6 +177,8 @@ def journal(events: Sequence[Event]) -> list[dict[str, str]]:
             if event.kind == SET
             else _event_text(event),
             "when": ", ".join(filter(None, (who(event.who), clock(event.created_ns)))),
+            # A teacher or a stage counts steps of its own.
+            "at": None if event.payload.get("part") or event.kind == STAGE else event.step,
         }
         for event in reversed(events)
     ]
@@ -208,6 +211,17 @@ def _event_text(event: Event) -> str:
             f"{count(told['steps'])} steps, distance {number(told['distance'])}, "
             f"weights {told['weights'][:SHORT]}"
         )
+    if event.kind == BUILT:
+        told = event.payload
+        return (
+            f"Found for the {told['for']}: {told['student']['use']}, {count(told['parameters'])} "
+            f"weights, {count(told['macs'])} MACs, {number(told['latency_ms'])} ms a batch of 64; "
+            f"score {number(told['score'])}"
+        )
+    if event.kind == MEASURED:
+        ranks = event.payload["spearman"].items()
+        found = [f"{name} {number(v['rho'])}" for name, v in ranks if v["rho"] is not None]
+        return f"Rank correlation with accuracy, n = {event.payload['n']}: {', '.join(found)}"
     part = str(event.payload.get("part", ""))
     if part == "teacher" or part.startswith(f"{STAGE} "):
         return f"{words.get(event.kind, event.kind.capitalize())}, while the {part} trained"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -75,7 +75,7 @@ class Frames:
     def curves(self, waits_for: str | None) -> Frame:
         """Accuracy at each snapshot and the weighted terms of each step so far."""
         history = self._history
-        names = [name for name in history.train.columns if name not in ("loss", "lr")]
+        names = [name for name in history.train.columns if _is_term(name)]
         names = names or list(self.spec.stage.terms if self.spec else ())
         facts: dict[str, Any] = {
             "teacher_accuracy": history.teacher_accuracy,
@@ -84,7 +84,7 @@ class Frames:
             "steps_total": max(history.row.steps, 1),
             "split": "probe",
             "step": self.curve_step,
-            "control_name": "control, labels only",
+            "control_name": control_name(history.row.experiment),
             "marks": history.marks,
         }
         if history.latest is None or not len(history.probe.steps):
@@ -137,13 +137,12 @@ class Frames:
             if name.startswith(prefix)
         }
         facts = {**snapshot.facts[view], "steps_total": max(history.row.steps, 1)}
+        arrays, facts = prepared(view, arrays, facts)
         if view == "cka":
-            facts["reasons"] = _reasons(facts)
             arrays["history"] = np.stack(history.similarity)
             arrays["steps"] = np.asarray(history.steps[-len(history.similarity) :])
             facts["marks"] = [m for m in history.marks if m["step"] >= arrays["steps"][0]]
         elif view == "loyalty":
-            arrays["by_class"] = arrays["by_class"][:2]
             arrays["table_history"] = np.stack(history.tables)
             arrays["steps"] = np.asarray(history.steps)
             now = arrays.pop("student_right") > 0
@@ -167,7 +166,18 @@ class Frames:
         return steps // stage.epochs if stage is not None and stage.epochs and steps else None
 
 
-def _reasons(facts: dict[str, Any]) -> dict[str, str]:
+def prepared(
+    view: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What a probe measured, as the view's builder wants it; without a history."""
+    if view == "cka":
+        return dict(arrays), {**facts, "reasons": _reasons(facts)}
+    if view == "loyalty":
+        return {**arrays, "by_class": arrays["by_class"][:2]}, dict(facts)
+    return dict(arrays), dict(facts)
+
+
+def _reasons(facts: Mapping[str, Any]) -> dict[str, str]:
     """Why a cell is undefined, by ``"i,j"``, from the reasons of its two layers."""
     found = {}
     for i, teacher in enumerate(facts["teacher_layers"]):
@@ -176,3 +186,14 @@ def _reasons(facts: dict[str, Any]) -> dict[str, str]:
             if why:
                 found[f"{i},{j}"] = why
     return found
+
+
+def _is_term(column: str) -> bool:
+    """Whether a column of a step is a weighted term: what terms and players log has a dot."""
+    return column not in ("loss", "lr") and "." not in column
+
+
+def control_name(experiment: Mapping[str, Any]) -> str:
+    """What the control's curve is called."""
+    listed = isinstance(experiment.get("control"), Mapping)
+    return "control, as the experiment lists it" if listed else "control, labels only"

@@ -6,15 +6,14 @@ in the journal makes everything be read again. Shapes: S = snapshots, M = logged
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from workbench.runs.results import result_of
-from workbench.runs.seeds import summary
+from workbench.runs.results import over_seeds
 from workbench.store import RunRow, Snapshot, Store
 from workbench.store.metrics import Series
 from workbench.training.journal import Event
@@ -44,7 +43,7 @@ class History:
         teacher: The teacher's own curve while it trains, the same.
         selection: What a data policy chose in each epoch; empty without one.
         checkpoint: Step of the newest checkpoint, or None.
-        over_seeds: What the runs of its group say together, once it has ended; None alone.
+        over_seeds: What the seeds of its setting say together, once it has ended; None alone.
     """
 
     row: RunRow
@@ -94,7 +93,7 @@ class History:
         checkpoints = store.checkpoints(run)
         self.checkpoint = int(checkpoints[0].step) if checkpoints else None
         if self.row.cohort is not None and not self.row.active:
-            self.over_seeds = summary([result_of(row) for row in store.runs.cohort(run)])
+            self.over_seeds = over_seeds(store, run)
 
     @property
     def teacher_accuracy(self) -> float | None:
@@ -108,11 +107,7 @@ class History:
     @property
     def marks(self) -> list[dict[str, Any]]:
         """Changes that people made or planned, numbered, with the words of a journal line."""
-        changes = [event for event in self.events if event.kind == SET]
-        return [
-            {"step": event.step, "number": number, "text": f"{change_words(event)}, {event.who}"}
-            for number, event in enumerate(changes, start=1)
-        ]
+        return marks_of(self.events)
 
     def _add(self, snapshot: Snapshot) -> None:
         self.steps.append(snapshot.step)
@@ -131,6 +126,41 @@ class History:
         self.steps, self.similarity, self.tables = [], [], []
         self.latest = self.right = None
         self.train = self.probe = self.control = self.selection = EMPTY
+
+
+def marks_of(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Changes of a journal in order, numbered: ``step``, ``number``, ``text``."""
+    changes = [event for event in events if event.kind == SET]
+    return [
+        {"step": event.step, "number": number, "text": f"{change_words(event)}, {event.who}"}
+        for number, event in enumerate(changes, start=1)
+    ]
+
+
+def looks(store: Store, run: str, *, upto: int) -> Iterator[History]:
+    """The run as it stood at each of its snapshots, oldest first.
+
+    Args:
+        store: Where it is read.
+        run: Its id.
+        upto: Last step of interest.
+
+    Yields:
+        One and the same object, carried on; without metrics, and with the events before the step.
+
+    Raises:
+        UnknownRun: If the store has no such run.
+    """
+    history = History(store.runs.get(run))
+    events = store.journal.events(run)
+    for step in store.snapshot_steps(run):
+        if step > upto:
+            return
+        # One at a time: a long run's snapshots need not be in memory together.
+        for snapshot in store.snapshots(run, after=step - 1, upto=step):
+            history._add(snapshot)
+            history.events = [event for event in events if event.step < step]
+            yield history
 
 
 def change_words(event: Event) -> str:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,27 +130,65 @@ def accept(
     Raises:
         BadInput: If the student or a control would have nothing to train.
     """
+    return accept_all(
+        store,
+        [spec],
+        recipe=recipe,
+        base=base,
+        pace=pace,
+        pause_at=pause_at,
+        threads=threads,
+        parent=parent,
+        forked_at=forked_at,
+    )
+
+
+def accept_all(
+    store: Store,
+    specs: Sequence[ExperimentSpec],
+    *,
+    recipe: str | None = None,
+    base: Path | None = None,
+    pause_at: int | None = None,
+    threads: int | None = None,
+    **fields: Any,
+) -> str:
+    """Accept the runs of several experiments as one group, all or none; returns the first's id.
+
+    They train one after the other in their order, seed by seed within each.
+
+    Args:
+        store: Where they lie.
+        specs: At least one; the first one's name is that of all.
+        recipe: That they were made from.
+        base: Folder that relative paths of the experiments start from.
+        pause_at: Step at which each pauses by itself.
+        threads: Of torch.
+        fields: ``pace``, ``parent``, ``forked_at``.
+
+    Raises:
+        BadInput: If a student or a control would have nothing to train.
+    """
     run_budget()  # a worker would trip over it
-    check_interventions(spec)
-    refuse_unknown(spec)
-    _refuse_nothing_to_train(spec)
-    if spec.control:
-        _refuse_nothing_to_train(control_spec(spec))
-    if spec.plain_kd:
-        plain_kd_spec(spec)
-    experiments = [one.given() for one in spec.each_seed()]
+    for spec in specs:
+        check_interventions(spec)
+        refuse_unknown(spec)
+        _refuse_nothing_to_train(spec)
+        if spec.control:
+            _refuse_nothing_to_train(control_spec(spec))
+        if spec.plain_kd:
+            plain_kd_spec(spec)
+    experiments = [one.given() for spec in specs for one in spec.each_seed()]
     runs = store.runs.create_all(
         experiments,
-        name=spec.name,
+        name=specs[0].name,
         options={
             "base": str((base or Path.cwd()).resolve()),
             "pause_at": pause_at,
             "threads": threads,
         },
         recipe=recipe,
-        pace=pace,
-        parent=parent,
-        forked_at=forked_at,
+        **fields,
     )
     for run, experiment in zip(runs, experiments, strict=True):
         write_text(store.runs.folder(run) / "experiment.yaml", dump_yaml(experiment))

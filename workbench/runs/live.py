@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,6 @@ class LiveViews:
 
     def __init__(self, run: Run, view: str | None = None) -> None:
         from workbench_widgets.frame import VIEWS
-        from workbench_widgets.plotlyjs import plotly_js_gz
-        from workbench_widgets.view import View
 
         if view is not None and view not in VIEWS:
             raise UnknownName("view", view, VIEWS)
@@ -47,13 +46,7 @@ class LiveViews:
         self._history = History.load(run.store, run.id)
         self._frames = Frames(self._history)
         frames = self._made()
-        self.views: dict[str, Any] = {
-            name: View(frames[name]) for name in VIEWS if view in (None, name)
-        }
-        # the next cell may keep the kernel busy, so plotly.js travels with one view's state
-        plotted = next((shown for name, shown in self.views.items() if name != "loyalty"), None)
-        if plotted is not None:
-            plotted.plotly_gz = plotly_js_gz()
+        self.views = widgets_of({name: frames[name] for name in VIEWS if view in (None, name)})
         self._thread = threading.Thread(target=self._follow, name=f"views of {run.id}", daemon=True)
         self._stop = threading.Event()
         self._thread.start()
@@ -64,18 +57,7 @@ class LiveViews:
         self._thread.join(timeout=5)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self._box()._repr_mimebundle_(**options)
-
-    def _box(self) -> Any:
-        import ipywidgets
-
-        children = list(self.views.values())
-        if len(children) == 1:
-            return children[0]
-        layout = ipywidgets.Layout(
-            grid_template_columns="repeat(auto-fit, minmax(380px, 1fr))", grid_gap="8px"
-        )
-        return ipywidgets.GridBox(children, layout=layout)
+        return side_by_side(self.views)._repr_mimebundle_(**options)
 
     def _made(self) -> dict[str, Frame]:
         waits_for = waiting_words(self._history)
@@ -96,6 +78,32 @@ class LiveViews:
                 time.sleep(POLL_SECONDS)
         finally:
             watch.close()
+
+
+def widgets_of(frames: Mapping[str, Frame]) -> dict[str, Any]:
+    """A live view for each frame, by the same names."""
+    from workbench_widgets.plotlyjs import plotly_js_gz
+    from workbench_widgets.view import View
+
+    views: dict[str, Any] = {name: View(frame) for name, frame in frames.items()}
+    # the next cell may keep the kernel busy, so plotly.js travels with one view's state
+    plotted = next((shown for name, shown in views.items() if name != "loyalty"), None)
+    if plotted is not None:
+        plotted.plotly_gz = plotly_js_gz()
+    return views
+
+
+def side_by_side(views: Mapping[str, Any]) -> Any:
+    """One widget of these views: a grid, or the only one."""
+    import ipywidgets
+
+    children = list(views.values())
+    if len(children) == 1:
+        return children[0]
+    layout = ipywidgets.Layout(
+        grid_template_columns="repeat(auto-fit, minmax(380px, 1fr))", grid_gap="8px"
+    )
+    return ipywidgets.GridBox(children, layout=layout)
 
 
 def waiting_words(history: History) -> str | None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import BadInput, WorkerDied
 from workbench.runs.seeds import summary
+from workbench.runs.settings import by_setting, seeds_of
 from workbench.store.runs import RunRow
+from workbench.store.store import Store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,17 +49,27 @@ def told_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
 def result_of_all(rows: Sequence[RunRow], run: str | None = None) -> dict[str, Any]:
     """The JSON of runs that one experiment started: that of one, with ``seeds`` and ``summary``.
 
-    A single run is told as :func:`result_of` tells it.
+    A single run is told as :func:`result_of` tells it; the runs of a sweep have ``settings``, one
+    such JSON for each value, because a mean over other settings would be of nothing.
 
     Args:
         rows: In the order of their seeds, at least one.
         run: Whose keys stand at the top; the first one's if not given.
     """
-    results = [result_of(row) for row in rows]
-    top = next((found for found in results if found["run"] == run), results[0])
+    results = {row.id: result_of(row) for row in rows}
+    top = results.get(str(run), results[rows[0].id])
     if len(results) == 1:
         return top
-    return {**top, "seeds": results, "summary": summary(results)}
+    settings = by_setting(rows)
+    if len(settings) > 1:
+        return {**top, "settings": [result_of_all(setting) for setting in settings]}
+    seeds = list(results.values())
+    return {**top, "seeds": seeds, "summary": summary(seeds)}
+
+
+def over_seeds(store: Store, run: str) -> dict[str, Any]:
+    """Means and paired differences over the seeds of a run's own setting."""
+    return summary([result_of(row) for row in seeds_of(store, run)])
 
 
 def chosen_rows(columns: Sequence[str], values: np.ndarray) -> dict[str, Any] | None:

@@ -21,8 +21,7 @@ from workbench.runs.launch import (
     resume,
 )
 from workbench.runs.objects import as_it_stands, stored_spec
-from workbench.runs.results import check_ended_well, result_of, was_refused
-from workbench.runs.seeds import summary
+from workbench.runs.results import check_ended_well, over_seeds, result_of, was_refused
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.knobs import Knob, knobs
 from workbench.store.runs import PARTS, RunRow
@@ -165,17 +164,17 @@ class Run:
 
     @property
     def group(self) -> list[Run]:
-        """The runs of its experiment, one a seed, in order; a run of one seed is alone."""
+        """The runs that were started with it, one a seed and setting, in order; itself too."""
         return [Run(row.id, self.store) for row in self.store.runs.cohort(self.id)]
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Mean and sd over the seeds of its group, and paired differences to the controls.
+        """Mean and sd over the seeds of its setting, and paired differences to the controls.
 
         Returns:
             What ``workbench run --seeds N --json`` prints under ``summary``.
         """
-        return summary([result_of(row) for row in self.store.runs.cohort(self.id)])
+        return over_seeds(self.store, self.id)
 
     def fork(self, at: int, changes: Mapping[str, Any] | None = None, **options: Any) -> Run:
         """Start a new run that shares this one's first steps; returns at once.

@@ -22,7 +22,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.training.boundary import Boundary
 from workbench.training.build import build_model, model_context, new_student, student_part
 from workbench.training.checkpoint import read_state
-from workbench.training.choice import BUILT, changes_search, found_for, is_searched
+from workbench.training.choice import BUILT, MEASURED, changes_search, found_for, is_searched
 from workbench.training.control import PLAIN_KD
 from workbench.training.early import BeforeTheStudent
 from workbench.training.journal import Event, Keeper, Recorder
@@ -32,8 +32,6 @@ from workbench.training.probing import HeadlineProber, probe_rows
 from workbench.training.unkept import Unkept, Unprobed, Unrecorded
 from workbench.training.workshop import Workshop
 
-MEASURED = "measured"
-"""Kind of the journal's line about how well scores rank candidates."""
 SEARCH = "search"
 """Series of a builder's row, one row a step."""
 

@@ -60,6 +60,31 @@ def caption(protocol: Mapping[str, Any], *, split: str = "test", step: int | Non
     return "; ".join(filter(None, parts))
 
 
+def pair_caption(protocol: Mapping[str, Any]) -> str:
+    """One line under a figure of two models that nobody trained for it: rows, both, data, build.
+
+    Args:
+        protocol: ``split``, ``splits``, ``teacher`` and ``student`` (``hash``), ``data``.
+
+    Example:
+        >>> pair_caption(
+        ...     {
+        ...         "split": "probe",
+        ...         "splits": {"probe": {"rows": 252}},
+        ...         "teacher": {"hash": "1f3a" + 60 * "0"},
+        ...         "student": {"hash": "9bc2" + 60 * "0"},
+        ...         "data": {"name": "digits", "hash": "77aa" + 60 * "0"},
+        ...     }
+        ... )
+        'probe, n = 252; teacher 1f3a00000000; student 9bc200000000; digits 77aa00000000'
+    """
+    split, data = protocol["split"], protocol["data"]
+    models = [f"{who} {protocol[who]['hash'][:SHORT]}" for who in ("teacher", "student")]
+    parts = [f"{split}, n = {protocol['splits'][split]['rows']}", *models]
+    parts += [f"{data['name']} {data['hash'][:SHORT]}", ", ".join(_build(protocol))]
+    return "; ".join(filter(None, parts))
+
+
 def _lines(protocol: Mapping[str, Any]) -> Iterator[str]:
     splits = protocol.get("splits") or {}
     if "test" in splits:

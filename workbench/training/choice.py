@@ -11,6 +11,8 @@ from workbench.training.journal import Event
 
 BUILT = "built"
 """Kind of the journal's line about what was found, and for whom: the student or its control."""
+MEASURED = "measured"
+"""Kind of the journal's line about how well scores rank candidates."""
 STUDENT, CONTROL = "student", "control"
 
 

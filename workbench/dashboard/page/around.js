@@ -15,6 +15,9 @@ dt { color: var(--wb-ink3); } dd { margin: 0; text-align: right; overflow-wrap: 
 .rail > .journal { flex: 1 0 150px; overflow: auto; }
 .event { display: grid; grid-template-columns: 44px 1fr; gap: 0 8px; padding: 5px 0; border-top: 1px solid var(--wb-line); }
 .event:first-of-type { border-top: 0; }
+.root button.event { width: 100%; min-height: 0; padding: 5px 0; border: 0; border-top: 1px solid var(--wb-line); border-radius: 0; background: none;
+  text-align: left; white-space: normal; overflow-wrap: anywhere; align-items: baseline; }
+.root button.event:hover { background: var(--wb-sunken); }
 .event .small { grid-column: 2; color: var(--wb-ink3); }
 .strip { display: none; }
 @media (max-width: 1199px) and (min-width: 900px) {
@@ -41,11 +44,12 @@ function rail(state, own) {
     h("div", { class: "model" },
       h("div", { class: "row" }, h("b", {}, marked(model.who, `${model.letter} ${model.name}`)),
         h("span", { class: `acc ${model.who}` }, model.accuracy)),
-      h("div", { class: "small ink3 row" }, h("span", {}, model.weights || model.who), model.accuracy ? h("span", {}, "probe accuracy") : "")));
+      h("div", { class: "small ink3 row" }, h("span", {}, model.weights || model.who), model.accuracy ? h("span", {}, own.shown?.pull && model.who === "student" ? "newest, probe accuracy" : "probe accuracy") : "")));
   const facts = state.facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
   const doing = state.activity;
   const events = state.journal.map((event) =>
-    h("div", { class: "event" }, h("b", {}, event.step), h("span", {}, event.what), h("span", { class: "small" }, event.when)));
+    h(Number.isInteger(event.at) ? "button" : "div", { class: "event", type: Number.isInteger(event.at) ? "button" : null,
+      "data-do": Number.isInteger(event.at) ? "jump" : null, "data-step": event.at, title: Number.isInteger(event.at) ? "Look at this step" : null }, h("b", {}, event.step), h("span", {}, event.what), h("span", { class: "small" }, event.when)));
   const small = state.models.map((model) => h("div", {}, h("div", { class: "ink3 small" }, `${model.letter}, %`),
     h("b", { class: model.who }, model.accuracy ? model.accuracy.replace(/[^\d.]/g, "") : "–")));
   return h("div", { class: `root card rail${open ? " open" : ""}` },
@@ -58,7 +62,7 @@ function rail(state, own) {
       doing.share === null || doing.share === undefined ? null
         : h("div", { class: "bar" }, h("div", { style: `width:${100 * doing.share}%` }))) : null,
     checks(state),
-    pull(state),
+    pull(state, own),
     h("div", { class: "group journal", "data-key": "journal", tabindex: 0, "aria-label": "Journal" },
       h("h2", { class: "title" }, "Journal"),
       events.length ? events : h("p", { class: "read" }, "Nothing yet."),

@@ -38,7 +38,7 @@ function controls(state, own) {
   if (!told) return null;
   const refused = state.refused ?? {};
   const head = h("div", { class: "row" }, h("h2", { class: "title" }, "Controls"),
-    h("span", { class: "small ink3" }, told.live ? "applied at the next step" : "as they stood"));
+    h("span", { class: "small ink3" }, !told.live ? "as they stood" : Number.isInteger(own.shown?.step) ? "act on the live run" : "applied at the next step"));
   const loss = h("p", { class: "code loss" }, pieces(state.loss));
   if (!told.live) {
     const values = told.knobs.map((one) => [h("dt", {}, named(one), one.mark ? [" ", h("span", { class: "mark" }, one.mark)] : ""),

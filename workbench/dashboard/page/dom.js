@@ -4,7 +4,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 function h(tag, attributes, ...children) {
-  const vector = ["svg", "path", "circle", "rect", "text"].includes(tag);
+  const vector = ["svg", "g", "path", "circle", "rect", "text"].includes(tag);
   const node = vector ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {}))
     if (value !== undefined && value !== null && value !== false)

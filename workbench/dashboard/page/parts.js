@@ -1,7 +1,7 @@
 // One module for all pieces of the page around the views. `kind` says which; `state` is what it shows.
 // What a person does goes back as a message; theme, tabs and the rail's drawer stay in the browser.
 
-const KINDS = { top, notice, tabs, rail, result, start };
+const KINDS = { top, notice, tabs, rail, result, start, scrubber, compare };
 const html = document.documentElement;
 
 function setTheme(dark) {
@@ -17,11 +17,17 @@ function here(what, data, own) {
   else if (what === "rail") html.dataset.rail = html.dataset.rail === "open" ? "" : "open";
   else if (what === "ask") own.asking = true;
   else if (what === "where") own.forking = true;
+  else if (what === "jump") dispatchEvent(new CustomEvent(JUMP, { detail: Number(data.step) }));
+  else if (what === "play") own.bar.play();
+  else if (what === "live") own.bar.live();
+  else if (what === "choose") own.chosen = toggled(own.chosen ?? [], data.chosen);
   else if (what === "take") own.taking = !own.taking;
   else if (what === "keep") own.asking = own.forking = own.taking = false;
   else return false;
   return true;
 }
+
+const toggled = (list, item) => (list.includes(item) ? list.filter((other) => other !== item) : [...list, item]);
 
 function begin(model, own, recipe) {
   if (own.starting) return;
@@ -37,11 +43,12 @@ function ask(model, own, what) {
 }
 
 function render({ model, el }) {
-  const own = {}; // what only this browser knows
+  const own = { shown: globalThis[SHOWN] }; // what only this browser knows
   const kind = model.get("kind");
   el.style.height = "100%";
   const style = document.createElement("style");
-  style.textContent = BASE + { top: TOP, notice: TOP, tabs: TOP, rail: AROUND + CONTROLS + PULL, result: AROUND, start: START }[kind];
+  style.textContent = BASE + { top: TOP, notice: TOP, tabs: TOP, rail: AROUND + CONTROLS + PULL, result: AROUND, start: START,
+    scrubber: SCRUBBER, compare: COMPARE }[kind];
   let root = h("div");
   el.append(style, root);
 
@@ -49,6 +56,8 @@ function render({ model, el }) {
     own.state = JSON.parse(model.get("state"));
     const { state } = own;
     if (kind === "rail") settle(own);
+    if (kind === "rail" && Number.isInteger(state.newest)) kept.put(state.newest, {}, state.pull, 0);
+    if (kind === "scrubber") own.bar.told();
     if (state.goto && !own.gone) {
       own.gone = true;
       location.search = `?run=${encodeURIComponent(state.goto)}`;
@@ -62,11 +71,12 @@ function render({ model, el }) {
       root = made;
     }
     if (kind === "top") {
-      html.dataset.mode = state.run ? "run" : "start";
+      html.dataset.mode = state.run ? "run" : (state.place ?? "start");
       const asked = new URLSearchParams(location.search).get("run");
       if (state.run && asked !== state.run) history.pushState(null, "", `?run=${encodeURIComponent(state.run)}`);
-      document.title = state.run ? `${state.name}, ${state.word} · Workbench` : "Workbench";
+      document.title = state.run ? `${state.name}, ${state.word} · Workbench` : state.place ? "Compare · Workbench" : "Workbench";
     }
+    if (kind === "compare" && state.address) history.replaceState(null, "", state.address.slice(1));
     html.dataset.drawn = "";
     if (kind === "start") fetchAhead();
   };
@@ -91,7 +101,13 @@ function render({ model, el }) {
       draw();
     }
   });
+  if (kind === "scrubber") own.bar = new Scrubber(el, own, draw);
+  addEventListener("workbench-shown", () => {
+    own.shown = globalThis[SHOWN];
+    if (kind === "rail" || kind === "notice") draw();
+  });
   if (kind === "rail") listenToKnobs(el, own, (what) => ask(model, own, what), draw);
+  if (kind === "compare") listenToCompare(el, own, (what) => ask(model, own, what), draw);
   if (kind === "start")
     addEventListener("keydown", (event) => {
       const busy = event.composedPath()[0].closest?.("a, button, input, textarea, select");
@@ -104,7 +120,9 @@ function render({ model, el }) {
     draw();
   });
   if (kind === "top") {
-    addEventListener("popstate", () => location.reload());
+    addEventListener("popstate", () => {
+      if (new URLSearchParams(location.search).get("run") !== (own.state.run ?? null)) location.reload();
+    });
     watchContact();
   }
   model.on("change:state", draw);

@@ -8,8 +8,8 @@ const PULL = `
 .found { margin: 6px 0 0; overflow-wrap: anywhere; }
 `;
 
-function pull(state) {
-  const told = state.pull;
+function pull(state, own) {
+  const told = own.shown?.pull ?? state.pull;
   if (!told) return null;
   const head = [h("h2", { class: "title" }, "Pull on the student"), h("div", { class: "read" }, "Share of the gradient's norm.")];
   const ratio = told.ratio ? h("div", { class: "small ink2" }, told.ratio) : null;

@@ -36,6 +36,10 @@ kbd { font: 11.5px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; 
 .run .small.failed { color: var(--wb-error); }
 .run > :nth-child(4) { grid-column: 2; }
 .run > :nth-child(3), .run > :nth-child(5) { text-align: right; }
+.line { display: grid; grid-template-columns: auto minmax(0, 1fr); align-items: start; border-top: 1px solid var(--wb-line); }
+.line .run { border-top: 0; padding-left: 6px; }
+.line input { margin: 9px 0 0 12px; accent-color: var(--wb-ink); }
+.go-compare { font-weight: 600; }
 .runs .foot { padding: 8px 12px; border-top: 1px solid var(--wb-line); }
 .empty { padding: 4px 12px 18px; text-align: center; border-top: 1px solid var(--wb-line); }
 .empty p { margin: 4px 0 0; color: var(--wb-ink2); }
@@ -109,18 +113,24 @@ const triangle = () =>
     h("rect", { class: "t", x: 86, y: 62, width: 12, height: 12 }),
     h("path", { class: "g", d: "M18 60 26 68 18 76 10 68Z" }));
 
-function recent(runs) {
+function recent(runs, own) {
+  const chosen = runs.map((run) => run.run).filter((run) => own.chosen?.includes(run));
   const rows = runs.map((run) =>
-    h("a", { class: "run", href: `?run=${encodeURIComponent(run.run)}`, "data-key": run.run },
-      icon(run.icon), h("b", {}, run.name, h("span", { class: "ink3", style: "font-weight:400" }, ` seed ${run.seed}`)),
-      h("b", { class: "student" }, run.accuracy || "–"), h("span", { class: "small" }, run.step || "\u00a0"),
-      h("span", { class: `small ${run.status}` }, run.word)));
+    h("div", { class: "line", "data-key": run.run },
+      h("input", { type: "checkbox", "data-do": "choose", "data-chosen": run.run, checked: chosen.includes(run.run),
+        "aria-label": `Compare ${run.name}, seed ${run.seed}`, title: "Choose for Compare" }),
+      h("a", { class: "run", href: `?run=${encodeURIComponent(run.run)}` },
+        icon(run.icon), h("b", {}, run.name, h("span", { class: "ink3", style: "font-weight:400" }, ` seed ${run.seed}`)),
+        h("b", { class: "student" }, run.accuracy || "–"), h("span", { class: "small" }, run.step || "\u00a0"),
+        h("span", { class: `small ${run.status}` }, run.word))));
   const body = runs.length
     ? [rows, h("div", { class: "foot small ink3" }, "student accuracy; on test once done, on probe before")]
     : h("div", { class: "empty" }, triangle(), h("b", {}, "No runs yet"),
         h("p", {}, "The quickstart needs no download and no GPU. Press Start."));
   return h("section", { class: "card runs", "data-key": runs.length ? "runs" : "empty" },
-    h("div", { class: "row" }, h("h2", { class: "title" }, "Recent runs")), body);
+    h("div", { class: "row" }, h("h2", { class: "title" }, "Recent runs"),
+      chosen.length ? h("a", { class: "go-compare", href: `?compare=${chosen.map(encodeURIComponent).join(",")}` },
+        chosen.length > 1 ? `Compare ${chosen.length} runs` : "Compare with…") : null), body);
 }
 
 function start(state, own) {
@@ -147,7 +157,7 @@ function start(state, own) {
     h("div", { class: "col" }, missing, refused, hero(state.hero, own), watched(),
       recipes.length ? [h("div", { class: "row", style: "justify-content:flex-start" }, h("h2", { class: "title" }, "Recipes"),
         h("span", { class: "ink2" }, "one readable file per paper")), h("div", { class: "recipes" }, recipes)] : null),
-    h("div", { class: "col" }, recent(state.runs ?? []),
+    h("div", { class: "col" }, recent(state.runs ?? [], own),
       h("section", { class: "card" }, h("h2", { class: "title" }, "From the command line"),
         h("pre", { class: "code" }, "$ workbench run quickstart\n$ workbench runs")),
       h("section", { class: "card" }, h("h2", { class: "title" }, "Colours, everywhere"), h("div", { class: "legend" }, legend))));

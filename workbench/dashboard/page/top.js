@@ -15,6 +15,10 @@ const TOP = `
 .pair { min-width: 88px; }
 .pair.left { min-width: 76px; overflow: hidden; text-overflow: ellipsis; flex: 0 1 auto; }
 .gap { flex: 1 1 0; min-width: 0; }
+.places { display: flex; gap: 2px; padding-left: 10px; border-left: 1px solid var(--wb-line); }
+.root .places a { padding: 4px 10px; border-radius: 5px; color: var(--wb-ink2); text-decoration: none; }
+.root .places a[aria-current] { background: var(--wb-sunken); color: var(--wb-ink); font-weight: 600; }
+.root .places a:hover { background: var(--wb-sunken); }
 .acts { display: flex; align-items: center; gap: 8px; flex: none; }
 .refused { position: absolute; right: 12px; top: 50px; z-index: 15; max-width: 560px; padding: 6px 10px;
   white-space: normal; background: var(--wb-attention); border: 1px solid var(--wb-attention-edge); border-radius: 5px; }
@@ -71,7 +75,7 @@ function actions(state, own) {
   } else if (has("stop")) made.push(button([icon("■"), "Stop"], "ask", { "data-key": "stop" }));
   if (has("fork") && own.forking) {
     made.push(h("label", { "data-key": "where" }, "Fork at step ",
-      h("input", { type: "number", "data-at": "", min: 0, max: state.reached, value: Math.min(state.step, state.reached), style: "width:76px" })));
+      h("input", { type: "number", "data-at": "", min: 0, max: state.reached, value: Math.min(own.shown?.step ?? state.step, state.reached), style: "width:76px" })));
     made.push(button("Fork", "fork", { "data-key": "fork", class: "primary", title: "Opens a new run that stands paused at this step" }));
     made.push(button("Not now", "keep", { "data-key": "not" }));
   } else if (has("fork")) made.push(button("Fork", "where", { "data-key": "fork" }));
@@ -84,6 +88,12 @@ function actions(state, own) {
   return made;
 }
 
+// The places of the page; the one that is open is no link to itself.
+const places = (open) =>
+  h("nav", { class: "places", "aria-label": "Places" },
+    [["start", "Start", "./"], ["compare", "Compare", "?compare="]].map(([place, text, href]) =>
+      h("a", { href, "aria-current": place === open ? "page" : null }, text)));
+
 function top(state, own) {
   const light = document.documentElement.dataset.theme !== "dark";
   const theme = h("button", { type: "button", class: "bare theme", "data-do": "theme", "data-key": "theme",
@@ -92,10 +102,12 @@ function top(state, own) {
   const gap = h("div", { class: "gap" });
   if (!state.run) {
     const machine = h("span", { class: "ink2" }, state.machine ?? "");
-    return h("div", { class: "root top" }, brand, gap, h("div", { class: "acts" }, machine, theme));
+    return h("div", { class: "root top" }, brand, places(state.place ?? "start"), gap, h("div", { class: "acts" }, machine, theme));
   }
-  const by = [state.recipe && state.recipe !== state.name ? `recipe ${state.recipe}` : state.recipe ? "recipe" : null,
-    `seed ${state.seed}`].filter(Boolean).join(", ");
+  const by = [[state.recipe && state.recipe !== state.name ? `recipe ${state.recipe}` : state.recipe ? "recipe" : null,
+    `seed ${state.seed}`].filter(Boolean).join(", ")];
+  const group = state.group ?? { href: `/?compare=${encodeURIComponent(state.run)}`, words: "compare" };
+  by.push(" · ", h("a", { href: group.href.slice(1), "data-key": "group" }, group.words));
   const part = state.steps ? (100 * state.step) / state.steps : 0;
   return h("div", { class: "root top", "data-run": state.run, "data-status": state.status },
     brand,
@@ -119,12 +131,14 @@ function notice(state, own) {
   if (own.lost)
     state = { kind: "attention", icon: "△", head: `No contact with the server since ${own.lost}.`,
       text: "Training runs in its own process and goes on. What you see is of that moment; the page tries again by itself." };
-  if (!state.kind) return h("div", { class: "root", hidden: true });
+  const back = lookingBack(own.shown);
+  if (!state.kind) return h("div", { class: "root", hidden: !back }, back);
   const role = state.kind === "bad" ? "alert" : "status";
   return h("div", { class: "root" },
     h("div", { class: `notice ${state.kind}`, role }, icon(state.icon),
       h("div", {}, h("b", {}, state.head), " ", h("span", { class: "ink2" }, state.text)),
-      state.code ? h("span", { class: "code" }, state.code) : null));
+      state.code ? h("span", { class: "code" }, state.code) : null),
+    back);
 }
 
 function tabs() {
