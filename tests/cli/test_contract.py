@@ -26,6 +26,7 @@ COMMANDS = [
     "replay",
     "anneal",
     "compare",
+    "inspect",
     "export",
     "gc",
     "rm",

@@ -44,8 +44,7 @@ def terms(as_json: AsJson = False, _store: StoreUrl = None) -> None:
     for name, kind in TERMS.items():
         parameters = {
             field: {
-                "default": _default(kind.model_fields[field]),
-                "required": kind.model_fields[field].is_required(),
+                **_default(kind.model_fields[field]),
                 "allowed": str(kind.live[field]) if field in kind.live else None,
                 "help": kind.model_fields[field].description,
             }
@@ -72,14 +71,16 @@ def terms(as_json: AsJson = False, _store: StoreUrl = None) -> None:
         return
     for row in rows:
         row["parameters"] = ", ".join(
-            k if v["required"] else f"{k}={v['default']}" for k, v in row["parameters"].items()
+            f"{k}={v['default']}" if "default" in v else k for k, v in row["parameters"].items()
         )
     table(rows, ("term", "summary", "parameters", "paper"))
 
 
-def _default(field: FieldInfo) -> Any:
-    """As JSON; None for a field that has none."""
-    return None if field.is_required() else field.get_default(call_default_factory=True)
+def _default(field: FieldInfo) -> dict[str, Any]:
+    """As JSON: the default, or that there is none."""
+    if field.is_required():
+        return {"required": True}
+    return {"default": field.get_default(call_default_factory=True)}
 
 
 def probes(as_json: AsJson = False, _store: StoreUrl = None) -> None:

@@ -44,7 +44,7 @@ function rail(state, own) {
     h("div", { class: "model" },
       h("div", { class: "row" }, h("b", {}, marked(model.who, `${model.letter} ${model.name}`)),
         h("span", { class: `acc ${model.who}` }, model.accuracy)),
-      h("div", { class: "small ink3 row" }, h("span", {}, model.weights || model.who), model.accuracy ? h("span", {}, own.shown?.pull && model.who === "student" ? "newest, probe accuracy" : "probe accuracy") : "")));
+      h("div", { class: "small ink3 row" }, h("span", {}, model.weights || model.who), model.accuracy ? h("span", {}, Number.isInteger(own.shown?.step) && model.who === "student" ? "newest, probe accuracy" : "probe accuracy") : "")));
   const facts = state.facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
   const doing = state.activity;
   const events = state.journal.map((event) =>

@@ -103,8 +103,11 @@ function render({ model, el }) {
   });
   if (kind === "scrubber") own.bar = new Scrubber(el, own, draw);
   addEventListener("workbench-shown", () => {
+    const turned = Number.isInteger(own.shown?.step) !== Number.isInteger(globalThis[SHOWN].step);
     own.shown = globalThis[SHOWN];
-    if (kind === "rail" || kind === "notice") draw();
+    const pulls = kind === "rail" && !turned && root.querySelector('[data-key="pull"]');
+    if (pulls) morph(pulls, pull(own.state, own)); // ten times a second: not the whole rail
+    else if (kind === "rail" || kind === "notice") draw();
   });
   if (kind === "rail") listenToKnobs(el, own, (what) => ask(model, own, what), draw);
   if (kind === "compare") listenToCompare(el, own, (what) => ask(model, own, what), draw);
