@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +49,11 @@ class Length:
     step: int = 0
     epoch: int = 0
     row: int = 0
+
+    @cached_property
+    def epochs(self) -> int:
+        """Passes of the whole training; the last may be a part of one."""
+        return self.place(max(self.steps - 1, 0))[0] + 1
 
     def place(self, step: int) -> tuple[int, int]:
         """Epoch of a step, and the number of its first row in the epoch's order."""
@@ -158,9 +164,7 @@ class Part:
 
     def moment(self, step: int) -> Moment:
         """Where a step lies in the stage."""
-        epoch, _ = self.length.place(step)
-        last, _ = self.length.place(max(self.steps - 1, 0))
-        return Moment(step, self.steps, epoch, last + 1)
+        return Moment(step, self.steps, self.length.place(step)[0], self.length.epochs)
 
     def learned(self, batch: Batch, taps: Taps) -> None:
         """The student has been moved by a batch, of which it had said ``taps``."""
