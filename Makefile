@@ -16,8 +16,8 @@ setup: ## make .venv and install the pinned packages (nothing to do the second t
 serve: setup ## open the workbench in the browser (PORT=8000, ARGS=--no-browser)
 	@$(BIN)/workbench serve $(if $(PORT),--port $(PORT)) $(ARGS)
 
-test: setup ## run the whole test suite (ARGS="-k kd" for a part)
-	@$(PYTHON_BIN) -m pytest -q --durations=15 $(ARGS)
+test: setup ## run the whole test suite, two files at a time (ARGS="-k kd" for a part)
+	@$(PYTHON_BIN) -m pytest -q --durations=15 -n 2 --dist loadfile $(ARGS)
 
 lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks
