@@ -35,19 +35,6 @@ def smoke(name: str) -> ExperimentSpec:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    opened = Store(str(tmp_path_factory.mktemp("tgeo") / "workbench.db"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def hand(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hand]:
-    with untouched_torch():
-        yield Hand(store, monkeypatch)
-
-
-@pytest.fixture(scope="module")
 def ended(store: Store) -> dict[str, str]:
     """Each recipe at smoke scale, trained to its end with its control."""
     with pytest.MonkeyPatch.context() as patch, untouched_torch():

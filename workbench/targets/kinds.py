@@ -118,6 +118,22 @@ class Target(Protocol):
         """
 
 
+class Memoryless:
+    """What a target that neither learns nor remembers says of itself."""
+
+    follows_student = False
+
+    def after_step(self, batch: Batch, student: Taps) -> None:
+        """It does not learn."""
+
+    def state(self) -> Mapping[str, Tensor]:
+        """What it looks up can be looked up again."""
+        return {}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to put back."""
+
+
 class TargetKind(TargetSpec):
     """Base of all kinds of targets."""
 

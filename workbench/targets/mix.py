@@ -10,11 +10,11 @@ from torch import Tensor
 
 from workbench.models.batch import Batch
 from workbench.models.taps import Taps
-from workbench.targets.kinds import Moment
+from workbench.targets.kinds import Memoryless, Moment
 from workbench.targets.teacher import FrozenTeacher
 
 
-class MixedTeachers:
+class MixedTeachers(Memoryless):
     """``(1 - share) x first + share x second``, in probabilities at temperature 1.
 
     The mix comes as log-probabilities, which serve as logits: a term's temperature then softens
@@ -24,8 +24,6 @@ class MixedTeachers:
         first: Gives the layers too.
         second: Gives logits only.
     """
-
-    follows_student = False
 
     def __init__(self, first: FrozenTeacher, second: FrozenTeacher) -> None:
         self.first, self.second = first, second
@@ -65,16 +63,6 @@ class MixedTeachers:
         second = self.second(batch)["logits"]
         taps["logits"] = second if share == 1.0 else _mixed(taps["logits"], second, share)
         return taps
-
-    def after_step(self, batch: Batch, student: Taps) -> None:
-        """Neither learns."""
-
-    def state(self) -> Mapping[str, Tensor]:
-        """What is looked up can be looked up again."""
-        return {}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to put back."""
 
 
 def _mixed(first: Tensor, second: Tensor, share: float) -> Tensor:

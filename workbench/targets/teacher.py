@@ -10,14 +10,14 @@ from torch import Tensor
 from workbench.models.adapter import ModelAdapter
 from workbench.models.batch import Batch
 from workbench.models.taps import Taps
-from workbench.targets.kinds import Moment
+from workbench.targets.kinds import Memoryless, Moment
 
 CACHE_ROWS = 1024
 CACHE_BYTES = 1 << 30
 """Largest table of cached teacher logits."""
 
 
-class FrozenTeacher:
+class FrozenTeacher(Memoryless):
     """The teacher in evaluation mode, without gradient.
 
     Where images do not vary, its logits are computed once for every row and looked up afterwards:
@@ -28,8 +28,6 @@ class FrozenTeacher:
         teacher: Its parameters never change here.
         taps: Names that the terms read.
     """
-
-    follows_student = False
 
     def __init__(self, teacher: ModelAdapter, taps: Collection[str] = ()) -> None:
         self.teacher = teacher.eval().requires_grad_(False)
@@ -104,13 +102,3 @@ class FrozenTeacher:
         if self._table is not None:
             taps["logits"] = self._table.index_select(0, batch.ids)
         return taps
-
-    def after_step(self, batch: Batch, student: Taps) -> None:
-        """It does not learn."""
-
-    def state(self) -> Mapping[str, Tensor]:
-        """What it looks up can be looked up again."""
-        return {}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to put back."""

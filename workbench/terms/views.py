@@ -7,8 +7,6 @@ Shapes: B = sample, C = channel, H, W = pixel, L = patch.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
@@ -49,7 +47,7 @@ class Styled:
             torch.from_numpy(ratio).to(inputs),
             torch.from_numpy(partner).to(inputs.device),
         )
-        return model.taps(replace(batch, inputs=mixed).inputs, self._taps)
+        return model.taps(mixed, self._taps)
 
 
 class Masked:

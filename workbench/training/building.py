@@ -87,9 +87,9 @@ def first_guess(
     began = time.perf_counter()
     builder.step()
     seconds = (time.perf_counter() - began) * builder.total
-    found = spec.replace({"student": choice_of(builder.result()).given(), "control": False})
+    found = {"student": choice_of(builder.result()).given(), "control": bool(spec.control)}
     searches = 2 if changes_search(spec) else 1
-    return found.replace({"control": bool(spec.control)}), searches * seconds
+    return spec.replace(found), searches * seconds
 
 
 def num_candidates(spec: ExperimentSpec) -> int:
