@@ -196,4 +196,4 @@ def _is_term(column: str) -> bool:
 def control_name(experiment: Mapping[str, Any]) -> str:
     """What the control's curve is called."""
     listed = isinstance(experiment.get("control"), Mapping)
-    return "control, as the experiment lists it" if listed else "control, labels only"
+    return "control, as listed" if listed else "control, labels only"
