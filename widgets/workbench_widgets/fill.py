@@ -1,6 +1,6 @@
 """Fills a skeleton: data references, colour tokens and size rules become plain Plotly JSON.
 
-Unusual here: this file and the ``fill`` of ``view.js`` are the same small interpreter in two
+Unusual here: this file and the ``fill`` of ``esm/fill.js`` are the same small interpreter in two
 languages, and a browser test holds them equal on every view. Neither knows a view; all drawing
 decisions are in the skeletons.
 

@@ -21,10 +21,18 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
+SCRIPTS = (
+    *("fill.js", "plotly.js", "parts.js", "outside.js"),
+    *("view.js", "style.js", "render.js"),
+)
+"""Pieces of the one ES module in ``esm/``, in order; the last one exports."""
+
+
 @cache
 def view_esm() -> str:
     """The ES module of the views with the colour tables in it; the same text for every carrier."""
-    source = Path(__file__).with_name("view.js").read_text(encoding="utf-8")
+    folder = Path(__file__).parent / "esm"
+    source = "".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
     tables = {"tokens": TOKENS, "scales": SCALES, "font": FONT}
     return source.replace("__WB_TABLES__", json.dumps(tables), 1)
 

@@ -2,7 +2,7 @@
 
 Unusual here: the modules are fetched from our own static route when first drawn, so that five views
 share one cached file and the page's document stays small. In a notebook
-``workbench_widgets.View`` carries the same ``view.js``.
+``workbench_widgets.View`` carries the same module.
 """
 
 from __future__ import annotations

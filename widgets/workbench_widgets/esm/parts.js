@@ -1,0 +1,87 @@
+// ---- small HTML -----------------------------------------------------------------------------------------------
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function h(tag, attributes = {}, ...children) {
+  const vector = tag === "svg" || tag === "path" || tag === "circle";
+  const node = vector ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node[name] = value;
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+// Changes `old` into `made`, keeping nodes (and so focus and hover) where the structure is the same.
+function morph(old, made) {
+  if (old.nodeType !== made.nodeType || old.nodeName !== made.nodeName) return old.replaceWith(made);
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== made.data) old.data = made.data;
+    return undefined;
+  }
+  for (const { name } of [...old.attributes]) if (!made.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of made.attributes)
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const name of ["onclick", "onkeydown"]) old[name] = made[name];
+  const [before, after] = [[...old.childNodes], [...made.childNodes]];
+  after.forEach((node, k) => (before[k] ? morph(before[k], node) : old.append(node)));
+  before.slice(after.length).forEach((node) => node.remove());
+  return undefined;
+}
+
+function runs(list, tokens) {
+  return list.map((run) => {
+    if (typeof run === "string") return document.createTextNode(coloured(run, tokens));
+    if ("mark" in run) return h("span", { class: "wb-mark" }, String(run.mark));
+    const style = run.colour ? `color:${coloured(run.colour, tokens)}` : null;
+    return h(run.strong ? "b" : "span", { style }, coloured(run.text, tokens));
+  });
+}
+
+// One function per kind of part; each gets (part, {tokens, emit}).
+const PARTS = {
+  note: (part, { tokens }) => h("div", { class: "wb-note" }, runs(part.text, tokens)),
+  stats(part, { tokens }) {
+    const rows = part.rows.map(([name, value]) =>
+      h("div", {}, h("span", {}, runs([name].flat(), tokens)), h("span", { class: "wb-value" }, value)),
+    );
+    const style = `grid-template-columns:repeat(${part.columns},minmax(0,1fr))`;
+    return h("div", { class: `wb-stats${part.rules ? " wb-rules" : ""}`, style }, rows);
+  },
+  quadrants(part, { tokens, emit }) {
+    const table = h("div", { class: "wb-quadrants" }, h("span"));
+    table.append(...part.columns.map((heading) => h("div", { class: "wb-head" }, runs(heading, tokens))));
+    part.cells.forEach((cell, k) => {
+      if (k % 2 === 0) table.append(h("div", { class: "wb-side" }, runs(part.rows[k / 2], tokens)));
+      const event = { kind: "quadrant", student: cell.student, teacher: cell.teacher };
+      const count = h("span", { class: "wb-count" }, cell.count);
+      const meaning = h("span", { class: "wb-meaning" }, runs(cell.meaning, tokens));
+      const top = h("span", { class: "wb-top" }, count, cell.trend ? trend(cell.trend) : null);
+      table.append(h("button", { class: "wb-cell", type: "button", onclick: () => emit(event) }, top, meaning));
+    });
+    return table;
+  },
+  grid(part, { tokens }) {
+    const head = h("tr", {}, h("th", {}, part.heading), part.columns.map((name) => h("th", { title: name }, name)));
+    const rows = part.rows.map((row) => {
+      const cells = row.values.map((value) => {
+        const shade = scaleColour("measure", (0.62 * value) / part.top, tokens);
+        const style = `background:rgb(${shade.map(Math.round).join(",")});color:${textOn(shade)}`;
+        return h("td", { style }, String(value));
+      });
+      return h("tr", {}, h("th", { scope: "row" }, row.label), cells);
+    });
+    return h("table", { class: "wb-grid" }, h("tbody", {}, head, rows));
+  },
+};
+
+function trend(values) {
+  const at = values.map((v, k) => [2 + (54 * k) / Math.max(values.length - 1, 1), 2 + 14 * (1 - v)]);
+  const [x, y] = at.at(-1);
+  const line = h("path", { d: `M${at.map((p) => p.map((c) => c.toFixed(1)).join(",")).join("L")}` });
+  const box = { class: "wb-trend", viewBox: "0 0 60 18", "aria-hidden": "true" };
+  return h("svg", box, line, h("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: 2 }));
+}
+

@@ -1,0 +1,364 @@
+// ---- one view -------------------------------------------------------------------------------------------------
+
+class View {
+  constructor(model, el) {
+    this.model = model;
+    this.el = el;
+    this.arrays = {};
+    this.chosen = {}; // what a person set: toggles, cursor, picked sample
+    this.keeper = rangeKeeper();
+    this.hovering = this.pressed = this.busy = this.dirty = this.stopped = false;
+    this.gone = new Promise((resolve) => (this.leave = resolve));
+    this.build();
+    this.listen();
+    this.schedule();
+  }
+
+  build() {
+    this.title = h("button", { class: "wb-title", type: "button", "aria-haspopup": "menu" });
+    this.title.onclick = () => this.menu();
+    this.title.ondblclick = () => this.fullScreen();
+    this.controls = h("div", { class: "wb-controls" });
+    this.read = h("div", { class: "wb-read" });
+    this.above = h("div");
+    this.plot = h("div", { class: "wb-plot" });
+    this.note = h("div", { class: "wb-waiting", hidden: true });
+    this.here = h("div", { class: "wb-here", hidden: true });
+    this.middle = h("div", { class: "wb-middle" }, this.plot, this.here, this.note);
+    this.below = h("div");
+    this.footer = h("div", { class: "wb-footer" });
+    const head = h("div", { class: "wb-header" }, this.title, this.controls);
+    const body = [head, this.read, this.above, this.middle, this.below, this.footer];
+    this.root = h("div", { class: "wb-view", role: "figure", tabindex: "0", "data-step": "-1" }, ...body);
+    this.el.style.height ||= "100%";
+    this.el.append(h("style", {}, CSS), this.root);
+  }
+
+  listen() {
+    const { model } = this;
+    this.onData = () => this.schedule(model.get("by_hand") === true); // who scrubs does not wait for a pointer
+    this.onMarker = () => this.point();
+    model.on("change:marker", this.onMarker);
+    this.onOwn = () => this.schedule(true);
+    for (const name of ["rev", "frame", "buffers"]) model.on(`change:${name}`, this.onData);
+    for (const name of ["selected", "theme", "height"]) model.on(`change:${name}`, this.onOwn);
+    this.sizes = new ResizeObserver(() => this.measure() && this.schedule(true));
+    this.sizes.observe(this.root);
+    this.sizes.observe(this.middle); // words above or below the plot may take another line
+    this.unwatch = watchTheme(this.onOwn);
+    this.onVisible = () => !document.hidden && this.schedule();
+    document.addEventListener("visibilitychange", this.onVisible);
+    this.onUp = () => this.rest("pressed");
+    this.plot.addEventListener("pointerdown", () => (this.pressed = true), true);
+    addEventListener("pointerup", this.onUp, true);
+    this.middle.addEventListener("pointerleave", () => this.rest("hovering"));
+    this.root.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  stop() {
+    this.stopped = true;
+    this.leave();
+    for (const name of ["rev", "frame", "buffers"]) this.model.off?.(`change:${name}`, this.onData);
+    for (const name of ["selected", "theme", "height"]) this.model.off?.(`change:${name}`, this.onOwn);
+    this.model.off?.("change:marker", this.onMarker);
+    this.sizes.disconnect();
+    this.unwatch();
+    document.removeEventListener("visibilitychange", this.onVisible);
+    removeEventListener("pointerup", this.onUp, true);
+    this.calm?.();
+    if (this.plotted) globalThis.Plotly.purge(this.plot);
+  }
+
+  // Newest wins, nothing queues: any number of calls while drawing lead to one more draw.
+  schedule(own = false) {
+    this.dirty = true;
+    if (own) this.calm?.();
+    if (!this.busy) this.run();
+  }
+
+  async run() {
+    this.busy = true;
+    try {
+      while (this.dirty && !this.stopped) {
+        await this.quiet();
+        this.dirty = false;
+        if (!this.stopped && !document.hidden) await this.draw();
+      }
+    } catch (error) {
+      this.root.dataset.error = error.message;
+      this.waitFor(`This view could not be drawn: ${error.message}`);
+      console.error(error);
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  // Resolves at once, or when the pointer lets go of the plot (a hover waits HOVER_WAIT_MS at most).
+  quiet() {
+    if (!this.pressed && !this.hovering) return Promise.resolve();
+    return new Promise((resolve) => {
+      const limit = this.pressed ? null : setTimeout(resolve, HOVER_WAIT_MS);
+      this.calm = () => {
+        clearTimeout(limit);
+        this.calm = null;
+        resolve();
+      };
+    });
+  }
+
+  rest(what) {
+    this[what] = false;
+    if (!this.pressed && !this.hovering) this.calm?.();
+  }
+
+  emit(event) {
+    this.count = (this.count ?? 0) + 1; // the same event twice must still be a change
+    this.model.set("event", { ...event, count: this.count });
+    this.model.save_changes();
+  }
+
+  choose(change) {
+    this.chosen = { ...this.chosen, ...change };
+    this.schedule(true);
+  }
+
+  async draw() {
+    const { model, root } = this;
+    const frame = model.get("frame");
+    if (!frame?.view) return;
+    const arrays = decode(frame, model.get("buffers") ?? [], this.arrays);
+    if (!arrays) return; // the rest of this update is on its way
+    const rev = model.get("rev") ?? 0;
+    this.arrays = arrays;
+    if (this.frame && (frame.view !== this.frame.view || (frame.step < 0 && this.frame.step >= 0)))
+      this.keeper.forget();
+    this.frame = frame;
+    const theme = themeOf(model, this.el);
+    const tokens = TABLES.tokens[theme];
+    this.selected = positionsOf(model.get("selected"), frame.ids ? arrays[frame.ids].data : null);
+    this.dress(frame, theme, tokens);
+    const around = this.around(frame, tokens);
+    this.write(frame, around);
+    if (frame.skeleton) {
+      const drawn = await this.picture(frame, around);
+      if (!drawn) return; // no size yet: the observer will call again
+    }
+    delete root.dataset.error;
+    root.dataset.step = frame.step;
+    root.dataset.rev = rev;
+  }
+
+  around(frame, tokens) {
+    const state = { ...frame.state, ...this.chosen };
+    for (const { state: name, count } of frame.cursor ? [frame.cursor.x, frame.cursor.y] : [])
+      state[name] = Math.min(Math.max(state[name], 0), count - 1);
+    if (frame.ids && state.picked >= this.arrays[frame.ids].data.length) state.picked = -1;
+    const { w, h: high } = this.box ?? (this.measure(), this.box);
+    const size = { w, h: high, W: w, H: high };
+    const { hold } = this.keeper;
+    return { tokens, arrays: this.arrays, facts: frame.facts, state, size, selected: this.selected, hold };
+  }
+
+  // Asked when a size changes, not at every picture: to ask is to make the browser lay out the whole page.
+  measure() {
+    const [before, { root, plot }] = [this.box, this];
+    this.box = { w: root.clientWidth, h: root.clientHeight, width: plot.clientWidth, height: plot.clientHeight };
+    return Object.keys(this.box).some((name) => this.box[name] !== before?.[name]);
+  }
+
+  dress(frame, theme, tokens) {
+    const { root, model } = this;
+    root.dataset.view = frame.view;
+    root.dataset.theme = theme;
+    root.style.height = model.get("height") ? `${model.get("height")}px` : "100%";
+    if (this.dressed !== theme)
+      for (const [name, value] of Object.entries(tokens))
+        if (value.startsWith("#")) root.style.setProperty(`--wb-${name.replaceAll("_", "-")}`, value);
+    this.dressed = theme;
+    const read = frame.read.map((run) => run.text ?? run).join("");
+    root.setAttribute("aria-label", `${frame.title}. ${coloured(read, tokens)} ${frame.waiting ?? frame.summary}`);
+  }
+
+  write(frame, around) {
+    const { tokens } = around;
+    const tools = { tokens, emit: (event) => this.emit(event) };
+    if (this.title.textContent !== frame.title) this.title.textContent = frame.title;
+    morph(this.controls, h("div", { class: "wb-controls" }, this.chip(frame), this.toggles(frame, around)));
+    morph(this.read, h("div", { class: "wb-read" }, runs(frame.read, tokens)));
+    const shown = frame.parts.filter((part) => holds(part.show, around));
+    const plot = shown.findIndex((part) => part.kind === "plot");
+    const made = (list) => h("div", {}, list.map((part) => PARTS[part.kind](part, tools)));
+    morph(this.above, made(shown.slice(0, plot < 0 ? shown.length : plot)));
+    morph(this.below, made(plot < 0 ? [] : shown.slice(plot + 1)));
+    const footer = h("div", { class: "wb-footer" }, runs(frame.footer, tokens));
+    footer.title = footer.textContent;
+    morph(this.footer, footer);
+    this.waitFor(frame.waiting);
+  }
+
+  waitFor(sentence) {
+    this.note.hidden = !sentence;
+    this.note.textContent = sentence ?? "";
+  }
+
+  chip(frame) {
+    const number = this.selected ? this.selected.length : frame.facts.selected;
+    if (number === undefined || number === null) return null;
+    const clear = () => this.select(null);
+    return h("button", { class: "wb-chip", type: "button", onclick: clear }, `n = ${number} selected ✕`);
+  }
+
+  toggles(frame, around) {
+    return frame.controls.map(({ name, options }) => {
+      const buttons = options.map(({ value, label }) => {
+        const pressed = around.state[name] === value;
+        const onclick = () => this.choose({ [name]: value });
+        return h("button", { type: "button", "aria-pressed": String(pressed), onclick }, label);
+      });
+      return h("div", { class: "wb-toggle", role: "group", "aria-label": name }, buttons);
+    });
+  }
+
+  async picture(frame, around) {
+    const Plotly = await plotly(this.model, this.gone);
+    const { width, height } = this.box;
+    if (this.stopped || width < 40 || height < 40) return false;
+    const margin = fill(frame.skeleton.layout.margin, around);
+    around.size.W = Math.max(width - margin.l - margin.r, 1);
+    around.size.H = Math.max(height - margin.t - margin.b, 1);
+    this.keeper.settle(!this.hovering);
+    const { data, layout } = fill(frame.skeleton, around);
+    await Plotly.react(this.plot, data, { ...layout, width, height, selections: [] }, CONFIG);
+    if (!this.plotted) this.wire();
+    this.point();
+    return true;
+  }
+
+  // The step that the other views show, as a line through a plot over steps; null while they follow the run.
+  point() {
+    const step = this.model.get("marker") ?? null;
+    const axes = this.plotted && this.plot.data.some(({ meta }) => meta?.selects?.steps) ? this.plot._fullLayout : null;
+    this.here.hidden = step === null || !axes;
+    if (this.here.hidden) return;
+    const { t, h: high } = axes._size;
+    const left = axes.xaxis._offset + axes.xaxis.l2p(step);
+    this.here.setAttribute("style", `left:${left.toFixed(1)}px;top:${t}px;height:${high}px`);
+    this.here.dataset.at = step;
+  }
+
+  wire() {
+    this.plotted = true;
+    this.plot.on("plotly_hover", () => (this.hovering = true));
+    this.plot.on("plotly_unhover", () => this.rest("hovering"));
+    this.plot.on("plotly_click", (event) => this.click(event.points[0]));
+    this.plot.on("plotly_clickannotation", ({ annotation }) => this.emit({ kind: "mark", step: annotation.x }));
+    this.plot.on("plotly_selected", (event) => event && this.brush(event));
+    this.plot.on("plotly_deselect", () => this.selected && this.select(null));
+  }
+
+  click(point) {
+    const meta = point?.data?.meta;
+    if (meta?.click) {
+      const change = Object.entries(meta.click).map(([name, axis]) => [name, Math.round(point[axis])]);
+      this.choose(Object.fromEntries(change));
+    } else if (meta?.nearest) this.nearest(meta.nearest, point);
+    else if (meta?.event) this.emit({ ...meta.event, index: point.pointIndex });
+  }
+
+  nearest({ state, x, y }, point) {
+    const [xs, ys] = [this.arrays[x].data, this.arrays[y].data];
+    let best = -1;
+    let least = Infinity;
+    for (let k = 0; k < xs.length; k++) {
+      const distance = (xs[k] - point.x) ** 2 + (ys[k] - point.y) ** 2;
+      if (distance < least) [best, least] = [k, distance];
+    }
+    this.choose({ [state]: best });
+    if (this.frame.ids) this.emit({ kind: "sample", id: this.arrays[this.frame.ids].data[best] });
+  }
+
+  brush(event) {
+    const meta = this.plot.data.map((trace) => trace.meta?.selects).find(Boolean);
+    if (!meta || !(event.range ?? event.lassoPoints)) return; // Plotly tells of its own clearing too
+    if (meta.steps) {
+      if (event.range?.x) this.emit({ kind: "range", from: event.range.x[0], to: event.range.x[1] });
+      this.schedule(true);
+      return;
+    }
+    const ids = this.arrays[this.frame.ids].data;
+    this.select(positionsIn(event, this.arrays[meta.x].data, this.arrays[meta.y].data).map((k) => ids[k]));
+  }
+
+  // Sample ids, so that a brush survives updates. An ArrayBuffer: Panel drops other views silently.
+  select(ids) {
+    this.model.set("selected", ids?.length ? Int32Array.from(ids).buffer : null);
+    this.model.save_changes();
+    this.schedule(true);
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || !this.frame) return;
+    const { cursor } = this.frame;
+    const move = { ArrowLeft: ["x", -1], ArrowRight: ["x", 1], ArrowUp: ["y", 1], ArrowDown: ["y", -1] }[event.key];
+    const state = { ...this.frame.state, ...this.chosen };
+    if (event.key === "Escape") this.closeMenu();
+    else if (event.key === "m" || event.key === "M") this.menu();
+    else if (cursor && move) {
+      const { state: name, count } = cursor[move[0]];
+      this.choose({ [name]: Math.min(Math.max(state[name] + move[1], 0), count - 1) });
+    } else if (cursor?.proposes && event.key.toLowerCase() === "p")
+      this.emit({ kind: cursor.proposes, x: state[cursor.x.state], y: state[cursor.y.state] });
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  menu() {
+    if (this.open) return this.closeMenu();
+    const file = `${this.frame.view}-step-${this.frame.step}`;
+    const entries = [
+      ["Save data as CSV", () => download(`${file}.csv`, new Blob([csv(this.frame, this.arrays)], { type: "text/csv" }))],
+      ...(this.plotted ? [["Save figure as PNG", () => this.savePicture(file)]] : []),
+      ["Full screen", () => this.fullScreen()],
+      ["Definition", () => this.define()],
+    ];
+    const buttons = entries.map(([name, act]) => {
+      const onclick = () => {
+        this.closeMenu();
+        act();
+      };
+      return h("button", { type: "button", role: "menuitem", onclick }, name);
+    });
+    this.open = h("div", { class: "wb-menu", role: "menu" }, buttons);
+    this.root.append(this.open);
+    buttons[0].focus();
+    return undefined;
+  }
+
+  closeMenu() {
+    const had = this.open?.contains(this.el.getRootNode().activeElement);
+    this.open?.remove();
+    this.open = null;
+    if (had) this.title.focus();
+  }
+
+  define() {
+    const close = h("button", { type: "button", onclick: () => this.closeMenu() }, "Close");
+    this.open = h("div", { class: "wb-menu wb-text", role: "note" }, h("p", {}, this.frame.definition), close);
+    this.root.append(this.open);
+    close.focus();
+  }
+
+  async savePicture(file) {
+    const { clientWidth: width, clientHeight: height } = this.plot;
+    const url = await globalThis.Plotly.toImage(this.plot, { format: "png", width, height, scale: 2 });
+    download(`${file}.png`, await (await fetch(url)).blob());
+  }
+
+  fullScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.root.requestFullscreen?.();
+  }
+}
+
+// In a shadow root nothing of the page's CSS arrives, Plotly's neither: what it needs is here too.
