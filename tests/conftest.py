@@ -31,6 +31,8 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+EXPECT_MS = 30_000
+"""How long a browser test waits for what it expects."""
 NO_CHROMIUM = (
     "no Chromium found; install Debian's `chromium`, or name one in WORKBENCH_CHROMIUM=/path/to/it"
 )
@@ -115,8 +117,11 @@ def chromium_path() -> str:
 @pytest.fixture(scope="module")
 def browser(chromium_path: str) -> Iterator[Browser]:
     """A running Chromium. One a module: Playwright's event loop would trip the notebooks' own."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    # Not Playwright's 5 s: the first page of a fresh server takes that long where two tests share
+    # two cores. A condition that never comes still fails.
+    expect.set_options(timeout=EXPECT_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=chromium_path, args=list(CHROMIUM_FLAGS)

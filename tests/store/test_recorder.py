@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from workbench.atomic import write_atomically
+from workbench.errors import BadFile
 from workbench.store.thinning import SPREAD
 from workbench.training.checkpoint import read_state
 
@@ -111,6 +113,21 @@ def test_a_damaged_checkpoint_is_passed_over_and_if_none_is_left_the_run_starts_
     (event,) = recorder.events()
     assert (event.step, event.kind) == (0, "started anew")
     assert event.payload == {"checkpoints": 2, "folder": str(recorder.folder)}
+
+
+def test_a_folder_that_becomes_a_file_while_a_checkpoint_is_staged_is_named(
+    store, run, recorder, monkeypatch
+):
+    def write_then_swap(path, content):
+        digest = write_atomically(path, content)  # the second time there is no folder to write to
+        recorder.folder.rename(recorder.folder.with_name("away"))
+        recorder.folder.write_text("in the way")
+        return digest
+
+    monkeypatch.setattr("workbench.store.recorder.write_atomically", write_then_swap)
+    with pytest.raises(BadFile, match=f"{recorder.folder}/checkpoints/"):
+        recorder.checkpoint(3, {"step": 3}, reason="time", accuracy=None)
+    assert store.checkpoints(run) == []
 
 
 def test_commands_of_a_part_come_from_the_run_that_people_look_at(store, run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from workbench.training.checkpoint import state_bytes
 from workbench.training.journal import CheckpointRow, Command, Event
 
 DURABLE = frozenset({"status", "result", "protocol", "error"})
+
+GONE = (FileNotFoundError, NotADirectoryError)
+"""What the system says when a folder was deleted, or a file put in its place."""
 """Fields of a row that a power cut may not take back."""
 
 
@@ -164,11 +168,12 @@ class StoreRecorder:
                     )
                     staged.replace(path)  # only its owner may: another's bytes must not stand here
                 break
-            except FileNotFoundError:  # somebody has just deleted the folder
+            except GONE:  # somebody has just taken the folder away
                 if not again:
                     raise BadFile(f"{path}: cannot be written: its folder is gone.") from None
             finally:
-                staged.unlink(missing_ok=True)
+                with suppress(*GONE):  # it stands in its place, or went with the folder
+                    staged.unlink()
         self._fit()
 
     def last_checkpoint(self) -> CheckpointRow | None:
