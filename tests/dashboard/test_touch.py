@@ -18,6 +18,13 @@ from .test_page import press_start, quiet_end, wait_for  # noqa: F401  a fixture
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 KD = "stages.main.terms.kd"
+TURN = """
+(to) => {
+  Object.defineProperty(document, "visibilityState", { value: to, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}
+"""
+"""What a browser does when its tab goes behind others or comes back."""
 Changes = Callable[[], list[dict[str, Any]]]
 
 
@@ -127,3 +134,17 @@ def test_export_downloads_the_run_with_what_was_done_to_it(started, page):
     answer = page.request.get(f"{page.url.partition('?')[0]}export?run=../x&to=yaml")
     assert answer.status == 404
     assert json.dumps(found)
+
+
+def test_a_tab_that_nobody_looks_at_is_told_nothing_and_catches_up(started, page):
+    store, run, _ = started
+    curves = page.locator('[data-view="curves"]')
+    expect(curves).to_have_attribute("data-step", re.compile("[1-9]"))
+    page.evaluate(TURN, "hidden")
+    at = store.runs.get(run).step
+    wait_for(lambda: store.runs.get(run).step >= at + 60, 60, "sixty more steps")
+    behind = int(curves.get_attribute("data-step"))
+    assert behind <= at + 20
+    page.evaluate(TURN, "visible")
+    expect(curves).not_to_have_attribute("data-step", str(behind))
+    assert int(curves.get_attribute("data-step")) >= at + 60

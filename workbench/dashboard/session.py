@@ -74,6 +74,7 @@ class Session:
         self._next: Shown | None = None
         self._next_recent: list[dict[str, Any]] | None = None
         self._scheduled = False
+        self._away = False
         self._refused, self._until = "", 0.0
         self._sent: dict[str, int] = {}
         self._refusals: dict[str, str] = {}
@@ -107,10 +108,27 @@ class Session:
         with self._lock:
             self._next = shown or self._next
             self._next_recent = runs if runs is not None else self._next_recent
-            if self._scheduled:
+            if self._scheduled or (self._away and not self._is_told_away(shown)):
                 return
             self._scheduled = True
-        self._doc.add_next_tick_callback(self._turn)
+        try:
+            self._doc.add_next_tick_callback(self._turn)
+        except AttributeError:  # Bokeh takes the document apart at this very moment: the tab closed
+            self.hub.detach(self)
+
+    def _is_told_away(self, shown: Shown | None) -> bool:
+        """Whether a tab that nobody looks at is told: its title names the status of the run."""
+        told = self._parts["top"].told.get("word")
+        return shown is not None and shown.parts["top"].get("word") != told
+
+    def _look(self, *, away: bool) -> None:
+        """The tab went behind others, or came back: then it gets the newest in one piece."""
+        with self._lock:
+            self._away = away
+            if away or self._scheduled or (self._next is None and self._next_recent is None):
+                return
+            self._scheduled = True
+        self._turn()
 
     # In the page's own turn
 
@@ -172,7 +190,9 @@ class Session:
 
     def _act(self, do: str, asked: dict[str, Any]) -> None:
         store = self.hub.store
-        if do == "start":
+        if do == "look":
+            self._look(away=bool(asked.get("away")))
+        elif do == "start":
             self._start(str(asked.get("recipe") or QUICKSTART))
         elif self.run is None:
             LOG.warning("The page asked for %r and shows no run.", do)

@@ -127,6 +127,7 @@ function render({ model, el }) {
       if (new URLSearchParams(location.search).get("run") !== (own.state.run ?? null)) location.reload();
     });
     watchContact();
+    watchVisibility((what) => ask(model, own, what));
   }
   model.on("change:state", draw);
   draw();
@@ -146,6 +147,18 @@ function watchContact() {
     const again = () => fetch(html.dataset.plotly, { method: "HEAD", cache: "no-store" });
     setInterval(() => again().then((answer) => answer.ok && location.reload(), () => null), 3000);
   });
+}
+
+// A tab behind others is told nothing but a change of status; what it missed comes in one piece.
+function watchVisibility(tell) {
+  let away = false;
+  const say = () => {
+    if (away === (document.visibilityState === "hidden")) return;
+    away = !away;
+    tell({ do: "look", away });
+  };
+  document.addEventListener("visibilitychange", say);
+  say();
 }
 
 // On the start page plotly.js is fetched while the reader reads.
