@@ -1,6 +1,6 @@
-"""From an event in the training process until the page has drawn it: one tab, then ten in a browser.
+"""From an event in the training process to its picture: one tab, then one of ten in a browser.
 
-Of ten tabs, one is looked at. The event is a snapshot of the probes, by the clock that the worker writes into its row; drawn is
+The event is a snapshot of the probes, by the clock that the worker writes into its row; drawn is
 when all four views of that step have been painted. The run goes in slow motion, as the page starts
 it, so that the processors are not the question. A browser without a window takes all its tabs for
 visible, so the other nine are told that they are hidden. Needs Chromium.
@@ -36,6 +36,7 @@ WATCH = """
   };
   const watched = { attributeFilter: ["data-step"] };
   for (const view of views) new MutationObserver(look).observe(view, watched);
+  return Date.now();
 }
 """
 
@@ -98,7 +99,7 @@ def _delays(path: str, url: str, tabs: int) -> list[float]:
             page.evaluate(HIDE)
         first.bring_to_front()
         views = [first.locator(f'[data-view="{view}"]').element_handle() for view in VIEWS]
-        first.evaluate(WATCH, views)
+        watching = first.evaluate(WATCH, views)
         first.get_by_role("button", name="Resume", exact=True).click()
         first.locator('[data-status="finished"]').wait_for(timeout=240_000)
         drawn = dict(first.evaluate("() => [...window.drawn]"))
@@ -107,7 +108,7 @@ def _delays(path: str, url: str, tabs: int) -> list[float]:
     return [
         at - written[int(step)]
         for step, at in drawn.items()
-        if at is not None and int(step) in written
+        if at is not None and written.get(int(step), 0) >= watching
     ]
 
 
