@@ -32,6 +32,7 @@ dt { color: var(--wb-ink3); } dd { margin: 0; text-align: right; overflow-wrap: 
 table { width: 100%; border-collapse: collapse; margin-top: 8px; }
 th { font-weight: 400; text-align: right; padding: 4px 0; font-size: 11.5px; }
 td { border-top: 1px solid var(--wb-line); padding: 5px 0; text-align: right; font-weight: 600; }
+thead td { border-top: 0; }
 td:first-child, th:first-child { text-align: left; font-weight: 400; color: var(--wb-ink2); }
 .note { margin: 10px 0 0; color: var(--wb-ink2); }
 .foot { margin-top: auto; padding-top: 8px; color: var(--wb-ink3); font-size: 11px; line-height: 14px; }
@@ -78,7 +79,7 @@ function result(state) {
     h("tr", {}, h("td", {}, name), values.map((value, k) => h("td", { class: ["student", "teacher", ""][k] }, value))));
   return h("div", { class: "root card result" },
     h("h2", { class: "title" }, state.title), h("div", { class: "read" }, state.read),
-    h("table", {}, h("thead", {}, h("tr", {}, h("th"), head)), h("tbody", {}, rows)),
+    h("table", {}, h("thead", {}, h("tr", {}, h("td"), head)), h("tbody", {}, rows)),
     state.notes.map((note) => h("p", { class: "note" }, note)),
     h("div", { class: "foot" }, state.footer));
 }

@@ -24,6 +24,7 @@ const COMPARE = `
 .compare :is(th, td):first-child { text-align: left; padding-left: 6px; }
 .compare td:first-child { white-space: normal; min-width: 130px; padding-right: 16px; }
 .compare tr[data-focus] { cursor: pointer; } .compare tr[data-focus]:hover td { background: var(--wb-sunken); }
+.compare thead td { border-top: 0; }
 .compare tr.focus td { background: var(--wb-student-wash) !important; }
 .compare tr.focus .name b, .focus-text { color: var(--wb-student); }
 .compare th.over { text-align: center; } .compare th.over span { display: block; margin-left: 10px; border-bottom: 1px solid var(--wb-line-strong); }
@@ -166,7 +167,7 @@ function settingsTable(state) {
       h("span", { class: "read" }, "Each dot is one seed minus the same seed of the baseline. Click a row to bring it out.")),
     h("table", { "data-table": "settings" },
       h("thead", {},
-        h("tr", {}, h("th"), heads.map(({ over, span }) => h("th", { colspan: span, class: "over" }, h("span", {}, over))), h("th", { colspan: 2 }, "")),
+        h("tr", {}, h("td"), heads.map(({ over, span }) => h("th", { colspan: span, class: "over" }, h("span", {}, over))), h("td", { colspan: 2 })),
         h("tr", {}, h("th", {}, "setting"), state.columns.map(([, head]) => h("th", { scope: "col" }, head)),
           h("th", { style: "text-align:left" }, h("div", { style: `width:${WIDTH.dots}px` }, state.difference_head)), h("th", {}, "mean, 95 % interval"))),
       h("tbody", {}, rows,
@@ -296,7 +297,7 @@ function answersCard(told) {
     h("div", { class: "read" }, told.read), cells,
     h("div", { class: "ink2", style: "margin-top:12px" }, "by class of the sample; right alone"),
     h("div", { class: "byclass-scroll", tabindex: 0 }, h("table", { class: "byclass" },
-      h("thead", {}, h("tr", {}, h("th"), told.classes.map((one) => h("th", { title: `n = ${one.n}` }, cut(one.name, 8))))),
+      h("thead", {}, h("tr", {}, h("td"), told.classes.map((one) => h("th", { title: `n = ${one.n}` }, cut(one.name, 8))))),
       h("tbody", {}, row(told.first, "first"), row(told.second, "second"),
         h("tr", {}, h("td", { class: "ink3" }, "n"), told.classes.map((one) => h("td", { class: "ink3" }, String(one.n))))))),
     h("div", { class: "foot" }, told.footer));
@@ -313,12 +314,13 @@ function pathsCard({ names, rows }) {
 
 function compare(state, own) {
   const notes = (state.notes ?? []).map((note) => h("div", { class: "noted", role: "alert" }, note));
+  const heading = h("h1", { class: "unseen" }, "Runs compared");
   if (state.empty !== false)
-    return h("div", { class: "root compare" }, notes, h("section", { class: "card nothing", hidden: state.empty === undefined },
+    return h("div", { class: "root compare" }, heading, notes, h("section", { class: "card nothing", hidden: state.empty === undefined },
       h("h2", { class: "title" }, "No runs chosen"), h("p", {}, "Tick two or more runs under Recent runs, then press Compare."),
       h("a", { class: "button", href: "./" }, "Choose runs"),
       h("div", { class: "pick", style: "justify-content:center" }, adding(state.more ?? []))));
-  return h("div", { class: "root compare", "data-compare": state.rows.length }, notes, picks(state),
+  return h("div", { class: "root compare", "data-compare": state.rows.length }, heading, notes, picks(state),
     h("div", { class: "cards" }, settingsTable(state), tree(state.tree), curveCard(state, own), answersCard(state.answers), pathsCard(state.paths)));
 }
 

@@ -82,5 +82,6 @@ const BASE = `
 .row { display: flex; align-items: baseline; justify-content: space-between; gap: 8px; }
 .bar { height: 4px; border-radius: 2px; background: var(--wb-line); overflow: hidden; }
 .bar > div { height: 100%; background: var(--wb-ink); }
+.unseen { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (pointer: coarse) { .root button { min-height: 32px; } }
 `;

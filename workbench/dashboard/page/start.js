@@ -68,7 +68,7 @@ function hero({ models, loss, summary, data, about }, own) {
   const heads = ["", "network", models.some((model) => model.weights) ? "weights" : "", scored ? "test accuracy, last time" : ""];
   return h("section", { class: "card hero" },
     h("div", {}, h("h1", {}, head), h("p", {}, summary),
-      h("table", {}, h("thead", {}, h("tr", {}, heads.map((text) => h("th", {}, text)))), h("tbody", {}, rows)),
+      h("table", {}, h("thead", {}, h("tr", {}, heads.map((text) => h(text ? "th" : "td", {}, text)))), h("tbody", {}, rows)),
       h("p", { class: "small", style: "margin-top:8px" }, h("span", { class: "code" }, pieces(loss)), ` · ${data}`),
       h("div", { class: "go" },
         h("button", { type: "button", class: "primary", "data-do": "start", disabled: own.starting, "aria-label": "Start" },

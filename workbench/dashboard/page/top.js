@@ -5,7 +5,7 @@ const TOP = `
 .brand { display: flex; align-items: center; gap: 8px; font-size: 13px; font-weight: 600; text-decoration: none; }
 .what { border-left: 1px solid var(--wb-line); padding-left: 12px; min-width: 0; overflow: hidden; flex: 0 1 auto; }
 .what > div { overflow: hidden; text-overflow: ellipsis; }
-.name { font-size: 13px; font-weight: 600; }
+.name { font-size: 13px; line-height: 16px; font-weight: 600; margin: 0; }
 .chip { display: inline-flex; align-items: center; height: 20px; padding: 0 9px; border: 1px solid var(--wb-ink);
   border-radius: 10px; font-weight: 600; }
 .chip.lost { border-style: dashed; }
@@ -111,7 +111,7 @@ function top(state, own) {
   const part = state.steps ? (100 * state.step) / state.steps : 0;
   return h("div", { class: "root top", "data-run": state.run, "data-status": state.status },
     brand,
-    h("div", { class: "what" }, h("div", { class: "name" }, state.name), h("div", { class: "small ink2" }, by)),
+    h("div", { class: "what" }, h("h1", { class: "name" }, state.name), h("div", { class: "small ink2" }, by)),
     own.lost
       ? h("span", { class: "chip lost", role: "status" }, icon("△"), "Not connected")
       : h("span", { class: `chip ${state.status}`, role: "status" }, icon(state.icon), state.word),
