@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -17,9 +18,12 @@ from workbench.runs.launch import accept
 from workbench.store import Store
 
 SERVE = """
-import sys
-from workbench.dashboard.server import serve
-serve(sys.argv[1], port=int(sys.argv[2]), open_browser=False)
+import json, pathlib, sys
+from workbench.dashboard.server import Team, serve
+given = json.loads(sys.argv[3])
+if "basic_auth" in given:
+    given["basic_auth"] = pathlib.Path(given["basic_auth"])
+serve(sys.argv[1], port=int(sys.argv[2]), open_browser=False, team=Team(**given))
 """
 
 
@@ -72,10 +76,17 @@ class Servers:
     def __init__(self) -> None:
         self._running: list[subprocess.Popen[str]] = []
 
-    def start(self, store: Path) -> Served:
-        port = free_port()
+    def start(self, store: Path, *, port: int | None = None, team: object = None) -> Served:
+        """One that answers.
+
+        Args:
+            store: Its database.
+            port: Where; None takes a free one.
+            team: Fields of ``server.Team``; none for this machine only.
+        """
+        port = port or free_port()
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(store), str(port)],
+            [sys.executable, "-c", SERVE, str(store), str(port), json.dumps(team or {})],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -96,6 +107,14 @@ class Servers:
 @pytest.fixture
 def servers() -> Iterator[Servers]:
     """For tests that end a server or train on it."""
+    started = Servers()
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="module")
+def lasting_servers() -> Iterator[Servers]:
+    """For a module whose tests share a server of its own kind."""
     started = Servers()
     yield started
     started.end()

@@ -49,8 +49,11 @@ def started(quiet_end, page):  # noqa: F811
 def test_a_knob_is_sent_on_enter_marked_when_confirmed_and_undone(started, page):
     _, _, changes = started
     knob = box(page, f"{KD}.temperature")
+    hint = page.get_by_role("button", name="Try it: 4 → 2")
+    expect(hint).to_have_count(1)
     knob.fill("2")
     knob.press("Enter")
+    expect(hint).to_have_count(0)
     mark = page.locator(f'.knob[data-key="{KD}.temperature"] .mark')
     expect(mark).to_have_text("1", timeout=15_000)
     assert (changes()[0]["path"], changes()[0]["before"], changes()[0]["after"]) == (
@@ -59,6 +62,9 @@ def test_a_knob_is_sent_on_enter_marked_when_confirmed_and_undone(started, page)
         2.0,
     )
     expect(page.locator(".loss")).to_contain_text("KD(T=2)")
+    page.reload()  # whoever has seen the hint is not told again
+    expect(mark).to_have_text("1", timeout=15_000)
+    expect(hint).to_have_count(0)
     page.get_by_role("button", name="Undo the change").click()
     expect(mark).to_have_text("2", timeout=15_000)
     expect(knob).to_have_value("4")

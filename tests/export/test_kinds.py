@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,7 @@ from workbench.errors import (
 )
 from workbench.export import KINDS, export_run
 from workbench.runs.launch import accept
+from workbench.runs.notes import note
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import read_yaml
 from workbench.store.runs import RunRow
@@ -52,6 +54,24 @@ def test_experiment_file_trains_to_the_same_weights(
     again = train(spec.given())
     for field in ("weights", "metrics"):
         assert (again.result or {})[field] == (nasty.result or {})[field]
+
+
+def test_notes_stand_in_the_files_as_words_and_change_nothing(
+    store: Store, nasty: RunRow, tmp_path: Path
+):
+    before = read_yaml(export_run(store, nasty.id, "yaml", tmp_path / "before.yaml"))
+    note(store, nasty.id, 'the jump: "warm-up" # {x', who="mi ra", step=1)
+    path = export_run(store, nasty.id, "yaml", tmp_path / "after.yaml")
+    assert path.read_text().splitlines()[0] == '# step 1, mi ra: the jump: "warm-up" # {x'
+    assert read_yaml(path) == before
+    script = export_run(store, nasty.id, "script", tmp_path / "again.py").read_text()
+    (recorded,) = [
+        line.value
+        for line in ast.parse(script).body
+        if isinstance(line, ast.AnnAssign) and getattr(line.target, "id", "") == "RECORDED"
+    ]
+    told = ast.literal_eval(recorded)["notes"]
+    assert told == [{"step": 1, "text": 'the jump: "warm-up" # {x', "who": "mi ra"}]
 
 
 def test_experiment_file_in_another_folder_has_whole_paths(

@@ -103,7 +103,10 @@ def test_a_snapshot_holds_every_probe_as_measured_on_its_own(prober, scene):
         for key, values in alone.arrays.items():
             np.testing.assert_array_equal(arrays[f"{name}.{key}"], values)
         assert (facts[name]["split"], facts[name]["step"]) == ("probe", 0)
-    assert len(arrays) == sum(len(measured(name, scene).arrays) for name in ALL)
+    answers = [key for key in arrays if key.startswith("answers.")]
+    np.testing.assert_array_equal(arrays["answers.ids"], scene.rows.ids.numpy())
+    of_probes = sum(len(measured(name, scene).arrays) for name in ALL)
+    assert len(arrays) == of_probes + len(answers)
 
 
 def test_the_headline_is_accuracy_and_nll_on_the_probe_split(prober, scene):

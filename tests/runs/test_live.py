@@ -17,7 +17,7 @@ def test_a_figure_has_the_protocol_in_a_line_under_it(store, accepted, workers):
     run = accepted(CHANGES)
     workers.start(store, run)
     row = until_ended(store, run)
-    line = caption(row.protocol, split="probe", step=4)
+    line = f"run {run}; {caption(row.protocol, split='probe', step=4)}"
     assert "seed 0; teacher" in line
     for view in ("loyalty", "calibration", "curves"):
         figure = Run(run, store).figure(view)

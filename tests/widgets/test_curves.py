@@ -106,3 +106,33 @@ def test_terms_without_names_are_refused(digits_run: Any) -> None:
     arrays, facts = digits_run["curves"]
     with pytest.raises(FrameError, match=r"'terms' has shape \(2, 24\), expected \(1, 24\)"):
         curves.frame(arrays, {**facts, "term_names": ["KD"], "term_targets": ["teacher"]})
+
+
+def test_time_stands_at_the_steps_that_were_reached_then(digits_run: Any) -> None:
+    arrays, facts = digits_run["curves"]
+    times = [(0, 1000.0), (50, 1010.0), (100, 1030.0)]
+    frame = curves.frame(arrays, {**facts, "times": times})
+    assert [option["value"] for option in frame.controls[0]["options"]][-1] == "time"
+    axis = frame.figure(x="time").layout.xaxis
+    assert axis.title.text == "seconds since step 0"
+    at = dict(zip(axis.ticktext, axis.tickvals, strict=True))
+    assert (at["0"], at["10"], at["20"], at["30"]) == (0.0, 50.0, 75.0, 100.0)
+
+
+@pytest.mark.parametrize("times", [[], [(0, 5.0)], [(0, 5.0), (10, 5.0)], [(0, 9.0), (10, 5.0)]])
+def test_without_rising_times_there_is_no_axis_of_time(digits_run: Any, times: Any) -> None:
+    arrays, facts = digits_run["curves"]
+    controls = curves.frame(arrays, {**facts, "times": times}).controls
+    assert not [o for c in controls for o in c["options"] if o["value"] == "time"]
+
+
+def test_phases_of_the_rate_are_named_and_their_ends_run_through_both_plots(
+    digits_run: Any,
+) -> None:
+    arrays, facts = digits_run["curves"]
+    phases = [("warm-up", 0, 30), ("cosine <decay>", 30, 150)]
+    layout = curves.frame(arrays, {**facts, "phases": phases}).figure().layout
+    texts = [note.text for note in layout.annotations]
+    assert {"warm-up", "cosine &lt;decay&gt;"} <= set(texts)
+    ends = [shape for shape in layout.shapes if shape.x0 == shape.x1 == 30]
+    assert sorted(shape.yref for shape in ends) == ["y domain", "y2 domain"]

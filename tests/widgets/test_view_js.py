@@ -402,9 +402,11 @@ def test_the_menu_gives_the_data_as_csv(stage: Page, digits_run: Any) -> None:
         stage.get_by_role("menuitem", name="Save data as CSV").click()
     text = download.value.path().read_text("utf-8")
     assert download.value.suggested_filename == "curves-step-120.csv"
-    rows = text.partition("# student_accuracy")[2].splitlines()[1:]
-    expected = digits_run["curves"][0]["student_accuracy"] * 100
-    np.testing.assert_allclose([float(v) for v in rows[: len(expected)]], expected, rtol=1e-6)
+    rows = [row for row in text.partition("\n\n")[0].splitlines() if not row.startswith("#")]
+    assert rows[0] == 'step,"student accuracy, %"'
+    expected = built("curves", digits_run).arrays["student_accuracy"]
+    written = [float(row.split(",")[1]) for row in rows[1:]]
+    assert np.array_equal(np.float32(written), expected)
 
 
 def test_a_removed_view_lets_go_of_its_plot(stage: Page, digits_run: Any) -> None:

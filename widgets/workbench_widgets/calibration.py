@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench_widgets.frame import Arrays, Facts, Frame, fact, need
+from workbench_widgets.sheets import declared
 from workbench_widgets.skeleton import Node, axis, ghost, label, layout, paint
-from workbench_widgets.words import count, number, percent
+from workbench_widgets.words import count, number, percent, sampled
 
 TITLE: Final = "Calibration"
 READ: Final = ("On the dotted line confidence = accuracy; band = chance.",)
@@ -49,12 +50,13 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     Args:
         arrays: For each model (``student_...``, ``teacher_...``): ``count``, ``confidence``,
             ``accuracy``, ``wilson_low``, ``wilson_high``, ``band_low``, ``band_high``; the same
-            with the suffix ``_scaled`` after temperature scaling, for both models or none. Empty
-            while waiting.
+            with the suffix ``_scaled`` after temperature scaling, for both models or none;
+            optionally ``ids`` and, for each model and suffix, ``bin_student`` and the like (n,):
+            the bin of each sample, so that a click selects them. Empty while waiting.
         facts: ``student`` and ``teacher``, each with ``ece``, ``ece_null_p95``, ``nll``, ``brier``
             and, for scaled arrays, ``temperature``, ``ece_scaled`` and optionally
             ``ece_scaled_null_p95``; ``n``, ``split``, ``step``, ``bins`` (such as ``15 equal-width
-            (a, b]``); optionally ``fitted_on`` (``val, n = 500``).
+            (a, b]``); optionally ``fitted_on`` (``val, n = 500``) and ``selected``.
 
     Raises:
         FrameError: If arrays or facts are missing or disagree.
@@ -83,10 +85,10 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     for side, *_ in SIDES:
         for suffix in suffixes:
             _derive(data, side, suffix)
+    each = [name for name in arrays if name == "ids" or name.startswith("bin_")]
+    data |= {name: np.asarray(arrays[name], dtype=np.int32) for name in each}
     n = int(fact(facts, "calibration", "n"))
-    footer = (
-        f"n = {count(n)} {facts.get('split', '')} · {facts.get('bins', '15 equal-width (a, b]')}"
-    )
+    footer = f"{sampled(n, facts)} · {facts.get('bins', '15 equal-width (a, b]')}"
     options = [{"value": "raw", "label": "raw"}, {"value": "scaled", "label": "T-scaled"}]
     return Frame(
         view="calibration",
@@ -97,10 +99,12 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         summary=" ".join(_spoken(side, fact(facts, "calibration", side)) for side, *_ in SIDES),
         definition=DEFINITION,
         arrays=data,
+        tables=declared("calibration", data, facts),
         controls=({"name": "scaling", "options": options},) if scaled else (),
         state={"scaling": "raw"},
         parts=({"kind": "plot"},),
         skeleton=_skeleton(data, facts, suffixes),
+        ids="ids" if "ids" in data else None,
     )
 
 
@@ -234,6 +238,11 @@ def _side(
     on = {"xaxis": f"x{main}", "yaxis": f"y{main}"}
     x = {"$data": f"{side}_confidence{suffix}"}
     bins = len(counts)
+    meta: dict[str, Node] = {"event": {"kind": "bin", "model": side}}
+    if f"bin_{side}{suffix}" in data:
+        ends = [(f"{b / bins:.2f}", f"{(b + 1) / bins:.2f}") for b in range(bins)]
+        words = [f"{side}: confidence {low} to {high}" for low, high in ends]
+        meta["picks"] = {"where": [[f"bin_{side}{suffix}", "$index"]], "words": words}
     band = {
         "type": "scatter",
         "mode": "lines",
@@ -270,7 +279,7 @@ def _side(
         "cliponaxis": False,
         "hovertemplate": "confidence %{x:.3f}<br>accuracy %{y:.3f}<br>n = %{customdata}"
         "<extra></extra>",
-        "meta": {"event": {"kind": "bin", "model": side}},
+        "meta": meta,
         **on,
     }
     heights = {
@@ -282,6 +291,6 @@ def _side(
         "hovertemplate": "n = %{y}<extra></extra>",
         "xaxis": f"x{bars}",
         "yaxis": f"y{bars}",
-        "meta": {"event": {"kind": "bin", "model": side}},
+        "meta": meta,
     }
     return [band, points, heights]

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench_widgets.frame import Arrays, Facts, Frame, Run, fact, need
+from workbench_widgets.sheets import declared
 from workbench_widgets.similarity_map import Picture
+from workbench_widgets.since import STATE, Base, bases, control
 from workbench_widgets.words import count
 
 TITLE: Final = "Layer similarity (CKA)"
@@ -63,16 +65,22 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     if snapshots:
         data["history"] = np.asarray(arrays["history"], dtype=np.float32)
         data["steps"] = np.asarray(arrays["steps"], dtype=np.float32)
-        data["change"] = data["unbiased"] - data["history"][0]
+    found = bases(data["steps"], list(facts.get("marks", ()))) if snapshots else []
+    if found:
+        data["change"] = data["unbiased"] - data["history"][[base.place for base in found]]
         data["change_size"] = np.abs(data["change"])
     picture = Picture(teacher, student, data, facts, history=snapshots > 0)
     toggles: tuple[dict[str, Any], ...] = ()
     parts: tuple[dict[str, Any], ...] = ({"kind": "plot"},)
-    if snapshots > 1:
+    if found:
         options = [{"value": "now", "label": "now"}, {"value": "change", "label": "Δ"}]
-        toggles = ({"name": "mode", "options": options},)
-        since = f"Δ since step {count(float(data['steps'][0]))}; $much: a large change."
-        parts = ({"kind": "note", "text": [since], "show": {"mode": "change"}}, *parts)
+        changed: dict[str, Any] = {"mode": "change"}
+        toggles = (*control(found, changed), {"name": "mode", "options": options})
+        notes: list[dict[str, Any]] = [
+            {"kind": "note", "text": _since(base), "show": {**changed, STATE: place}}
+            for place, base in enumerate(found)
+        ]
+        parts = (*notes, *parts)
     n = int(fact(facts, "cka", "n"))
     return Frame(
         view="cka",
@@ -83,9 +91,15 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         summary=picture.summary(),
         definition=DEFINITION,
         arrays=data,
+        tables=declared("cka", data, facts),
         facts=picture.facts(),
         controls=toggles,
-        state={"mode": "now", "i": max(len(teacher) - 2, 0), "j": max(len(student) - 2, 0)},
+        state={
+            "mode": "now",
+            STATE: 0,
+            "i": max(len(teacher) - 2, 0),
+            "j": max(len(student) - 2, 0),
+        },
         parts=parts,
         skeleton=picture.skeleton(),
         cursor={
@@ -94,6 +108,11 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
             "proposes": "pair",
         },
     )
+
+
+def _since(base: Base) -> list[Run]:
+    mark: list[Run] = [] if base.number is None else [{"mark": base.number}, ", "]
+    return ["Δ since ", *mark, f"step {count(base.step)}; $much: a large change."]
 
 
 def _read(*, clickable: bool) -> tuple[Run, ...]:

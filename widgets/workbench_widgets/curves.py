@@ -15,7 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench_widgets.curve_axes import Clock, add_phases, x_axis_of
 from workbench_widgets.frame import Arrays, Facts, Frame, Run, fact, need
+from workbench_widgets.sheets import declared
 from workbench_widgets.skeleton import (
     Node,
     axis,
@@ -25,9 +27,7 @@ from workbench_widgets.skeleton import (
     layout,
     mark_lines,
     mark_numbers,
-    nice_ticks,
     paint,
-    step_ticks,
 )
 from workbench_widgets.words import count, fixed, number, percent
 
@@ -64,7 +64,8 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         facts: ``teacher_accuracy`` in [0, 1] or None, ``term_names``, ``term_targets``
             (``teacher``, ``labels`` or other), ``steps_total``, ``n``, ``split``, ``step``;
             optionally ``marks`` (``{"step", "number", "text"}``), ``steps_per_epoch``,
-            ``control_name``.
+            ``control_name``, ``times`` (step and seconds of each snapshot), ``phases`` of the
+            learning rate (name, first step, last step).
 
     Raises:
         FrameError: If arrays are missing or disagree.
@@ -74,9 +75,11 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     styles = _styles(targets)
     total = max(float(facts.get("steps_total", 1)), 1.0)
     epochs = float(facts.get("steps_per_epoch", 0))
-    options = [{"value": "step", "label": "step"}, {"value": "epoch", "label": "epoch"}]
+    clock = Clock.of(facts.get("times", ()))
+    shown = ["step", *(["epoch"] if epochs > 0 else []), *(["time"] if clock else [])]
+    options = [{"value": name, "label": name} for name in shown]
     controls: tuple[dict[str, Any], ...] = (
-        ({"name": "x", "options": options},) if epochs > 0 else ()
+        ({"name": "x", "options": options},) if len(options) > 1 else ()
     )
     teacher: float | None = facts.get("teacher_accuracy")
     data: dict[str, NDArray[Any]] = {}
@@ -95,10 +98,11 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         summary=_spoken(latest, teacher, names, data) if data else "No snapshot yet.",
         definition=DEFINITION,
         arrays=data,
+        tables=declared("curves", data, facts),
         controls=controls,
         state={"x": "step"},
         parts=(_legend(latest, teacher, facts), {"kind": "plot"}),
-        skeleton=_skeleton(data, facts, names, styles, total, epochs),
+        skeleton=_skeleton(data, facts, names, styles, x_axis_of(total, epochs, clock)),
         waiting=None if data else "Waits for the first step.",
     )
 
@@ -202,9 +206,9 @@ def _skeleton(
     facts: Facts,
     names: Sequence[str],
     styles: Sequence[tuple[str, str]],
-    total: float,
-    epochs: float,
+    x_axis: dict[str, Node],
 ) -> dict[str, Node]:
+    total = max(float(facts.get("steps_total", 1)), 1.0)
     marks = list(facts.get("marks", ()))
     teacher: float | None = facts.get("teacher_accuracy")
     others = [] if teacher is None else [100 * teacher]
@@ -213,7 +217,6 @@ def _skeleton(
     accuracy = data.get("student_accuracy", np.zeros(0))
     floor = accuracy_floor(accuracy, others)
     low, high = _decades(data.get("terms_smooth"))
-    x_axis = _x_axis(total, epochs)
     # few enough for any range: the browser may still hold a wider one than this frame asks for
     grid = [0, 20, 40, 60, 80, *((90,) if floor >= 70 else ()), 100]
     shape = layout(
@@ -247,6 +250,7 @@ def _skeleton(
         newselection={"line": {"color": "$ink", "width": 1, "dash": "dot"}},
     )
     shape["shapes"].append(_base_line())
+    add_phases(shape, list(facts.get("phases", ())))
     traces: list[Node] = [ghost("x", "y"), ghost("x", "y2")]
     if not data:
         return {"data": traces, "layout": shape}
@@ -319,30 +323,6 @@ def _line(
     if hover:
         made["hovertemplate"] = f"{hover}<extra></extra>"
     return made
-
-
-def _x_axis(total: float, epochs: float) -> dict[str, Node]:
-    by_step = axis([0, total * 1.006], **step_ticks(total), title="step", standoff=2)
-    if epochs <= 0:
-        return by_step
-    ticks = nice_ticks(max(total / epochs, 1e-6))
-    return {
-        **by_step,
-        "tickvals": {
-            "$if": {"x": "step"},
-            "then": by_step["tickvals"],
-            "else": [t * epochs for t in ticks],
-        },
-        "ticktext": {
-            "$if": {"x": "step"},
-            "then": by_step["ticktext"],
-            "else": [number(t) for t in ticks],
-        },
-        "title": {
-            **by_step["title"],
-            "text": {"$if": {"x": "step"}, "then": "step", "else": "epoch"},
-        },
-    }
 
 
 def _decades(values: NDArray[Any] | None) -> tuple[float, float]:

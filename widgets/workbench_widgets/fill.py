@@ -8,7 +8,8 @@ A node of a skeleton is a plain value or one of these (a ``"$name"`` inside a pa
 reads the state): "$student"                            a colour token, also inside a longer string
     {"$data": name, "at": [None, "$i"]}   an array, sliced; ``"pick": True`` keeps the selected
     samples only
-    {"$stack": [name, ...]}               arrays of one shape, stacked on a new last axis
+    {"$stack": [name, ...]}               arrays of one shape, stacked on a new last axis; one of
+    more axes as ``[name, at, ...]``
     {"$fact": [key, ...]}                 a value of the frame's facts
     {"$state": name, "add": number}       a value of the view's state (what a person clicked)
     {"$if": test, "then": a, "else": b}   a or b; without ``else`` the entry vanishes
@@ -16,7 +17,8 @@ reads the state): "$student"                            a colour token, also ins
     {"$px": [part, pixels, "x" | "y"]}    a paper coordinate: part of the plot area plus pixels
     {"$scale": name, "floor": low}        a colour scale, extended below 0 without moving a colour
     {"$fade": token, "alpha": a}          a colour token with opacity
-    {"$contrast": name, "scale": s, "over": [low, high]}  black or white for text on each value
+    {"$contrast": name, "scale": s, "over": [low, high]}  black or white for text on each value;
+    a slice of them, with an ``at``
     {"$hold": name, "range": [low, high]} a range that grows at once and shrinks late (the browser
     remembers it)
 A test is ``{"mode": "now"}`` (a state), ``{"w>=": 600}`` or ``{"h<": 360}`` (pixels of the view),
@@ -109,13 +111,24 @@ def _data(name: str, node: Mapping[str, Any], around: Surroundings) -> Any:
     if node.get("pick"):
         return value[around.selected] if around.selected is not None else value[:0]
     if "at" in node:
-        index = tuple(slice(None) if at is None else at for at in _path(node["at"], around))
-        value = value[index]
+        value = _cut(name, node["at"], around)
     return float(value) if value.ndim == 0 else value
 
 
-def _stack(names: Sequence[str], node: Mapping[str, Any], around: Surroundings) -> Any:
-    return np.stack([around.arrays[name] for name in names], axis=-1)
+def _cut(name: str, at: Sequence[Any], around: Surroundings) -> NDArray[Any]:
+    """An array, sliced."""
+    index = tuple(slice(None) if place is None else place for place in _path(at, around))
+    return np.asarray(around.arrays[name][index])
+
+
+def _stack(
+    names: Sequence[str | Sequence[Any]], node: Mapping[str, Any], around: Surroundings
+) -> Any:
+    made = [
+        around.arrays[name] if isinstance(name, str) else _cut(name[0], name[1:], around)
+        for name in names
+    ]
+    return np.stack(made, axis=-1)
 
 
 def _fact(path: Sequence[Any], node: Mapping[str, Any], around: Surroundings) -> Any:
@@ -158,7 +171,8 @@ def _fade(name: str, node: Mapping[str, Any], around: Surroundings) -> str:
 def _contrast(name: str, node: Mapping[str, Any], around: Surroundings) -> list[str]:
     low, high = node["over"]
     table = dict(around.tokens)
-    positions = (np.nan_to_num(around.arrays[name].ravel()) - low) / (high - low)
+    values = _cut(name, node.get("at", ()), around)
+    positions = (np.nan_to_num(values.ravel()) - low) / (high - low)
     return [text_on(scale_colour(node["scale"], float(at), table)) for at in positions]
 
 

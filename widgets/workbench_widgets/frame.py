@@ -19,6 +19,8 @@ from workbench_widgets.tokens import Theme
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from workbench_widgets.sheets import Sheet
+
 ViewName = Literal["cka", "trilateral", "calibration", "loyalty", "curves"]
 VIEWS: Final[tuple[ViewName, ...]] = ("cka", "trilateral", "calibration", "loyalty", "curves")
 
@@ -54,7 +56,8 @@ class Frame:
         cursor: ``{"x", "y"}``: state names that arrow keys move, each with its count.
         ids: Name of the array of sample ids if samples can be selected here.
         waiting: What the view waits for, or None once it shows data.
-        caption: Conditions under which the numbers were made, under a static figure.
+        caption: Conditions under which the numbers were made, in every exported figure and table.
+        tables: What is shown as tables over ``arrays``; see ``sheets.declared``.
     """
 
     view: ViewName
@@ -74,6 +77,7 @@ class Frame:
     ids: str | None = None
     waiting: str | None = None
     caption: str = ""
+    tables: Sequence[dict[str, Any]] = ()
 
     @property
     def read_line(self) -> str:
@@ -110,6 +114,8 @@ class Frame:
             "cursor": self.cursor,
             "ids": self.ids,
             "waiting": self.waiting,
+            "caption": self.caption,
+            "tables": list(self.tables),
         }
         return content, buffers
 
@@ -130,6 +136,12 @@ class Frame:
         from workbench_widgets.static import draw
 
         return draw(self, theme, width=width, height=height, state=state)
+
+    def sheets(self) -> list[Sheet]:
+        """What the frame shows as tables, each with its conditions; none while it waits."""
+        from workbench_widgets.sheets import sheets_of
+
+        return sheets_of(self)
 
 
 def plain(runs: Sequence[Run]) -> str:

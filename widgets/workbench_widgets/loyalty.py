@@ -8,13 +8,25 @@ snapshots, K = classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench_widgets.frame import Arrays, Facts, Frame, Run, fact, need
-from workbench_widgets.words import NONE, count, fixed, number, percent, shorten, signed
+from workbench_widgets.sheets import declared
+from workbench_widgets.since import STATE, Base, bases, control
+from workbench_widgets.words import (
+    NONE,
+    count,
+    fixed,
+    number,
+    percent,
+    sampled,
+    shorten,
+    signed,
+)
 
 TITLE: Final = "Loyalty and knowledge"
 READ: Final = ("Where the student follows the teacher, and where it should not have.",)
@@ -25,6 +37,7 @@ DEFINITION: Final = (
     "by the student."
 )
 MEANINGS: Final = (("both right", "own discoveries"), ("still to learn", "both wrong"))
+EACH: Final = ("ids", "labels", "cell", "copied")
 CLASSES: Final = 12
 """Per-class rows are shown up to this many classes; beyond, the classes with most errors."""
 
@@ -35,11 +48,14 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     Args:
         arrays: ``table`` (2, 2) of counts, rows student right / wrong, columns teacher right /
             wrong; optionally ``table_history`` (S, 2, 2) with ``steps`` (S,), and ``by_class`` (2,
-            K): still to learn and copied errors per class. Empty while waiting.
+            K): still to learn and copied errors per class; optionally per sample (n,), so that a
+            click selects them: ``ids``, ``labels``, ``cell`` (0 to 3, row by row of the table) and
+            ``copied`` (1: the teacher's own wrong label). Empty while waiting.
         facts: ``label_loyalty`` and ``probability_loyalty`` in [0, 1], ``copied`` and
             ``teacher_wrong`` (counts), ``kl_nats``, ``n``, ``split``, ``step``; optionally
-            ``gained`` and ``lost`` (counts) with ``since`` (``{"step", "number"}``), and
-            ``class_names``.
+            ``gained`` and ``lost`` (counts) with ``since`` (``{"step", "number"}``),
+            ``class_names`` and ``selected``; or, to choose since when, ``marks`` and ``changes``,
+            ``gained`` and ``lost`` for each of ``since.bases(steps, marks)``.
 
     Raises:
         FrameError: If arrays or facts are missing or disagree.
@@ -65,14 +81,22 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         trends = np.asarray(arrays["table_history"])
         data["table_history"] = trends.astype(np.int32)
         data["steps"] = np.asarray(arrays["steps"], dtype=np.int32)
+    each = [name for name in EACH if name in arrays]
+    data |= {name: np.asarray(arrays[name], dtype=np.int32) for name in each}
+    picks = len(each) == len(EACH)
     n = int(table.sum())
-    parts: list[dict[str, Any]] = [_quadrants(table, trends, n, facts), *_measures(facts)]
+    found = bases(data.get("steps", ()), list(facts.get("marks", ())))
+    found = found if len(facts.get("changes", ())) == len(found) else []
+    parts: list[dict[str, Any]] = [
+        _quadrants(table, trends, n, facts, picks=picks), *_measures_since(facts, found)
+    ]  # fmt: skip
     if "by_class" in arrays:
         need(arrays, "loyalty", {"by_class": (2, "K")})
         by_class = np.asarray(arrays["by_class"], dtype=np.int64)
         data["by_class"] = by_class.astype(np.int32)
-        parts.append(_class_rows(by_class, [str(name) for name in facts.get("class_names", ())]))
-    footer: list[Run] = [f"n = {count(n)} {facts.get('split', '')} · JS in bits"]
+        names = [str(name) for name in facts.get("class_names", ())]
+        parts.append(_class_rows(by_class, names, picks=picks))
+    footer: list[Run] = [f"{sampled(n, facts)} · JS in bits"]
     since = facts.get("since") or {}
     if since.get("number") is not None:
         footer += [" · ", {"mark": since["number"]}, f" = step {count(since['step'])}"]
@@ -87,18 +111,29 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         summary=_spoken(table, facts),
         definition=DEFINITION,
         arrays=data,
+        tables=declared("loyalty", data, facts),
+        controls=tuple(control(found)),
+        state={STATE: 0},
         parts=tuple(parts),
+        ids="ids" if picks else None,
     )
 
 
 def _quadrants(
-    table: NDArray[np.int64] | None, trends: NDArray[Any] | None, n: int, facts: Facts
+    table: NDArray[np.int64] | None,
+    trends: NDArray[Any] | None,
+    n: int,
+    facts: Facts,
+    *,
+    picks: bool = False,
 ) -> dict[str, Any]:
     cells: list[dict[str, Any]] = []
     for i in range(2):
         for j in range(2):
             cell: dict[str, Any] = {"student": 1 - i, "teacher": 1 - j, "count": NONE}
             cell["meaning"] = [MEANINGS[i][j]]
+            if picks:
+                cell["picks"] = {"where": [["cell", 2 * i + j]], "words": MEANINGS[i][j]}
             if table is not None:
                 cell["count"] = count(int(table[i, j]))
                 cell["meaning"] = [f"{percent(int(table[i, j]) / max(n, 1))} {MEANINGS[i][j]}"]
@@ -128,6 +163,18 @@ def _unit(values: NDArray[Any]) -> list[float]:
     return [round(float(v), 4) for v in scaled]
 
 
+def _measures_since(facts: Facts, found: Sequence[Base]) -> list[dict[str, Any]]:
+    """The numbers under the table, once for each snapshot that they can be compared with."""
+    if not found:
+        return _measures(facts)
+    parts = []
+    for place, (base, change) in enumerate(zip(found, facts["changes"], strict=True)):
+        since = {"step": base.step, "number": base.number}
+        (part,) = _measures({**facts, **change, "since": since})
+        parts.append({**part, "show": {STATE: place}})
+    return parts
+
+
 def _measures(facts: Facts) -> list[dict[str, Any]]:
     copied = (
         f"{count(facts['copied'])} of {count(facts['teacher_wrong'])}"
@@ -150,20 +197,36 @@ def _measures(facts: Facts) -> list[dict[str, Any]]:
     return [{"kind": "stats", "rows": rows, "columns": 2, "rules": True}]
 
 
-def _class_rows(by_class: NDArray[np.int64], names: list[str]) -> dict[str, Any]:
+def _class_rows(
+    by_class: NDArray[np.int64], names: list[str], *, picks: bool = False
+) -> dict[str, Any]:
     """Counts per class; with many classes those with most errors, in class order."""
     total = by_class.shape[1]
     shown = np.sort(np.argsort(-by_class.sum(axis=0), kind="stable")[:CLASSES])
     named = [shorten(names[k], 7) if k < len(names) else str(k) for k in shown]
     heading = "by class" if total <= CLASSES else f"{CLASSES} of {count(total)}"
+    rows = (("still to learn", ["cell", 2]), ("copied errors", ["copied", 1]))
+    classes = [(names[k] if k < len(names) else str(k), ["labels", int(k)]) for k in shown]
     return {
         "kind": "grid",
         "show": {"h>=": 345},
         "heading": heading,
         "columns": named,
+        "picks": [{"where": [own], "words": f"class {name}"} for name, own in classes]
+        if picks
+        else None,
         "rows": [
-            {"label": label, "values": [int(v) for v in by_class[row, shown]]}
-            for row, label in enumerate(("still to learn", "copied errors"))
+            {
+                "label": label,
+                "values": [int(v) for v in by_class[row, shown]],
+                "picks": [
+                    {"where": [test, own], "words": f"{label}, class {name}"}
+                    for name, own in classes
+                ]
+                if picks
+                else None,
+            }
+            for row, (label, test) in enumerate(rows)
         ],
         "top": int(max(by_class.max(initial=0), 1)),
     }

@@ -104,15 +104,15 @@ class Picture:
             "teacher": self.teacher,
             "student": self.student,
             "cells": self._texts("unbiased"),
+            "names_px": self.names_px,
         }
-        if self.history:
-            made["cells_change"] = self._texts("change")
+        if "change" in self.data:
+            changes = self.data["change"].reshape(len(self.data["change"]), -1)
+            made["cells_change"] = [[_change_cell(float(v)) for v in one] for one in changes]
         return made
 
     def _texts(self, name: str) -> list[str]:
         values, chance = self.data[name].ravel(), self.data["null_p95"].ravel()
-        if name == "change":
-            return [_change_cell(float(v)) for v in values]
         return [_cell(float(v), float(c)) for v, c in zip(values, chance, strict=True)]
 
     def skeleton(self) -> dict[str, Node]:
@@ -201,15 +201,15 @@ class Picture:
             "customdata": {"$stack": ["biased", "null_p95"]},
             "hovertemplate": f"<b>%{{text}}</b><br>{values}<br>{chance}",
         }
-        if not self.history:
+        if "change" not in self.data:
             return [now]
         change = {
             **common,
             "zmin": 0,
             "colorscale": {"$scale": "measure"},
-            "z": {"$data": "change_size"},
+            "z": {"$data": "change_size", "at": ["$since"]},
             "text": pair,
-            "customdata": {"$stack": ["change", "unbiased"]},
+            "customdata": {"$stack": [["change", "$since"], "unbiased"]},
             "hovertemplate": "<b>%{text}</b><br>change %{customdata[0]:+.3f}"
             "<br>now %{customdata[1]:.3f}<extra></extra>",
         }
@@ -220,24 +220,24 @@ class Picture:
             return []
         where = np.indices((self.rows, self.columns)).reshape(2, -1)
 
-        def written(cells: str, name: str) -> dict[str, Node]:
+        def written(cells: list[str], name: str, at: list[str]) -> dict[str, Node]:
             return {
                 "type": "scatter",
                 "mode": "text",
                 "x": where[1].tolist(),
                 "y": where[0].tolist(),
-                "text": {"$fact": [cells]},
+                "text": {"$fact": cells},
                 "hoverinfo": "skip",
                 "cliponaxis": False,
                 "textfont": {
                     "size": 11,
-                    "color": {"$contrast": name, "scale": "measure", "over": [0, 1]},
+                    "color": {"$contrast": name, "scale": "measure", "over": [0, 1], "at": at},
                 },
             }
 
-        node: Node = written("cells", "unbiased")
-        if self.history:
-            change = written("cells_change", "change_size")
+        node: Node = written(["cells"], "unbiased", [])
+        if "change" in self.data:
+            change = written(["cells_change", "$since"], "change_size", ["$since"])
             node = {"$if": {"mode": "now"}, "then": node, "else": change}
         wide, high = {"W>=": 28 * self.columns}, 13 * self.rows
         beside = {"$if": {**wide, "H>=": high + self.bottom}, "then": node}
@@ -320,6 +320,20 @@ class Picture:
                 {"$px": [0, HISTORY_PX, "y"]},
                 yshift=5,
                 font={"size": 12, "color": "$ink"},
+            ),
+            label(
+                {
+                    "$if": {"W>=": 360},
+                    "then": "pair for a feature term <b>[P]</b>",
+                    "else": {"$if": {"W>=": 225}, "then": "pair <b>[P]</b>", "else": ""},
+                },
+                1,
+                {"$px": [0, HISTORY_PX, "y"]},
+                xanchor="right",
+                yshift=5,
+                name="pair",
+                captureevents=True,
+                hovertext="Or drag from a teacher layer's name to a student layer's",
             ),
             label("null", 1, 0, xref="x2 domain", yref="y2 domain", xanchor="right", yshift=2),
             *mark_numbers(self.marks, "x2", "y2 domain"),

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench_widgets.frame import Arrays, Facts, Frame, Run, fact, need
+from workbench_widgets.sheets import declared
 from workbench_widgets.skeleton import Node
 from workbench_widgets.wedge import QUADRANTS, skeleton
 from workbench_widgets.wedge_cells import (
@@ -26,7 +27,7 @@ from workbench_widgets.wedge_cells import (
     log_count,
     rug,
 )
-from workbench_widgets.words import count, fixed
+from workbench_widgets.words import count, fixed, sampled
 
 TITLE: Final = "Student · Teacher · Truth"
 READ: Final[tuple[Run, ...]] = (
@@ -54,9 +55,12 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
 
     Args:
         arrays: Per sample (n,): ``ids``, ``x``, ``y``, ``teacher_x`` (= |TG|), ``alpha``,
-            ``student_right``, ``teacher_right``, ``labels``, ``axis_defined``. Empty while waiting.
+            ``student_right``, ``teacher_right``, ``labels``, ``axis_defined``; optionally
+            ``chosen``, 1 for each selected sample: numbers and colours are theirs, the others
+            stay as a grey floor. Empty while waiting.
         facts: ``n``, ``split``, ``step``, ``metric`` (``L2``), ``temperature``, ``num_classes``,
-            ``no_axis`` (samples with |TG| = 0).
+            ``no_axis`` (samples with |TG| = 0), all of the selected samples where there are some;
+            then also ``selected`` (``{"n", "of"}``).
 
     Raises:
         FrameError: If arrays are missing or disagree in length.
@@ -72,7 +76,8 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     student = np.asarray(arrays["student_right"]) > 0
     teacher = np.asarray(arrays["teacher_right"]) > 0
     reach = np.asarray(arrays["teacher_x"], dtype=np.float64)
-    counts = cells(x, y, CELL)
+    shown = np.asarray(arrays.get("chosen", np.ones(len(x)))) > 0
+    counts = cells(x[shown], y[shown], CELL)
     has_ratio = (np.asarray(arrays["axis_defined"]) > 0) & (reach > AXIS_LENGTH)
     data: dict[str, NDArray[Any]] = {
         "ids": np.asarray(arrays["ids"], dtype=np.int32),
@@ -80,18 +85,26 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         "y": y.astype(np.float32),
         "teacher_x": reach.astype(np.float32),
         "density": log_count(counts),
-        "ratio": cell_means(x, y, alpha, has_ratio, CELL),
-        "rug": rug(reach),
+        "ratio": cell_means(x, y, alpha, has_ratio & shown, CELL),
+        "rug": rug(reach[shown]),
+        # filled by the browser for the sample that somebody picks
+        **{name: np.zeros(0, dtype=np.float32) for name in ("trail_step", "trail_x", "trail_y")},
+        "quadrant": (2 * ~student + ~teacher).astype(np.int32),
     }
+    if "chosen" in arrays:
+        data["chosen"] = shown.astype(np.int32)
+        data["others"] = log_count(cells(x[~shown], y[~shown], CELL))
     shares: dict[str, Any] = {}
     for name, _, student_right, teacher_right in QUADRANTS:
-        chosen = (student == bool(student_right)) & (teacher == bool(teacher_right))
+        cell = (student == bool(student_right)) & (teacher == bool(teacher_right)) & shown
         key = name.replace(" ", "_")
-        data[key] = log_count(cells(x[chosen], y[chosen], SMALL_CELL))
-        shares[key] = count(int(chosen.sum()))
-    top = max(int(counts.max(initial=0)), 1)
+        data[key] = log_count(cells(x[cell], y[cell], SMALL_CELL))
+        shares[key] = count(int(cell.sum()))
+    # the scale stays that of all samples, so that a selection does not change a colour's meaning
+    top = max(int(cells(x, y, CELL).max(initial=0)), 1)
     facts_drawn = {"zmax": float(max(math.ceil(math.log10(top)), 1)), "shares": shares}
-    stats = _Stats(np.hypot(x, y), np.arctan2(y, x), alpha, has_ratio)
+    radius, angle = np.hypot(x, y)[shown], np.arctan2(y, x)[shown]
+    stats = _Stats(radius, angle, alpha[shown], has_ratio[shown])
     return _frame(
         data, facts_drawn, facts, step=int(fact(facts, "trilateral", "step")), stats=stats
     )
@@ -143,7 +156,7 @@ def _frame(
     parts: tuple[dict[str, Any], ...] = ({"kind": "plot"},)
     if stats is not None:
         n = int(fact(facts, "trilateral", "n"))
-        footer = f"n = {count(n)} {facts.get('split', '')} · {footer}"
+        footer = f"{sampled(n, facts)} · {footer}"
         footer += f" · θ: r > {FAR}, n = {count(stats.n_far)}"
         footer += f" · α̂: and |TG| > {AXIS_LENGTH}, n = {count(stats.n_ratio)}"
         if no_axis := int(facts.get("no_axis", 0)):
@@ -172,11 +185,12 @@ def _frame(
         summary=summary,
         definition=DEFINITION,
         arrays=data,
+        tables=declared("trilateral", data, facts),
         facts=drawn,
         controls=({"name": "colour", "options": list(controls)},) if data else (),
         state={"colour": "count", "picked": -1},
         parts=parts,
-        skeleton=skeleton(drawn["zmax"], drawn.get("shares")),
+        skeleton=skeleton(drawn["zmax"], drawn.get("shares"), others="others" in data),
         ids="ids" if data else None,
         waiting=None if data else "Waits for the first snapshot.",
     )

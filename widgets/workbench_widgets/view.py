@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from workbench_widgets.frame import Frame
 from workbench_widgets.plotlyjs import plotly_js_gz
+from workbench_widgets.sheets import TEX
 from workbench_widgets.tokens import FONT, SCALES, TOKENS, Theme
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = (
     *("fill.js", "plotly.js", "parts.js", "outside.js"),
+    *("tables.js", "picture.js", "menu.js", "selection.js", "pairing.js", "trail.js", "range.js"),
     *("view.js", "style.js", "render.js"),
 )
 """Pieces of the one ES module in ``esm/``, in order; the last one exports."""
@@ -34,6 +36,7 @@ def view_esm() -> str:
     folder = Path(__file__).parent / "esm"
     source = "".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
     tables = {"tokens": TOKENS, "scales": SCALES, "font": FONT}
+    source = source.replace("__WB_TEX__", json.dumps(TEX), 1)
     return source.replace("__WB_TABLES__", json.dumps(tables), 1)
 
 
@@ -58,6 +61,10 @@ class View(anywidget.AnyWidget):
             busy and could not answer the browser's request. None: sent when asked for.
         event: The last thing a person did in the view: ``{"kind": "pair" | "quadrant" | "bin" |
             "range" | "mark" | "sample", ...}``.
+        marker: Step that a line in a plot over steps points at, or None.
+        kept: Whether the cell's next output is a picture of this view, for readers without a
+            kernel: hidden where the view is alive.
+        points: Called for a CSV of every logged point, where a view draws fewer; None: as drawn.
 
     Example:
         >>> from workbench_widgets import View, curves
@@ -76,10 +83,13 @@ class View(anywidget.AnyWidget):
     plotly_url = traitlets.Unicode("").tag(sync=True)
     plotly_gz = traitlets.Any(None, allow_none=True).tag(sync=True)
     event = traitlets.Dict().tag(sync=True)
+    marker = traitlets.Float(None, allow_none=True).tag(sync=True)
+    kept = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, frame: Frame | None = None, **traits: Any) -> None:
         super().__init__(**traits)
         self._shown: Frame | None = None
+        self.points: Callable[[], str] | None = None
         self.on_msg(_answer)
         if frame is not None:
             self.push(frame)
@@ -114,6 +124,8 @@ class View(anywidget.AnyWidget):
 
 
 def _answer(view: View, content: Mapping[str, Any], buffers: list[memoryview]) -> None:
-    """Send plotly.js when a page asks for it; once per page."""
+    """Send what a page asks for: plotly.js once, every logged point when somebody saves them."""
     if content.get("kind") == "want-plotlyjs":
         view.send({"kind": "plotlyjs"}, [plotly_js_gz()])
+    elif content.get("kind") == "want-points":
+        view.send({"kind": "points", "text": view.points() if view.points else None})

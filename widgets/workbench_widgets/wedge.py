@@ -22,17 +22,30 @@ QUADRANTS: Final = (
 )
 """Name, short name, student right, teacher right: the order of the loyalty table, row by row."""
 
+QUADRANT_WORDS: Final = (
+    "both right",
+    "only the student right",
+    "only the teacher right",
+    "both wrong",
+)
+
+SELECTS: Final = {"x": "x", "y": "y", "sector": {"radius": RADIUS, "degrees": 60}}
+"""Where samples can be selected by a box or a lasso: their places, and the floor they lie on."""
+
 # The wedge takes the left, the four small ones the right; fractions of the plot area.
 WEDGE_RIGHT: Final = 0.585
 SMALL_COLUMNS: Final = ((0.63, 0.808), (0.822, 1.0))
 
 
-def skeleton(zmax: float, shares: dict[str, str] | None) -> dict[str, Node]:
+def skeleton(
+    zmax: float, shares: dict[str, str] | None, *, others: bool = False
+) -> dict[str, Node]:
     """The skeleton of the whole picture.
 
     Args:
         zmax: log10 of the count at the top of the colour scale, a whole number.
         shares: Count of each quadrant as text, by name with underscores; None while waiting.
+        others: Whether samples that are not selected lie in grey under those that are.
     """
     small = _small_wedges(shares)
     shape = layout(
@@ -67,16 +80,14 @@ def skeleton(zmax: float, shares: dict[str, str] | None) -> dict[str, Node]:
         },
         shapes=[*_floor("x", "y", detailed=True), *small["shapes"]],
         annotations=[*_wedge_labels(), *small["annotations"]],
-        dragmode="select",
-        selectdirection="any",
-        newselection={"line": {"color": "$ink", "width": 1, "dash": "dot"}},
         **small["axes"],
     )
     if shares is None:
         shape.pop("coloraxis")
         shape.pop("coloraxis2")
         return {"data": [_corners(), *small["furniture"]], "layout": shape}
-    traces = [*_densities(), _corners(), *_chosen(), *small["traces"], *small["furniture"]]
+    floor = [_others()] if others else []
+    traces = [*floor, *_densities(), _corners(), *_chosen(), *small["traces"], *small["furniture"]]
     return {"data": traces, "layout": shape}
 
 
@@ -144,6 +155,25 @@ def _densities() -> list[Node]:
     return [{"$if": {"colour": "count"}, "then": by_count, "else": by_ratio}, edge]
 
 
+def _others() -> Node:
+    """Cells of the samples that are not selected: where they lie, in grey."""
+    return {
+        "type": "heatmap",
+        "z": {"$data": "others"},
+        "x0": CELL / 2,
+        "dx": CELL,
+        "y0": CELL / 2,
+        "dy": CELL,
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": [[0, "$line_strong"], [1, "$line_strong"]],
+        "showscale": False,
+        "hoverongaps": False,
+        "hovertemplate": "about x %{x:.2f}, y %{y:.2f}<br>not selected<extra></extra>",
+        "meta": {"nearest": {"state": "picked", "x": "x", "y": "y"}},
+    }
+
+
 def _corners() -> Node:
     """Truth at the origin, the teacher's edge from it to the outer end."""
     return {
@@ -160,15 +190,12 @@ def _corners() -> Node:
         },
         "cliponaxis": False,
         "hoverinfo": "skip",
-        # Plotly only lets people draw a selection where some trace has markers: these two.
-        "selected": {"marker": {"opacity": 1}},
-        "unselected": {"marker": {"opacity": 1}},
-        "meta": {"selects": {"x": "x", "y": "y"}},
+        "meta": {"selects": SELECTS},
     }
 
 
 def _chosen() -> list[Node]:
-    """Selected samples as rings, and the triangle side of the one that was clicked."""
+    """Selected samples as rings; of the one that was clicked its trail and its line to T."""
     picked = {"picked": -1}
     triangle = {
         "type": "scatter",
@@ -194,11 +221,24 @@ def _chosen() -> list[Node]:
             "line": {"color": "$ink", "width": 1},
             "symbol": "circle",
         },
-        "selected": {"marker": {"opacity": 1}},
-        "unselected": {"marker": {"opacity": 1}},
         "hoverinfo": "skip",
     }
-    return [chosen, {"$if": picked, "then": {**triangle, "x": [], "y": []}, "else": triangle}]
+    trail = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": {"$data": "trail_x"},
+        "y": {"$data": "trail_y"},
+        "customdata": {"$data": "trail_step"},
+        "line": {"color": "$student", "width": 1, "dash": "2px,2px"},
+        "marker": {"size": 3, "color": "$student", "symbol": "circle"},
+        "hovertemplate": "this sample at step %{customdata:d}<extra></extra>",
+    }
+    empty: dict[str, Node] = {"x": [], "y": []}
+    return [
+        chosen,
+        {"$if": picked, "then": {**trail, **empty, "customdata": []}, "else": trail},
+        {"$if": picked, "then": {**triangle, **empty}, "else": triangle},
+    ]
 
 
 def _floor(xref: str, yref: str, *, detailed: bool) -> list[Node]:
@@ -311,7 +351,12 @@ def _small_wedges(shares: dict[str, str] | None) -> dict[str, Any]:
         traces.append({**cells, **grid, **on})
         marker = {"size": 6, "symbol": "diamond", "color": "$truth"}
         point = {"type": "scatter", "mode": "markers", "x": [0], "y": [0], "marker": marker}
-        furniture.append({**point, **on, "cliponaxis": False})
+        own = [["quadrant", index]]
+        meta = {
+            "selects": {**SELECTS, "where": own},
+            "picks": {"where": own, "words": QUADRANT_WORDS[index]},
+        }
+        furniture.append({**point, **on, "cliponaxis": False, "meta": meta})
     return {
         "axes": axes,
         "traces": traces,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 THIN = "\u2009"
 MINUS = "\u2212"
@@ -52,3 +54,12 @@ def shorten(text: str, length: int) -> str:
         return text
     head = (length - 1) // 2
     return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
+
+
+def sampled(n: int, facts: Mapping[str, Any]) -> str:
+    """How many samples a view shows: ``n = 252 probe``, ``n = 37 of 252 selected, probe``."""
+    split = str(facts.get("split", ""))
+    selected = facts.get("selected")
+    if not selected:
+        return f"n = {count(n)} {split}".rstrip()
+    return f"n = {count(n)} of {count(selected['of'])} selected" + (f", {split}" if split else "")

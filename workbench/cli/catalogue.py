@@ -6,11 +6,12 @@ import os
 import platform
 import shutil
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from pydantic.fields import FieldInfo
 
+from workbench.cli.models import print_kept
 from workbench.cli.options import AsJson, StoreUrl, print_json, table
 from workbench.registries import MODELS, PROBES, TERMS
 
@@ -20,7 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command("recipes", epilog="Example: workbench recipes")(recipes)
     app.command("terms", epilog="Example: workbench terms --json")(terms)
     app.command("probes", epilog="Example: workbench probes")(probes)
-    app.command("models", epilog="Example: workbench models --json")(models)
+    app.command("models", epilog="Example: workbench models --kept")(models)
     app.command("doctor", epilog="Example: workbench doctor")(doctor)
 
 
@@ -92,8 +93,17 @@ def probes(as_json: AsJson = False, _store: StoreUrl = None) -> None:
     print_json(rows) if as_json else table(rows, ("probe", "summary", "paper"))
 
 
-def models(as_json: AsJson = False, _store: StoreUrl = None) -> None:
-    """List models and families of models."""
+def models(
+    kept: Annotated[
+        bool, typer.Option("--kept", help="Those that the store keeps, with size and numbers.")
+    ] = False,
+    as_json: AsJson = False,
+    store_url: StoreUrl = None,
+) -> None:
+    """List models and families of models, or with --kept the trained ones in the store."""
+    if kept:
+        print_kept(store_url, as_json=as_json)
+        return
     rows = [
         {"model": name, "summary": (kind.__doc__ or "").strip().splitlines()[0]}
         for name, kind in MODELS.items()

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.options import AsJson, StoreUrl, print_json, table
+from workbench.errors import BadInput
 from workbench.runs.comparison import MEASURES, compare
+from workbench.runs.tables import comparison_file
 from workbench.store.store import Store
 
 RunNames = Annotated[
@@ -40,18 +42,29 @@ def compare_command(
         str | None, typer.Option(metavar="NAME", help=f"Of the difference: {', '.join(MEASURES)}.")
     ] = None,
     as_json: AsJson = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print both tables as CSV only, with all digits.")
+    ] = False,
+    as_latex: Annotated[
+        bool, typer.Option("--latex", help="Print one table for print as LaTeX (booktabs) only.")
+    ] = False,
     store_url: StoreUrl = None,
 ) -> None:
     """Compare runs: numbers side by side, differences seed by seed, where experiments differ.
 
     Runs that differ in their seed only are one row.
     """
+    if as_json + as_csv + as_latex > 1:
+        raise BadInput("--json, --csv and --latex: give one of them.")
     store = Store(store_url)
     if group:
         names = [row.id for name in names for row in store.runs.cohort(name)]
     found = compare(store, names, against=against, measure=measure)
     if as_json:
         print_json(found)
+        return
+    if as_csv or as_latex:
+        print(comparison_file(found, "csv" if as_csv else "tex"), end="")
         return
     for line in comparison_words(found):
         print(line)

@@ -24,6 +24,9 @@ def register(app: typer.Typer) -> None:
         "set",
         epilog="Example: workbench set quickstart-7k2p9x stages.main.terms.kd.temperature=2",
     )(set_command)
+    app.command(
+        "note", epilog='Example: workbench note quickstart-7k2p9x "the jump is the warm-up"'
+    )(note_command)
     app.command("checkpoint", epilog="Example: workbench checkpoint quickstart-7k2p9x")(checkpoint)
     app.command("probe", epilog="Example: workbench probe quickstart-7k2p9x")(probe)
     app.command(
@@ -50,6 +53,23 @@ def set_command(
         print_json({"run": name, "step": step, "path": path, "value": value})
     else:
         print(f"{name}: {path} = {json.dumps(value)} from step {step} on")
+
+
+def note_command(
+    name: RunName,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="One line, up to 500 characters.")],
+    at: Annotated[
+        int | None, typer.Option("--at", metavar="STEP", help="At which step; default: now.")
+    ] = None,
+    as_json: AsJson = False,
+    store_url: StoreUrl = None,
+) -> None:
+    """Write a note into a run's journal; it changes nothing of the training."""
+    step = Run(name, Store(store_url)).note(text, step=at)
+    if as_json:
+        print_json({"run": name, "step": step, "note": text})
+    else:
+        print(f"{name}: noted at step {step}")
 
 
 def checkpoint(name: RunName, store_url: StoreUrl = None) -> None:

@@ -1,4 +1,4 @@
-"""Where the page may listen, on this machine only, and what its own address asks it to show."""
+"""Where the page may listen, who may reach it there, and what its own address asks it to show."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ LAST_PORT = 65535
 SEARCH = 200
 """Ports that are tried for an offer."""
 
+ORIGIN = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?")
+PREFIX = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 STEP = re.compile(r"[0-9]{1,9}")
 LONGEST = 20
 """Letters of an unreadable step that are said again."""
@@ -24,35 +26,39 @@ LONGEST = 20
 
 @dataclass(frozen=True)
 class Place:
-    """What an address asks for: ``/?run=RUN&step=120``.
+    """What an address asks for: ``/?run=RUN&step=120&select=3,7-12``.
 
     Attributes:
         run: Its id, or None for the start page.
         step: The step to look at, or None for live.
         words: Why the step could not be read; empty if it could.
+        select: The samples to select, as select_text.py writes them; not yet looked at.
     """
 
     run: str | None = None
     step: int | None = None
     words: str = ""
+    select: str = ""
 
     @classmethod
     def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> Place:
         """From the arguments of a request; the first of each name counts."""
         run = _first(arguments, "run")
         step = _first(arguments, "step")
+        select = _first(arguments, "select")
         if not run or not step:
-            return cls(run or None)
+            return cls(run or None, select=select)
         if not STEP.fullmatch(step):
             told = step if len(step) <= LONGEST else f"{step[:LONGEST]}…"
-            return cls(run, words=f"`step={told}` in the address is no step.")
-        return cls(run, int(step))
+            return cls(run, words=f"`step={told}` in the address is no step.", select=select)
+        return cls(run, int(step), select=select)
 
     @property
     def address(self) -> str:
         """Path and query of the page that shows this."""
-        asked = {"run": self.run, "step": self.step}
-        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        asked = {"run": self.run, "step": self.step, "select": self.select or None}
+        given = {name: value for name, value in asked.items() if value is not None}
+        query = urlencode(given, safe=",~")
         return f"/?{query}" if query else "/"
 
 
@@ -90,29 +96,85 @@ class Compared:
         return f"/?{urlencode(query, safe=',')}"
 
 
+def first_of(arguments: Mapping[str, Sequence[bytes]], name: str) -> str:
+    """The first value of an argument; empty if it is not there."""
+    return _first(arguments, name)
+
+
 def _first(arguments: Mapping[str, Sequence[bytes]], name: str) -> str:
     values = arguments.get(name) or [b""]
     return values[0].decode("utf-8", "replace")
 
 
-def check_host(host: str) -> str:
+def check_host(host: str, *, login: bool = False) -> str:
     """The address to bind.
 
+    Args:
+        host: As typed.
+        login: Whether the page asks who somebody is; only then others may reach it.
+
     Raises:
-        BadAddress: If others could reach it: the page asks nobody who they are.
+        BadAddress: If it is no address, or others could reach a page that asks nobody.
     """
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         raise BadAddress(
-            f"--host {host!r} is not an address of this machine. Allowed: 127.0.0.1, localhost."
+            f"--host {host!r} is not an address of this machine. Allowed: 127.0.0.1, localhost, or "
+            "with a login (--basic-auth, --oauth-provider) any of its addresses."
         ) from None
-    if str(address) != "127.0.0.1":
+    if str(address) != "127.0.0.1" and not login:
         raise BadAddress(
-            f"--host {host}: the page has no login yet, so it listens on 127.0.0.1 only. From "
-            "another machine, forward the port: `ssh -L PORT:127.0.0.1:PORT HOST`."
+            f"--host {host}: without a login the page listens on 127.0.0.1 only. Ask people who "
+            "they are (--basic-auth FILE, --oauth-provider NAME), or forward the port from another "
+            "machine: `ssh -L PORT:127.0.0.1:PORT HOST`."
         )
     return str(address)
+
+
+def check_origins(asked: Sequence[str], host: str, port: int) -> list[str]:
+    """Hosts whose pages may open a websocket: those asked for, else what is bound.
+
+    Args:
+        asked: ``HOST`` or ``HOST:PORT`` each, as a browser's address bar shows them.
+        host: The address that is bound.
+        port: Likewise.
+
+    Raises:
+        BadAddress: If one is a pattern or an address, or none can be told from the bind.
+    """
+    for origin in asked:
+        if not ORIGIN.fullmatch(origin):
+            raise BadAddress(
+                f"--allow-origin {origin!r} is not HOST or HOST:PORT. Allowed: what stands in the "
+                "browser's address bar between `//` and the next `/`, without patterns."
+            )
+    if asked:
+        # A browser leaves out the port that belongs to http or https.
+        return [re.sub(r":(80|443)$", "", origin.lower()) for origin in asked]
+    if host == "127.0.0.1":
+        return [f"127.0.0.1:{port}", f"localhost:{port}"]
+    if ipaddress.ip_address(host).is_unspecified:
+        raise BadAddress(
+            f"--host {host} is every address of this machine: say by which name browsers reach it "
+            f"(--allow-origin HOST:{port})."
+        )
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+
+
+def check_prefix(prefix: str) -> str:
+    """The path under which a proxy shows the page, without the slash at its end.
+
+    Raises:
+        BadAddress: If it is no plain path.
+    """
+    path = prefix.rstrip("/")
+    if path and not PREFIX.fullmatch(path):
+        raise BadAddress(
+            f"--prefix {prefix!r} is no path. Allowed: letters, digits, `-`, `_` and `.` between "
+            "slashes, as in /team/kd."
+        )
+    return path
 
 
 def choose_port(host: str, port: int | None) -> int:

@@ -8,6 +8,7 @@ share one cached file and the page's document stays small. In a notebook
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,9 @@ from panel.custom import AnyWidgetComponent
 
 from workbench.dashboard import assets
 from workbench.dashboard.live import Sent
+from workbench.dashboard.people import may, visit_here
+
+LOG = logging.getLogger(__name__)
 
 # One binary property for a whole frame: Bokeh walks through nested data at every change (25 ms a
 # view, against 0.3 ms), and a frame that arrives in one piece is never half there.
@@ -40,6 +44,26 @@ function unpack(view) {{
 // frame of that snapshot stands in for the newest, which is kept.
 const SHOWN = Symbol.for("workbench/shown");
 
+// The page's one selection, see selection.js: a view asks for it, and hears of it whoever asked.
+const CHOSEN = Symbol.for("workbench/selected");
+const bytesOf = (chosen) => (chosen?.ids.length ? chosen.ids.slice().buffer : null);
+
+// Every logged point of the run on this page: what is drawn is thinned.
+function points() {{
+  const run = new URLSearchParams(location.search).get("run");
+  const query = new URLSearchParams({{ run, name: "points", to: "csv" }});
+  return run && new URL(`tables?${{query}}`, document.baseURI).href;
+}}
+
+// The range of steps that was dragged over the curves; all views of the page know it.
+const RANGE = Symbol.for("workbench/range");
+
+// Where one sample of the run on this page has stood.
+function trailed() {{
+  const run = new URLSearchParams(location.search).get("run");
+  return run && new URL(`trail?${{new URLSearchParams({{ run }})}}`, document.baseURI).href;
+}}
+
 function traits(model) {{
   let live = {{ frame: {{}}, buffers: [] }};
   let past = null;
@@ -48,8 +72,9 @@ function traits(model) {{
     const packed = model.get("packed");
     if (!packed) return;
     live = unpack(packed);
-    const {{ view, step }} = live.frame;
-    const detail = {{ view, step, bytes: packed.byteLength, open: () => unpack(packed) }};
+    const {{ view, step, selection }} = live.frame;
+    const open = () => unpack(packed);
+    const detail = {{ view, step, selection, bytes: packed.byteLength, open }};
     dispatchEvent(new CustomEvent("workbench-came", {{ detail }}));
   }};
   const look = () => (past = globalThis[SHOWN]?.of(live.frame.view) ?? null);
@@ -61,6 +86,11 @@ function traits(model) {{
     rev: () => rev,
     marker: () => globalThis[SHOWN]?.step ?? null,
     by_hand: () => past !== null,
+    selected: () => bytesOf(globalThis[CHOSEN]),
+    how: () => globalThis[CHOSEN]?.how ?? "",
+    points_url: () => points(),
+    trail_url: () => trailed(),
+    range: () => globalThis[RANGE] ?? null,
   }};
   const listening = {{
     "change:rev"(act, on, off) {{
@@ -79,21 +109,39 @@ function traits(model) {{
         removeEventListener("workbench-shown", turned);
       }};
     }},
+    "change:range"(act) {{
+      addEventListener("workbench-range", act);
+      return () => removeEventListener("workbench-range", act);
+    }},
     "change:marker"(act) {{
       addEventListener("workbench-shown", act);
       return () => removeEventListener("workbench-shown", act);
+    }},
+    "change:selected"(act) {{
+      addEventListener("workbench-selected", act);
+      return () => removeEventListener("workbench-selected", act);
     }},
     "change:frame": () => () => null,
     "change:buffers": () => () => null,
     "msg:custom": () => () => null,
   }};
   const waiting = new Map();
+  let how = "";
   return {{
     get: (name) => (name in own ? own[name]() : model.get(name)),
     set(name, value) {{
       if (name === "event" && value.kind === "mark")
         dispatchEvent(new CustomEvent("workbench-jump", {{ detail: value.step }}));
-      model.set(name, value);
+      if (name === "event" && value.kind === "range") {{
+        globalThis[RANGE] = value.from === null ? null : {{ from: value.from, to: value.to }};
+        dispatchEvent(new Event("workbench-range"));
+        const jump = {{ detail: value.to }};
+        if (value.to !== null) dispatchEvent(new CustomEvent("workbench-jump", jump));
+      }}
+      if (name === "event") how = value.how ?? "";
+      if (name !== "selected") return void model.set(name, value);
+      const ids = value ? Array.from(new Int32Array(value)) : [];
+      dispatchEvent(new CustomEvent("workbench-select", {{ detail: {{ ids, how }} }}));
     }},
     save_changes: () => model.save_changes(),
     on(event, act) {{
@@ -125,7 +173,6 @@ class PanelView(AnyWidgetComponent):
     _esm = CARRIES.format(url=assets.url("view.js"))
 
     packed = param.Parameter(default=None, doc="A whole frame; never b'', which breaks the page.")
-    selected = param.Parameter(default=None, doc="Bytes of int32 sample ids, or None.")
     theme = param.String(default="auto")
     event = param.Dict(default={}, doc="The last thing a person did in the view.")
     plotly_url = param.String(default=assets.url("plotly.js"))
@@ -160,7 +207,7 @@ class Part(AnyWidgetComponent):
     def __init__(self, kind: str, act: Callable[[dict[str, Any]], None], **params: Any) -> None:
         super().__init__(kind=kind, **params)  # type: ignore[no-untyped-call]
         self.told: dict[str, Any] = {}
-        self._act, self._followed = act, 0
+        self._act, self._followed, self._visit = act, 0, visit_here()
         self.param.watch(self._follow, "asked")
 
     def _follow(self, event: Any) -> None:
@@ -168,7 +215,10 @@ class Part(AnyWidgetComponent):
         for asked in event.new:
             if asked["count"] > self._followed:
                 self._followed = asked["count"]
-                self._act(dict(asked))
+                if may(self._visit, str(asked.get("do", ""))):
+                    self._act(dict(asked))
+                else:
+                    LOG.warning("A view-only page asked for %r; refused.", asked.get("do"))
 
     def tell(self, state: dict[str, Any]) -> None:
         """Draw this; nothing is sent if it is what was drawn last."""

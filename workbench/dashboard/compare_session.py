@@ -6,7 +6,6 @@ anew only where one of them has moved.
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import replace
 from typing import Any, cast
@@ -15,9 +14,9 @@ import panel as pn
 from bokeh.document import Document
 from panel.io.document import hold
 from panel.io.state import set_curdoc
-from workbench_widgets.words import count
 
 from workbench.dashboard.address import Compared
+from workbench.dashboard.bar import bar
 from workbench.dashboard.carrier import Part
 from workbench.dashboard.compare import compare_page
 from workbench.dashboard.hub import Hub
@@ -49,8 +48,7 @@ class CompareSession:
         self._parts = {kind: Part(kind, self.act) for kind in ("top", "compare")}
         self._parts["top"].sizing_mode = "stretch_width"
         self._parts["compare"].sizing_mode = "stretch_both"
-        machine = f"this machine: {count(os.cpu_count() or 1)} CPU cores"
-        self._parts["top"].tell({"machine": machine, "place": "compare"})
+        self._parts["top"].tell(bar(hub, "compare"))
         self._draw()
         self.template = make_template("compare", self._parts)
         self._doc.on_session_destroyed(lambda _: hub.detach(self))

@@ -1,17 +1,36 @@
-"""``/export?run=RUN&to=KIND``: a run as a file. Made in a process of its own: it may need torch."""
+"""What a page may take away: ``/export`` (a run as a file) and ``/tables`` (its numbers as text).
+
+A run's script or weights are made in a process of its own, for they may need torch; tables are not.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tornado.web import HTTPError, RequestHandler
+from workbench_widgets.sheets import Sheet
 
 from workbench.errors import WorkbenchError
+from workbench.runs.comparison import compare
+from workbench.runs.tables import paper_sheet, sheets_of_comparison, sheets_of_run, written
 from workbench.store import Store
 
+TABLES = {
+    "result-csv": ("result", "csv"),
+    "result-tex": ("result", "tex"),
+    "points-csv": ("points", "csv"),
+}
+"""Kinds that are tables, with the name and the ending of each."""
+
+KINDS = {"csv": "text/csv; charset=utf-8", "tex": "application/x-tex; charset=utf-8"}
+"""What a table may be sent as, with its content type."""
+
+STEP = re.compile(r"\d{1,12}")
 NAMES = {
     "script": "{run}.py",
     "notebook": "{run}.ipynb",
@@ -35,12 +54,17 @@ class ExportHandler(RequestHandler):
     async def get(self) -> None:
         """The file, or the reason why there is none."""
         kind = self.get_query_argument("to")
-        if kind not in NAMES:
+        if kind not in NAMES and kind not in TABLES:
             raise HTTPError(404)
         try:
             run = self._store.runs.get(self.get_query_argument("run")).id
         except WorkbenchError:
             raise HTTPError(404) from None
+        if kind in TABLES:
+            name, to = TABLES[kind]
+            sheets = await asyncio.to_thread(sheets_of_run, self._store, run, name)
+            await send(self, f"{run}-{name}", sheets, to)
+            return
         with TemporaryDirectory(prefix="workbench-export-") as folder:
             name = NAMES[kind].format(run=run)
             target = Path(folder) / name
@@ -61,3 +85,59 @@ class ExportHandler(RequestHandler):
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Disposition", f'attachment; filename="{name}"')
             self.finish(target.read_bytes())
+
+
+async def send(handler: RequestHandler, name: str, sheets: Sequence[Sheet], to: str) -> None:
+    """Tables as one file; a million points are written beside the loop that all pages share."""
+    text = await asyncio.to_thread(written, sheets, f".{to}")
+    handler.set_header("Content-Type", KINDS[to])
+    handler.set_header("Cache-Control", "no-store")
+    handler.set_header("Content-Disposition", f'attachment; filename="{name}.{to}"')
+    handler.finish(text)
+
+
+class TableHandler(RequestHandler):
+    """``/tables?run=RUN&name=result&to=tex``, or ``/tables?compare=RUN,RUN&against=RUN&to=csv``.
+
+    ``name`` is a view (with ``step``), ``points`` (every logged point) or ``result``.
+
+    Args:
+        store: Where runs lie.
+    """
+
+    def initialize(self, store: Store) -> None:
+        """Tornado's own constructor."""
+        self._store = store
+
+    async def get(self) -> None:
+        """The table as a file, or the reason why there is none."""
+        to = self.get_query_argument("to", "csv")
+        if to not in KINDS:
+            raise HTTPError(404)
+        try:
+            name, sheets = await asyncio.to_thread(self._sheets, to)
+        except WorkbenchError as error:
+            self.set_status(404)
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.finish(error.message)
+            return
+        await send(self, name, sheets, to)
+
+    def _sheets(self, to: str) -> tuple[str, list[Sheet]]:
+        """The tables and the name of their file; made of ids and words of ours only."""
+        runs = self.get_query_argument("compare", None)
+        if runs is not None:
+            against = self.get_query_argument("against", None)
+            measure = self.get_query_argument("measure", None)
+            ids = [run for run in runs.split(",") if run]
+            if not ids:
+                raise HTTPError(400)
+            found = compare(self._store, ids, against=against or None, measure=measure or None)
+            sheets = sheets_of_comparison(found) if to == "csv" else [paper_sheet(found)]
+            return "comparison", sheets
+        run = self._store.runs.get(self.get_query_argument("run")).id
+        name, asked = self.get_query_argument("name"), self.get_query_argument("step", None)
+        if asked is not None and not STEP.fullmatch(asked):
+            raise HTTPError(400)
+        sheets = sheets_of_run(self._store, run, name, None if asked is None else int(asked))
+        return f"{run}-{name}", sheets

@@ -11,9 +11,13 @@ import threading
 import time
 from typing import Any, Protocol
 
+from workbench.dashboard.access import Access
+from workbench.dashboard.after import After
 from workbench.dashboard.live import Live, Shown
 from workbench.dashboard.start import Quickstart, recent_runs
 from workbench.errors import WorkbenchError
+from workbench.runs.draft.checker import Checker
+from workbench.runs.explainer import Explainer
 from workbench.runs.launch import Starter
 from workbench.store import Store
 
@@ -48,6 +52,11 @@ class Hub:
         self.store = store
         self.starter = starter
         self.quickstart = Quickstart(store)
+        self.after = After(store, starter)
+        self.explainer = Explainer(store)
+        self.checker = Checker(store)
+        self.access = Access()
+        """Who may look and touch; of this machine everybody, until a server says otherwise."""
         self._lives: dict[str, Live] = {}
         self._viewers: set[Viewer] = set()
         self._lock = threading.Lock()
@@ -77,7 +86,7 @@ class Hub:
             self._viewers.add(viewer)
             self._recent_due = True
         if viewer.run is not None:
-            viewer.show(self.live(viewer.run).shown)
+            self.tell_viewers(viewer.run)
 
     def detach(self, viewer: Viewer) -> None:
         """Forget a page; a run that nobody looks at leaves the memory."""
@@ -86,11 +95,26 @@ class Hub:
             watched = {viewer.run for viewer in self._viewers}
             for run in [run for run in self._lives if run not in watched]:
                 del self._lives[run]
+        if viewer.run is not None and viewer.run in watched:
+            self.tell_viewers(viewer.run)
+
+    def viewers(self, run: str) -> list[Viewer]:
+        """The pages that show a run."""
+        with self._lock:
+            return [viewer for viewer in self._viewers if viewer.run == run]
+
+    def tell_viewers(self, run: str) -> None:
+        """Draw its pages anew: somebody came, went, or said their name."""
+        shown = self.live(run).shown
+        for viewer in self.viewers(run):
+            viewer.show(shown)
 
     def close(self) -> None:
         """End the thread."""
         self._stop.set()
         self._thread.join(timeout=5)
+        self.explainer.close()
+        self.checker.close()
 
     def _watch(self) -> None:
         watch = self.store.watch()
@@ -112,7 +136,7 @@ class Hub:
         idle = [viewer for viewer in viewers if viewer.run is None]
         if idle and self._recent_due and time.monotonic() - self._recent_at >= RECENT_SECONDS:
             self._recent_due, self._recent_at = False, time.monotonic()
-            runs = recent_runs(self.store)
+            runs = recent_runs(self.store, self.quickstart.listing)
             for viewer in idle:
                 viewer.show_recent(runs)
 

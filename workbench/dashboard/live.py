@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from workbench_widgets.frame import VIEWS, Frame
 
-from workbench.dashboard import summary
+from workbench.dashboard import journal, summary
+from workbench.dashboard.inspector import samples
 from workbench.dashboard.scrubber import scrubber
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
+from workbench.runs.selected import ids_of
 from workbench.store import Store
 
 QUARTER_SECOND = 0.25
@@ -94,13 +96,38 @@ class Live:
             self._shown = self._show()
             return self._shown
 
+    @property
+    def _last_event(self) -> int:
+        return max((event.id for event in self._history.events), default=0)
+
     def _is_due(self, waited: float) -> bool:
         known, steps = self._history.row, self._history.steps
+        # Of a run that has ended only its journal goes on: somebody may write a note.
+        if not known.active and self._store.journal.last(known.id) != self._last_event:
+            return True
         if waited >= QUARTER_SECOND:
             return self.active or self._store.runs.get(known.id) != known
         return self._store.runs.get(known.id).status != known.status or bool(
             self._store.snapshots(known.id, after=steps[-1] if steps else -1)
         )
+
+    @property
+    def sample_ids(self) -> set[int] | None:
+        """Ids of the probe's samples, or None before the first snapshot."""
+        latest = self._history.latest
+        known = None if latest is None else ids_of(latest.arrays)
+        return None if known is None else {int(one) for one in known}
+
+    def selected(self, ids: Sequence[int], text: str) -> dict[str, Sent]:
+        """The views of the newest snapshot, of these samples only.
+
+        Args:
+            ids: Of the samples.
+            text: What the frames say they were made for.
+        """
+        with self._lock:
+            made = self._frames.of_snapshot(summary.waits_for(self._history), ids)
+        return {view: Sent(frame.step, pack(frame, text)) for view, frame in made.items()}
 
     def _show(self) -> Shown:
         history, frames = self._history, self._frames
@@ -118,6 +145,8 @@ class Live:
                 "notice": summary.notice(history),
                 "rail": summary.rail(history, frames),
                 "result": summary.result(history),
+                "journal": journal.drawer(history),
+                "samples": samples(history, waits),
                 "scrubber": scrubber(
                     history, frames.spec, self._store.snapshot_steps(history.row.id)
                 ),
@@ -129,9 +158,20 @@ class Live:
         self._drawn[view] = (made_of, Sent(frame.step, pack(frame)))
 
 
-def pack(frame: Frame) -> bytes:
-    """A frame as one piece of binary, made once for all browsers; arrays are aligned to 4 bytes."""
+def pack(frame: Frame, selection: str = "") -> bytes:
+    """A frame as one piece of binary, made once for all browsers; arrays are aligned to 4 bytes.
+
+    Args:
+        frame: Any.
+        selection: Text of the selection that it was made for; empty: all samples.
+    """
     content, buffers = frame.payload()
+    made_for = {"selection": selection} if selection else {}
+    return pack_payload({**content, **made_for}, buffers)
+
+
+def pack_payload(content: Mapping[str, Any], buffers: Iterable[bytes]) -> bytes:
+    """The same of a frame that another process has made."""
     head = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
     head += b" " * (-len(head) % 4)
     return b"".join((len(head).to_bytes(4, "little"), head, *buffers))

@@ -22,12 +22,14 @@ from workbench_widgets.words import count
 
 from workbench.dashboard.address import Place
 from workbench.dashboard.pull import pull
-from workbench.errors import WorkbenchError
+from workbench.dashboard.select_text import decode
+from workbench.errors import BadAddress, WorkbenchError
 from workbench.runs.frames import Frames
 from workbench.runs.history import History, looks
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow, Store
 from workbench.training.grid import grid
+from workbench.training.journal import notes_of
 
 GOES = {
     "training": "the run goes on",
@@ -67,6 +69,7 @@ def scrubber(
         "to_come": sorted(step for step in grid(row.steps) if step > newest) if row.active else [],
         "phases": [list(phase) for phase in phases],
         "marks": history.marks,
+        "notes": notes_of(history.events),
         "ticks": [list(pair) for pair in zip(ticks["ticks"], ticks["labels"], strict=True)],
     }
 
@@ -97,7 +100,9 @@ def nearest(step: int, stored: Sequence[int]) -> int:
     return max((known for known in stored if known <= step), default=stored[0])
 
 
-def messages(store: Store, run: str, wanted: Collection[int]) -> Iterator[bytes]:
+def messages(
+    store: Store, run: str, wanted: Collection[int], ids: Sequence[int] = ()
+) -> Iterator[bytes]:
     """Frames and pull of snapshots, oldest first, each packed against the one before.
 
     A message is the length of its head (uint32, little-endian), the head, then bytes. The head is
@@ -107,6 +112,7 @@ def messages(store: Store, run: str, wanted: Collection[int]) -> Iterator[bytes]
         store: Where the run is read.
         run: Its id.
         wanted: Steps; one without a snapshot on disk is left out.
+        ids: Samples that the views are of; empty: all.
 
     Raises:
         UnknownRun: If the store has no such run.
@@ -119,7 +125,7 @@ def messages(store: Store, run: str, wanted: Collection[int]) -> Iterator[bytes]
         step = history.steps[-1]
         if step in wanted:
             told = pull(history, frames.spec, None)
-            yield packer.message(step, told, frames.of_snapshot(None))
+            yield packer.message(step, told, frames.of_snapshot(None, ids))
 
 
 class Packer:
@@ -154,7 +160,7 @@ def _json(content: Any) -> bytes:
 
 
 class SnapshotHandler(RequestHandler):
-    """``/snapshots?run=RUN&steps=0,38,75``: one message a snapshot, as soon as it is made.
+    """``/snapshots?run=RUN&steps=0,38,75&select=3,7-12``: one message a snapshot, once it is made.
 
     Args:
         store: Where runs lie.
@@ -170,6 +176,10 @@ class SnapshotHandler(RequestHandler):
         if not STEPS.fullmatch(asked):
             raise HTTPError(400)
         try:
+            ids = decode(self.get_query_argument("select", ""))
+        except BadAddress:
+            raise HTTPError(400) from None
+        try:
             run = self._store.runs.get(self.get_query_argument("run")).id
         except WorkbenchError:
             raise HTTPError(404) from None
@@ -177,7 +187,7 @@ class SnapshotHandler(RequestHandler):
         self.set_header("Content-Encoding", "gzip")
         self.set_header("Cache-Control", "no-store")
         squeeze = zlib.compressobj(1, wbits=31)
-        made = messages(self._store, run, {int(step) for step in asked.split(",")})
+        made = messages(self._store, run, {int(step) for step in asked.split(",")}, ids)
         # A frame takes milliseconds to build: not on the loop that all pages share.
         while (message := await asyncio.to_thread(next, made, None)) is not None:
             self.write(squeeze.compress(len(message).to_bytes(4, "little") + message))

@@ -1,4 +1,4 @@
-"""`workbench serve`: the page on 127.0.0.1, a watcher of the store, a process that forks workers.
+"""`workbench serve`: the page, a watcher of the store, a process that forks workers.
 
 Unusual here: torch is never imported in this process; the workers' parent preloads it in its own.
 A worker belongs to nobody: when the server ends, runs go on.
@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import gc
 import logging
-import secrets
+import os
 import signal
 import subprocess
 import threading
 import urllib.request
 import webbrowser
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import panel as pn
 from tornado.ioloop import IOLoop
 
 from workbench.dashboard import assets
-from workbench.dashboard.address import check_host, choose_port
-from workbench.dashboard.downloads import ExportHandler
+from workbench.dashboard.access import Access, Everyone, People, guarded, kept_secret
+from workbench.dashboard.address import check_host, check_origins, check_prefix, choose_port
+from workbench.dashboard.downloads import ExportHandler, TableHandler
 from workbench.dashboard.hub import Hub
+from workbench.dashboard.inspector import AnswersHandler, PicturesHandler
+from workbench.dashboard.login import OAuthDoor, PasswordDoor, Users, check_oauth
 from workbench.dashboard.scrubber import SnapshotHandler
 from workbench.dashboard.session import open_page
-from workbench.errors import BadAddress
+from workbench.dashboard.trail import TrailHandler
+from workbench.errors import BadAddress, BadInput
 from workbench.runs.launch import ZygoteStarter
 from workbench.store import Store
 
@@ -38,34 +45,112 @@ MESSAGE_BYTES = 4 * 1024 * 1024
 """Largest message that a browser may send."""
 
 
+@dataclass(frozen=True)
+class Team:
+    """How a server is opened to more people than one; as it stands, to this machine only.
+
+    Attributes:
+        basic_auth: File of names and password hashes; None asks for no password.
+        oauth_provider: Who says who somebody is, as Panel names them; None for nobody.
+        people: Names of that provider that may come in; ``*`` for all that it lets in.
+        origins: ``HOST[:PORT]`` of pages that may open a websocket; none for what is bound.
+        prefix: Path under which a proxy shows the page, ``/team/kd``.
+        behind_proxy: Whether to believe X-Forwarded-For and X-Forwarded-Proto.
+        read_only: Whether nobody may touch anything.
+        share_links: Whether a view-only link opens its run without a login.
+    """
+
+    basic_auth: Path | None = None
+    oauth_provider: str | None = None
+    people: Sequence[str] = ()
+    origins: Sequence[str] = ()
+    prefix: str = ""
+    behind_proxy: bool = False
+    read_only: bool = False
+    share_links: bool = False
+
+    @property
+    def login(self) -> bool:
+        """Whether people say who they are."""
+        return self.basic_auth is not None or self.oauth_provider is not None
+
+    def who(self) -> People | None:
+        """Who can log in; None asks nobody.
+
+        Raises:
+            WorkbenchError: If the file, the provider or the names cannot be used.
+        """
+        if self.basic_auth is not None and self.oauth_provider is not None:
+            raise BadInput("--basic-auth and --oauth-provider exclude each other. Leave one out.")
+        if self.share_links and not self.login:
+            raise BadInput(
+                "--share-links opens a run without a login, and this server has none. Leave it "
+                "out: every link opens here."
+            )
+        if self.basic_auth is not None:
+            return Users(self.basic_auth)
+        if self.oauth_provider is None:
+            return None
+        check_oauth(self.oauth_provider, os.environ)
+        if not self.people:
+            raise BadInput(
+                f"--oauth-provider {self.oauth_provider} lets in whoever has an account there. "
+                "Name those who may come in (--allow-user NAME, as often as needed), or all of "
+                "them with --allow-user '*' if the provider is your team's own."
+            )
+        return Everyone() if "*" in self.people else frozenset(self.people)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Where a server listens, and by what names browsers may reach it."""
+
+    host: str
+    port: int
+    origins: list[str] = field(default_factory=list)
+    behind_proxy: bool = False
+    oauth_provider: str | None = None
+
+
 def serve(
     store_url: str | None = None,
     *,
     host: str = "127.0.0.1",
     port: int | None = None,
     open_browser: bool = True,
+    team: Team = Team(),
 ) -> None:
-    """Serve the page until Ctrl-C; prints one line when it answers.
+    """Serve the page until Ctrl-C; prints one line when it answers, to a team a few more.
 
     Args:
         store_url: As ``--store``.
-        host: 127.0.0.1 or localhost.
+        host: 127.0.0.1 or localhost; any address of this machine where people log in.
         port: 1 to 65535; None takes a free one.
         open_browser: Whether to open the page in the user's browser.
+        team: How it is opened to other people.
 
     Raises:
-        BadAddress: If the host is not this machine, or the port cannot be had.
+        BadAddress: If others could reach a page that asks nobody who they are, or the port cannot
+            be had.
         BadStore: If the store cannot be opened.
+        WorkbenchError: If the login cannot be made of what was given.
     """
-    host = check_host(host)
+    host = check_host(host, login=team.login)
+    prefix = check_prefix(team.prefix)
+    people = team.who()
     port = choose_port(host, port)
+    origins = check_origins(team.origins, host, port)
     store = Store(store_url)
     starter = ZygoteStarter()
     try:
+        secret = kept_secret(store.path.parent)
         hub = Hub(store, starter)
+        hub.access = Access(secret, people, team.read_only, team.share_links, prefix)
         try:
-            server = make_server(hub, host, port)
-            _run(server, f"http://{host}:{port}", open_browser=open_browser)
+            bound = Bound(host, port, origins, team.behind_proxy, team.oauth_provider)
+            server = make_server(hub, bound)
+            said = advice(host, port, prefix) if team != Team() else ""
+            _run(server, f"http://{_reached(host)}:{port}{prefix}", said, open_browser=open_browser)
         finally:
             hub.close()
     finally:
@@ -73,20 +158,59 @@ def serve(
         store.close()
 
 
-def make_server(hub: Hub, host: str, port: int) -> Any:
+def advice(host: str, port: int, prefix: str) -> str:
+    """What a server for a team says in its first lines: how to put it behind a proxy."""
+    where = f"http://{_reached(host)}:{port}"
+    told = [
+        f"Behind a proxy: send {prefix or ''}/ with its path to {where}, with Upgrade, Host and "
+        "Origin kept.",
+        "nginx and Caddy, TLS and headers: docs/serving.md.",
+    ]
+    if host != "127.0.0.1":
+        told.append("Passwords reach this port unencrypted: let only a proxy with TLS reach it.")
+    return "\n".join(told)
+
+
+def _reached(host: str) -> str:
+    """An address to ask, for one that is bound."""
+    if host in ("::", "0.0.0.0"):  # noqa: S104  compared, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def make_server(hub: Hub, bound: Bound, **lifetimes: int) -> Any:
     """The Panel server, not started.
+
+    Args:
+        hub: What its pages share, with the rule of who may do what.
+        bound: Where it listens.
+        **lifetimes: Bokeh's ``*_milliseconds`` of sessions, for a test that cannot wait.
 
     Raises:
         BadAddress: If somebody took the port meanwhile.
     """
     pn.extension()
-    origins = [f"127.0.0.1:{port}", f"localhost:{port}"]
+    access, data = hub.access, {"store": hub.store}
+    pictures = {**data, "explainer": hub.explainer}
+    routes = [
+        ("/export", guarded(ExportHandler, access), data),
+        ("/tables", guarded(TableHandler, access), data),
+        ("/snapshots", guarded(SnapshotHandler, access), data),
+        ("/trail", guarded(TrailHandler, access), data),
+        ("/answers", guarded(AnswersHandler, access), data),
+        ("/pictures", guarded(PicturesHandler, access), pictures),
+    ]
+    kept: dict[str, Any] = {
+        "unused_session_lifetime_milliseconds": UNUSED_SESSION_MS,
+        "check_unused_sessions_milliseconds": CHECK_SESSIONS_MS,
+        **lifetimes,
+    }
     try:
         server = pn.io.server.get_server(
             {"/": lambda: open_page(hub)},
-            address=host,
-            port=port,
-            websocket_origin=origins,
+            address=bound.host,
+            port=bound.port,
+            websocket_origin=bound.origins,
             title="Workbench",
             location=False,
             show=False,
@@ -94,24 +218,39 @@ def make_server(hub: Hub, host: str, port: int) -> Any:
             admin=False,
             liveness=False,
             use_index=False,
-            cookie_secret=secrets.token_urlsafe(48),
+            prefix=access.prefix,
+            cookie_secret=access.secret,
+            cookie_path=f"{access.prefix}/",
+            # Without a signature anybody could say of their own session that it holds no link.
+            sign_sessions=True,
+            secret_key=access.secret.encode(),
+            # A page holds the cookies of its session; a provider's tokens stay out of it.
+            exclude_cookies=["id_token", "access_token", "refresh_token"],
+            use_xheaders=bound.behind_proxy,
             xsrf_cookies=True,
             compress_response=True,
             websocket_max_message_size=MESSAGE_BYTES,
-            unused_session_lifetime_milliseconds=UNUSED_SESSION_MS,
-            check_unused_sessions_milliseconds=CHECK_SESSIONS_MS,
-            extra_patterns=[
-                *assets.PATTERNS,
-                ("/export", ExportHandler, {"store": hub.store}),
-                ("/snapshots", SnapshotHandler, {"store": hub.store}),
-            ],
+            extra_patterns=[*assets.PATTERNS, *routes],
+            **kept,
+            **_door(hub, bound),
         )
     except OSError as error:
         raise BadAddress(
-            f"Port {port} cannot be used ({error.strerror}). Leave --port out for a free one."
+            f"Port {bound.port} cannot be used ({error.strerror}). Leave --port out for a free one."
         ) from None
     server._tornado.add_transform(assets.SafeHeaders)
     return server
+
+
+def _door(hub: Hub, bound: Bound) -> dict[str, Any]:
+    """What asks people who they are; nothing where nobody is asked."""
+    people = hub.access.people
+    if isinstance(people, Users):
+        return {"auth_provider": PasswordDoor(hub.access, people)}
+    if bound.oauth_provider is None:
+        return {}
+    pn.config.oauth_provider = bound.oauth_provider  # type: ignore[misc]
+    return {"auth_provider": OAuthDoor(hub.access)}
 
 
 def _let_go(starter: ZygoteStarter) -> None:
@@ -122,7 +261,7 @@ def _let_go(starter: ZygoteStarter) -> None:
         LOG.info("The workers' parent is still loading; it ends by itself.")
 
 
-def _run(server: Any, url: str, *, open_browser: bool) -> None:
+def _run(server: Any, url: str, said: str, *, open_browser: bool) -> None:
     loop: IOLoop = server.io_loop
     signal.signal(signal.SIGTERM, lambda *_: loop.add_callback_from_signal(loop.stop))
     signal.signal(signal.SIGINT, lambda *_: loop.add_callback_from_signal(loop.stop))
@@ -130,15 +269,15 @@ def _run(server: Any, url: str, *, open_browser: bool) -> None:
     # What is imported stays: the collector need not walk through it 0.1 s long while a page waits.
     gc.collect()
     gc.freeze()
-    threading.Thread(target=_announce, args=(url, open_browser), daemon=True).start()
+    threading.Thread(target=_announce, args=(url, said, open_browser), daemon=True).start()
     loop.start()
     server.stop()
 
 
-def _announce(url: str, open_browser: bool) -> None:
+def _announce(url: str, said: str, open_browser: bool) -> None:
     """Say where the page is once it has answered a request."""
     with urllib.request.urlopen(f"{url}/{assets.url('icon.svg')}", timeout=30) as answer:  # noqa: S310
         answer.read()
-    print(f"Workbench: {url}", flush=True)
+    print(f"Workbench: {url}", *([said] if said else []), sep="\n", flush=True)
     if open_browser:
         webbrowser.open(url)

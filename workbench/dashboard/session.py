@@ -7,9 +7,11 @@ change in this page's own turn, and the newest word wins.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import panel as pn
@@ -18,23 +20,33 @@ from panel.io.document import hold
 from panel.io.state import set_curdoc
 from workbench_widgets.frame import VIEWS
 
-from workbench.dashboard import summary
+from workbench.dashboard import after, summary
 from workbench.dashboard.address import Compared, Place
+from workbench.dashboard.bar import bar
 from workbench.dashboard.carrier import PanelView, Part
 from workbench.dashboard.compare import group_link
 from workbench.dashboard.compare_session import CompareSession
 from workbench.dashboard.hub import Hub
+from workbench.dashboard.inspector import Inspector
+from workbench.dashboard.journal import write_note
 from workbench.dashboard.live import Sent, Shown
+from workbench.dashboard.new_session import NewAsked, NewSession
+from workbench.dashboard.pairing import Pairing
+from workbench.dashboard.people import Person, come_in, visit_here
+from workbench.dashboard.places import PlaceSession, asked_place
 from workbench.dashboard.scrubber import settle
+from workbench.dashboard.selection import Selection
 from workbench.dashboard.start import QUICKSTART, recent_runs
 from workbench.dashboard.template import Mode, make_template
-from workbench.dashboard.wording import PAGE
 from workbench.errors import InvalidExperiment, WorkbenchError
 from workbench.runs.fork import fork
 from workbench.runs.launch import ask_to_set, command, resume
 from workbench.specs.files import parse_scalar
 
-AROUND = ("top", "notice", "rail", "result", "tabs", "scrubber")
+AROUND = (
+    *("top", "notice", "rail", "result", "samples"),
+    *("journal", "pairing", "tabs", "scrubber"),
+)
 
 BARS = ("top", "notice", "tabs", "scrubber")
 
@@ -47,11 +59,20 @@ LOG = logging.getLogger(__name__)
 def open_page(hub: Hub) -> pn.Template:
     """The page that a browser has just asked for.
 
-    `/`, `/?run=RUN`, `/?run=RUN&step=120`, or `/?compare=RUN,RUN`.
+    `/`, `/?run=RUN`, `/?run=RUN&step=120`, `/?new=RECIPE`, `/?compare=RUN,RUN`, `/?runs=`,
+    `/?models=`, `/?pair=`.
     """
+    if come_in(hub.access).run is not None:  # a view-only link shows its run and nothing else
+        return Session(hub, Place.read(pn.state.session_args)).template
     compared = Compared.read(pn.state.session_args)
     if compared is not None:
         return CompareSession(hub, compared).template
+    new = NewAsked.read(pn.state.session_args)
+    if new is not None:
+        return NewSession(hub, new).template
+    place = asked_place(pn.state.session_args)
+    if place is not None:
+        return PlaceSession(hub, place).template
     return Session(hub, Place.read(pn.state.session_args)).template
 
 
@@ -66,6 +87,7 @@ class Session:
     def __init__(self, hub: Hub, asked: Place) -> None:
         self.hub = hub
         self.run: str | None = None
+        self.person = Person(visit_here())
         self._asked = asked
         self._began: dict[str, Any] | None = None
         self._group: dict[str, str] | None = None
@@ -78,6 +100,9 @@ class Session:
         self._refused, self._until = "", 0.0
         self._sent: dict[str, int] = {}
         self._refusals: dict[str, str] = {}
+        self.inspector: Inspector | None = None
+        self.pairing: Pairing | None = None
+        self.chosen: Selection | None = None
         self._seen: dict[str, Sent] = {}
         self._views: dict[str, PanelView] = {}
         self._parts = {kind: Part(kind, self.act) for kind in ("start", *AROUND)}
@@ -87,9 +112,9 @@ class Session:
             recent = recent_runs(hub.store)
             page = hub.quickstart.page()
             self._parts["start"].tell({**page, "runs": recent, "missing": missing})
-            self._parts["top"].tell({"machine": page["machine"]})
+            self._parts["top"].tell({**bar(hub, "start"), "people": self._people()})
         self.template = self._make_template()
-        self._doc.on_session_destroyed(lambda _: hub.detach(self))
+        self._doc.on_session_destroyed(lambda _: self._end())
         # In the page's first turn: while Bokeh still makes the session, a turn that the watcher's
         # thread asks for can be lost, and the page would never draw again.
         self._doc.add_next_tick_callback(lambda: hub.attach(self))
@@ -115,6 +140,22 @@ class Session:
             self._doc.add_next_tick_callback(self._turn)
         except AttributeError:  # Bokeh takes the document apart at this very moment: the tab closed
             self.hub.detach(self)
+
+    def _later(self, act: Callable[[], None]) -> None:
+        """Do something in the page's own turn, if there still is a page."""
+
+        def turn() -> None:
+            with set_curdoc(self._doc), hold(self._doc):
+                act()
+
+        with contextlib.suppress(AttributeError):  # as above: the tab closed
+            self._doc.add_next_tick_callback(turn)
+
+    def _end(self) -> None:
+        """The tab has closed: give back what it held."""
+        self.hub.detach(self)
+        if self.inspector is not None:
+            self.inspector.close()
 
     def _is_told_away(self, shown: Shown | None) -> bool:
         """Whether a tab that nobody looks at is told: its title names the status of the run."""
@@ -143,22 +184,37 @@ class Session:
             if runs is not None and self.run is None:
                 start = self._parts["start"]
                 start.tell({**start.told, "runs": runs})
+                self._parts["top"].tell(bar(self.hub, "start"))
 
     def _draw(self, shown: Shown) -> None:
-        for view, sent in shown.views.items():
+        views = self.chosen.frames(shown.views) if self.chosen is not None else shown.views
+        for view, sent in views.items():
             if self._seen.get(view) is not sent:
                 self._seen[view] = sent
                 self._views[view].push(sent)
+        if self.pairing is not None:
+            self.pairing.told()
         for kind, state in shown.parts.items():
             refused = self._refused if kind == "top" and time.monotonic() < self._until else None
             said: dict[str, Any] = {"refused": refused} if refused else {}
             if kind == "rail":
-                said = self._answers()
+                said = {**self._answers(), "people": self._people()}
+            elif kind == "result":
+                ended = shown.parts["top"].get("status") == "finished"
+                said = {"after": self._after() if ended else None}
             elif kind == "scrubber":
-                said = {"asked": self._began}
+                said = {"asked": self._began, **(self.chosen.said if self.chosen else {})}
+            elif kind == "samples" and self.inspector is not None:
+                said = self.inspector.said
             elif kind == "top":
-                said = {**said, "group": self._group}
+                said = {**said, "group": self._group, "people": self._people()}
             self._parts[kind].tell({**(state or {}), **said})
+
+    def _people(self) -> dict[str, Any]:
+        """Who sits here and who else looks on."""
+        others = self.hub.viewers(self.run) if self.run is not None else []
+        people = [one.person for one in others if isinstance(one, Session) and one is not self]
+        return self.person.told(self.hub.access, self.run, [self.person, *people])
 
     def _open(self, run: str) -> dict[str, str] | None:
         """Show a run; what to say instead if there is no such run."""
@@ -167,11 +223,22 @@ class Session:
         except WorkbenchError as error:
             return {"run": run, "text": error.message}
         self.run = run
+        part = self._parts["samples"]
+        self.inspector = Inspector(part, self.hub.explainer, run, self._later)
+        self.pairing = Pairing(
+            *(self.hub.store, run, self._parts["pairing"], self.hub.starter, self._go),
+            who=self.person.who,
+        )
+        self.chosen = Selection(self.hub.live(run))
+        self.chosen.open(self._asked.select)
+        if self.chosen.ids:  # what people do from now on its card hears in the browser
+            self.inspector.select(self.chosen.ids, self.chosen.how)
         self._group = group_link(self.hub.store, run)
         stored = shown.parts["scrubber"]["snapshots"]
         self._began = settle(self._asked, self.hub.store.runs.get(run), stored)
         for view in VIEWS:
             self._views[view] = PanelView.make()
+        self._views["cka"].param.watch(lambda told: self._propose(told.new), "event")
         self._draw(shown)
         for view, slot in self._slots.items():
             slot[:] = [self._views[view]]
@@ -192,31 +259,95 @@ class Session:
         store = self.hub.store
         if do == "look":
             self._look(away=bool(asked.get("away")))
+        elif do == "name":
+            self._name(asked.get("value", ""))
         elif do == "start":
             self._start(str(asked.get("recipe") or QUICKSTART))
         elif self.run is None:
             LOG.warning("The page asked for %r and shows no run.", do)
+        elif self.inspector is not None and do in Inspector.DOES:
+            self.inspector.act(asked)
+        elif do in after.DOES:
+            self.hub.after.act(self.run, do, lambda: self._later(self._tell_after))
+        elif self.pairing is not None and do in Pairing.DOES:
+            self.pairing.act(asked)
         elif do == "resume":
-            resume(store, self.run, self.hub.starter, who=PAGE)
+            resume(store, self.run, self.hub.starter, who=self.person.who)
+        elif do == "select":
+            with hold(self._doc):
+                self._select(asked)
+        elif do == "note":
+            self._note(asked)
         elif do == "set":
             self._set(str(asked.get("path", "")), str(asked.get("value", "")))
         elif do == "fork":
             at = int(asked.get("at") or 0)
-            child = fork(store, self.run, at, {}, who=PAGE, pause=True)
+            child = fork(store, self.run, at, {}, who=self.person.who, pause=True)
             self.hub.starter.start(store, child)
-            top = self._parts["top"]
-            top.tell({**top.told, "goto": child})
+            self._go(child)
         elif do in ("pause", "stop"):
-            command(store, self.run, do, who=PAGE)
+            command(store, self.run, do, who=self.person.who)
         elif do == "pace":
             seconds = summary.SLOW_SECONDS if asked.get("slow") else None
-            command(store, self.run, do, who=PAGE, seconds=seconds)
+            command(store, self.run, do, who=self.person.who, seconds=seconds)
+
+    def _after(self) -> dict[str, Any] | None:
+        """What the run offers next, for those who may touch it."""
+        row = self.hub.store.runs.get(str(self.run))
+        return self.hub.after.told(row) if self.person.visit.touch else None
+
+    def _tell_after(self) -> None:
+        part = self._parts["result"]
+        part.tell({**part.told, "after": self._after()})
+
+    def _name(self, name: object) -> None:
+        """Take the name that stands in the journal from now on, and tell who looks on."""
+        self.person.give(name)
+        if self.pairing is not None:
+            self.pairing.who = self.person.who
+        if self.run is not None:
+            self.hub.tell_viewers(self.run)
+        top = self._parts["top"]
+        top.tell({**top.told, "people": self._people()})
+
+    @property
+    def selection(self) -> tuple[int, ...]:
+        """Ids of the selected samples, rising; empty: none."""
+        return self.chosen.ids if self.chosen is not None else ()
+
+    def _select(self, asked: dict[str, Any]) -> None:
+        """The browser has selected samples: all views follow in one message."""
+        if self.chosen is not None:
+            self.chosen.ask(str(asked.get("text", "")), str(asked.get("how", "")))
+            self._draw(self.hub.live(str(self.run)).shown)
+
+    def _go(self, run: str) -> None:
+        """Let the browser open another run."""
+        top = self._parts["top"]
+        top.tell({**top.told, "goto": run})
+
+    def _propose(self, event: dict[str, Any]) -> None:
+        """A pair of layers was asked for on the map."""
+        if self.pairing is not None and self.person.visit.touch:
+            self.pairing.propose(event)
+
+    def _note(self, asked: dict[str, Any]) -> None:
+        """Keep a note; a refusal stands under its field."""
+        rail = self._parts["rail"]
+        self._refusals.pop("note", None)
+        try:
+            write_note(self.hub.store, str(self.run), asked, who=self.person.who)
+        except WorkbenchError as error:
+            self._refusals["note"] = error.message
+        rail.tell({**rail.told, "refused": dict(self._refusals)})
 
     def _set(self, path: str, value: str) -> None:
         """Ask the run to change a knob; a refusal stands under it."""
         rail = self._parts["rail"]
         try:
-            sent = ask_to_set(self.hub.store, str(self.run), path, parse_scalar(value), who=PAGE)
+            sent = ask_to_set(
+                self.hub.store, str(self.run), path, parse_scalar(value), who=self.person.who
+            )
         except WorkbenchError as error:
             self._refusals[path] = _line_of(error)
             rail.tell({**rail.told, "refused": dict(self._refusals)})

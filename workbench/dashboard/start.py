@@ -1,4 +1,8 @@
-"""The start page as plain data: the quickstart, the recipes, recent runs. And starting one."""
+"""The start page as plain data: the quickstart, the recipes, recent runs. And starting one.
+
+Unusual here: every number on it was measured on this machine by runs of this store; where there is
+none it says so, and what would change that.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from workbench_widgets.words import count, percent
+from workbench_widgets.words import count, number, percent
 
 from workbench.dashboard import wording
+from workbench.dashboard.expected import expected
+from workbench.dashboard.recipe_cards import cards, facets
 from workbench.recipes import names, open_experiment
 from workbench.runs.launch import Starter, accept
+from workbench.runs.listing import Line, Listing, alike, setting_of
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow, Store
 
@@ -21,7 +28,7 @@ WATCH_SECONDS = 36.0
 FALLBACK_PACE = 0.08
 """Seconds a step where the number of steps is not known before the data are read."""
 
-RECENT = 12
+RECENT = 8
 """Runs that the start page lists."""
 
 
@@ -34,6 +41,7 @@ class Quickstart:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.listing = Listing(store)
         self.experiments: dict[str, tuple[ExperimentSpec, Path]] = {}
         for name in names():
             spec, _, base = open_experiment(name)
@@ -55,9 +63,11 @@ class Quickstart:
 
     def page(self) -> dict[str, Any]:
         """Everything on the start page but the recent runs."""
+        lines = self.listing.lines()
         return {
-            "hero": self._hero(),
-            "recipes": [self._card(name) for name in self.experiments if name != QUICKSTART],
+            "hero": self._hero(lines),
+            "recipes": cards(self.experiments, lines),
+            "facets": facets(),
             "machine": f"this machine: {count(os.cpu_count() or 1)} CPU cores",
         }
 
@@ -67,42 +77,29 @@ class Quickstart:
         rows = self._store.runs.list()
         return next((r for r in rows if r.steps and r.experiment == given), None)
 
-    def _hero(self) -> dict[str, Any]:
+    def _hero(self, lines: list[Line]) -> dict[str, Any]:
         spec, _ = self.experiments[QUICKSTART]
-        finished = next(
-            (r for r in self._store.runs.list() if r.result and r.experiment == spec.given()), None
-        )
-        metrics = ((finished.result or {}).get("metrics") or {}) if finished else {}
-        protocol = (finished.protocol or {}) if finished else {}
+        own = alike(lines, setting_of(spec))
+        protocol = (self._store.runs.get(own[0].id).protocol or {}) if own else {}
+        steps = f"{count(own[0].steps)} steps, " if own else ""
         return {
             "loss": wording.expression(spec.stage),
             "summary": spec.recipe.summary if spec.recipe else "",
             "data": wording.data_text(spec),
-            "about": f"about {wording.duration(WATCH_SECONDS + 4)} here, in slow motion",
+            "about": f"{steps}about {wording.duration(WATCH_SECONDS + 4)} here, in slow motion",
+            "expected": expected(self._store, own),
+            "scored": f"test accuracy, n = {count(own[0].num_test)}, last time" if own else "",
             "models": [
                 {
                     "who": who,
                     "name": wording.model_name(spec.given()[who]),
                     "weights": count(weights) if (weights := _weights(protocol, who)) else "",
-                    "accuracy": percent((metrics.get(who) or {}).get("accuracy"))
-                    if metrics.get(who)
+                    "accuracy": percent(own[0].accuracy[who])
+                    if own and who in own[0].accuracy
                     else "",
                 }
                 for who in ("teacher", "student")
             ],
-        }
-
-    def _card(self, name: str) -> dict[str, Any]:
-        spec, _ = self.experiments[name]
-        recipe = spec.recipe
-        return {
-            "name": name,
-            "loss": wording.expression(spec.stage),
-            "summary": recipe.summary if recipe else "",
-            "paper": recipe.paper if recipe else "",
-            "pair": f"{wording.model_name(spec.given()['teacher'])} → "
-            f"{wording.model_name(spec.given()['student'])}",
-            "way": wording.way(spec),
         }
 
 
@@ -112,33 +109,47 @@ def pace_of(spec: ExperimentSpec, earlier: RunRow | None) -> float:
     return WATCH_SECONDS / steps if steps else FALLBACK_PACE
 
 
-def recent_runs(store: Store) -> list[dict[str, Any]]:
-    """The newest runs: name, status, step, the student's accuracy and on which samples."""
+def recent_runs(store: Store, listing: Listing | None = None) -> list[dict[str, Any]]:
+    """The newest runs: name, status, step, the student's accuracy and on which samples.
+
+    Args:
+        store: Where they lie.
+        listing: Of the same store, if there is one that has read it before.
+    """
     rows = []
-    for row in store.runs.list()[:RECENT]:
-        icon, word = wording.CHIPS[row.status]
-        accuracy = _accuracy(store, row)
+    for line in (listing or Listing(store)).lines()[:RECENT]:
+        icon, word = wording.CHIPS[line.status]
+        accuracy = _accuracy(store, line)
+        speed = line.status == "training" and line.rate
         rows.append(
             {
-                "run": row.id,
-                "name": row.name,
-                "seed": int(row.experiment.get("seed", 0)),
-                "status": row.status,
+                "run": line.id,
+                "name": line.name,
+                "seed": line.seed,
+                "status": line.status,
                 "icon": icon,
-                "word": word,
-                "step": f"step {count(row.step)} of {count(row.steps)}" if row.steps else "",
+                "word": "Waiting" if line.waits and line.status == "queued" else word,
+                "step": step_words(line) + (f", {number(line.rate)} steps/s" if speed else ""),
                 "accuracy": "" if accuracy is None else percent(accuracy),
             }
         )
     return rows
 
 
-def _accuracy(store: Store, row: RunRow) -> float | None:
+def step_words(line: Line) -> str:
+    """How far a run is: ``step 840 of 1 200``; its length alone once it is done."""
+    if not line.steps:
+        return ""
+    if line.status == "finished":
+        return f"{count(line.steps)} steps"
+    return f"step {count(line.step)} of {count(line.steps)}"
+
+
+def _accuracy(store: Store, line: Line) -> float | None:
     """Of the student: on test once it has been read, on probe before."""
-    metrics = (row.result or {}).get("metrics") or {}
-    if metrics.get("student"):
-        return float(metrics["student"]["accuracy"])
-    probe = store.metrics.read(row.id, "probe")
+    if "student" in line.accuracy:
+        return line.accuracy["student"]
+    probe = store.metrics.read(line.id, "probe")
     return float(probe.column("accuracy")[-1]) if len(probe.steps) else None
 
 

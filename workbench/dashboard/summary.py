@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench_widgets.words import MINUS, count, fixed, number, percent
 
-from workbench.dashboard import wording
+from workbench.dashboard import journal, wording
 from workbench.dashboard.controls import controls
 from workbench.dashboard.pull import checks, cost, pull
 from workbench.runs.frames import Frames
@@ -16,9 +16,6 @@ from workbench.runs.results import chosen_rows
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow
 from workbench.training.card import caption
-
-JOURNAL_LINES = 12
-"""Events that the rail lists; older ones are counted."""
 
 SLOW_SECONDS = 0.08
 """A step in slow motion."""
@@ -72,8 +69,10 @@ def buttons(row: RunRow) -> list[str]:
 def _exports(row: RunRow) -> list[tuple[str, str]]:
     """What can be taken away now, with its word."""
     ended = [("script", "Script (.py)"), ("notebook", "Notebook (.ipynb)"), ("weights", "Weights")]
+    ended += [("result-csv", "Result (.csv)"), ("result-tex", "Result (LaTeX)")]
     has_numbers = bool((row.result or {}).get("metrics"))
-    return [*(ended if has_numbers else ()), ("yaml", "Experiment (.yaml)")]
+    always = [("yaml", "Experiment (.yaml)"), ("points-csv", "All logged points (.csv)")]
+    return [*(ended if has_numbers else ()), *always]
 
 
 def notice(history: History) -> dict[str, Any] | None:
@@ -106,7 +105,7 @@ def notice(history: History) -> dict[str, Any] | None:
 
 
 def _line(kind: str, icon: str, head: str, text: str, code: str = "") -> dict[str, Any]:
-    return {"kind": kind, "icon": icon, "head": head, "text": text, "code": code}
+    return {"kind": kind, "icon": icon, "head": head, "text": text, "code": code, "acts": []}
 
 
 def _failed(row: RunRow) -> dict[str, Any]:
@@ -118,13 +117,26 @@ def _failed(row: RunRow) -> dict[str, Any]:
         lost = f"Last good checkpoint: step {count(good)}; steps lost: {steps}."
     message = error.get("message", "no reason was recorded.")
     head = f"Failed at step {count(row.step)}: {message}"
-    return _line("bad", "✕", head, lost, str(error.get("code", "")))
+    line = _line("bad", "✕", head, lost, str(error.get("code", "")))
+    if good is not None and row.role == "student":
+        line["acts"] = [_fork_before(good)]
+    return line
+
+
+def _fork_before(step: int) -> dict[str, Any]:
+    """The way out of a failure: a new run from the last step that was sound."""
+    return {
+        "do": "fork",
+        "step": step,
+        "word": f"Fork at {count(step)}",
+        "title": "A new run that stands paused at this step: change what broke it, then resume.",
+    }
 
 
 def rail(history: History, frames: Frames) -> dict[str, Any]:
     """The experiment, both models, the data, the journal."""
     row, spec = history.row, frames.spec
-    lines = wording.journal(history.events)
+    lines = journal.lines(history)
     student = float(history.probe.column("accuracy")[-1]) if len(history.probe.steps) else None
     protocol = row.protocol or {}
     return {
@@ -141,8 +153,9 @@ def rail(history: History, frames: Frames) -> dict[str, Any]:
         "checks": checks(row),
         "activity": activity(history),
         "controls": controls(history, frames),
-        "journal": lines[:JOURNAL_LINES],
-        "older": max(len(lines) - JOURNAL_LINES, 0),
+        "journal": lines[: journal.LAST],
+        "older": max(len(lines) - journal.LAST, 0),
+        "at": row.step,
     }
 
 

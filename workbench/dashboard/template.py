@@ -15,7 +15,7 @@ from workbench.dashboard import assets
 
 FOLDER = Path(__file__).parent / "page"
 
-Mode = Literal["start", "run", "compare"]
+Mode = Literal["start", "run", "new", "compare", "runs", "models", "pair"]
 """Which place a page opens at; the start page becomes that of a run by itself."""
 
 

@@ -14,7 +14,7 @@ from workbench.specs.stage import StageSpec
 from workbench.store import RunRow
 from workbench.training.card import SHORT
 from workbench.training.choice import BUILT, MEASURED
-from workbench.training.journal import STAGE, Event
+from workbench.training.journal import NOTE, STAGE, Event
 from workbench.training.timeline import SET
 
 PAGE: Final = "page"
@@ -169,13 +169,13 @@ def who(name: str) -> str:
 
 def journal(events: Sequence[Event]) -> list[dict[str, Any]]:
     """The journal, newest first: step, what, who and when; changes have their mark's number."""
-    changes = [event.id for event in events if event.kind == SET]
+    changes = (event.id for event in events if event.kind == SET)
+    numbers = {change: place for place, change in enumerate(changes, start=1)}
     return [
         {
             "step": count(event.step),
-            "what": f"{changes.index(event.id) + 1} · {change_words(event)}"
-            if event.kind == SET
-            else _event_text(event),
+            "number": numbers[event.id] if event.kind == SET else None,
+            "what": change_words(event) if event.kind == SET else _event_text(event),
             "when": ", ".join(filter(None, (who(event.who), clock(event.created_ns)))),
             # A teacher or a stage counts steps of its own.
             "at": None if event.payload.get("part") or event.kind == STAGE else event.step,
@@ -185,6 +185,8 @@ def journal(events: Sequence[Event]) -> list[dict[str, Any]]:
 
 
 def _event_text(event: Event) -> str:
+    if event.kind == NOTE:
+        return str(event.payload["note"])
     if event.kind == "pace":
         after = event.payload.get("after")
         return "Full speed" if after is None else f"Slow motion, {number(1000 * after)} ms a step"

@@ -361,10 +361,24 @@ def build_data(
         BadFile: If a file is missing, of another kind or damaged.
         BadData: If the data cannot be used as the spec asks.
     """
-    examples = spec.load(base).limited(spec.limit, seed=spec.split_seed)
-    parts = _parts(examples, spec.split_seed)
+    examples, parts = load_parts(spec, base=base)
     data = ImageData(examples, parts, augment=spec.augment, device=device)
     return data.with_labels(seed, spec.labels_per_class, noise=spec.label_noise)
+
+
+def load_parts(spec: DataSpec, *, base: Path) -> tuple[Examples, Splits]:
+    """A data set and its parts without a device, and without torch: to look at.
+
+    Args:
+        spec: Which data set, with which options.
+        base: Folder that relative paths in the spec start from.
+
+    Raises:
+        BadFile: If a file is missing, of another kind or damaged.
+        BadData: If the data cannot be used as the spec asks.
+    """
+    examples = spec.load(base).limited(spec.limit, seed=spec.split_seed)
+    return examples, _parts(examples, spec.split_seed)
 
 
 def _parts(examples: Examples, split_seed: int) -> Splits:

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from workbench.atomic import write_atomically
 from workbench.errors import BadFile, RefusedCommand, UnknownName
@@ -51,12 +52,12 @@ def _script(store: Store, row: RunRow, target: Path) -> bytes:
     story = story_of(store, row)
     numbers = expected(row)
     _refuse_shadow(target)
-    return script(story, numbers, recorded(row)).encode()
+    return script(story, numbers, _recorded(story, row)).encode()
 
 
 def _notebook(store: Store, row: RunRow, target: Path) -> bytes:
     story = story_of(store, row)
-    return notebook(story, expected(row), recorded(row)).encode()
+    return notebook(story, expected(row), _recorded(story, row)).encode()
 
 
 def _yaml(store: Store, row: RunRow, target: Path) -> bytes:
@@ -65,7 +66,14 @@ def _yaml(store: Store, row: RunRow, target: Path) -> bytes:
     if target.resolve().parent != story.base:
         _refuse_lost_modules(story)
         experiment = with_whole_paths(experiment, story.base)
-    return dump_yaml(experiment).encode()
+    # A note is one line of plain text (see runs/notes.py), so it cannot leave its comment.
+    notes = [f"# step {one['step']}, {one['who']}: {one['text']}\n" for one in story.notes]
+    return ("".join(notes) + dump_yaml(experiment)).encode()
+
+
+def _recorded(story: Story, row: RunRow) -> dict[str, Any]:
+    """Facts of the record, with what people wrote into the journal where they did."""
+    return {**recorded(row), **({"notes": story.notes} if story.notes else {})}
 
 
 def _weights(store: Store, row: RunRow, target: Path) -> bytes:

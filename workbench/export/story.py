@@ -14,6 +14,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training.card import text
+from workbench.training.journal import notes_of
 from workbench.training.timeline import played
 
 PARTS = ("teacher", "student", "control", "plain_kd")
@@ -31,6 +32,7 @@ class Story:
         needs_base: Whether it has any.
         modules: User's modules in that folder that it imports.
         store: The store's file, if the experiment takes a model from another run; else None.
+        notes: What people wrote into the journal: ``step``, ``text``, ``who``.
     """
 
     run: str
@@ -39,6 +41,7 @@ class Story:
     needs_base: bool
     modules: list[str]
     store: str | None
+    notes: list[dict[str, Any]]
 
 
 def story_of(store: Store, row: RunRow) -> Story:
@@ -51,7 +54,8 @@ def story_of(store: Store, row: RunRow) -> Story:
     _refuse_parts(row)
     _refuse_objects(row)
     spec = ExperimentSpec.parse(row.experiment, source=f"the experiment of run {row.id}")
-    experiment = played(spec, store.journal.events(row.id)).given()
+    events = store.journal.events(row.id)
+    experiment = played(spec, events).given()
     base = Path(row.options.get("base") or ".").resolve()
     modules = modules_in(experiment, base)
     return Story(
@@ -61,6 +65,7 @@ def story_of(store: Store, row: RunRow) -> Story:
         needs_base=bool(modules) or with_whole_paths(experiment, base) != experiment,
         modules=modules,
         store=str(store.path.resolve()) if names_runs(experiment) else None,
+        notes=notes_of(events),
     )
 
 

@@ -42,7 +42,8 @@ def attribute(
 
     Args:
         model: Gives logits, shape (N, C); put it in eval mode first.
-        images: Inputs, shape (N, C, H, W).
+        images: Inputs, shape (N, C, H, W), or table rows (N, F), of which one feature is left out
+            at a time.
         targets: Class asked about, int64, shape (N,); the same for student and teacher.
         method: ``saliency`` is |gradient|; ``occlusion`` needs no gradient and is the fair choice
             between a CNN and a ViT.
@@ -71,7 +72,7 @@ def attribute(
             inputs, target=targets, n_steps=steps, internal_batch_size=rows_at_once
         )
     elif method == "occlusion":
-        block = (images.shape[1], window, window)
+        block = (images.shape[1], window, window) if images.ndim == 4 else (1,)
         result = attr.Occlusion(model).attribute(
             images, target=targets, sliding_window_shapes=block, strides=block
         )

@@ -1,5 +1,7 @@
 """Probes that read predictions only: the wedge, calibration, loyalty.
 
+Calibration and loyalty also keep what their numbers are means of, so that a selection of samples has
+the same numbers of its own without a forward.
 Shapes: n = probe rows, K = classes, M = bins.
 """
 
@@ -15,7 +17,12 @@ from torch import Tensor
 from workbench.functional.calibration import ReliabilityTable, confidence_and_correct
 from workbench.functional.calibration_null import calibration_band, ece_null, wilson_interval
 from workbench.functional.knowledge import copied_errors, correctness_table
-from workbench.functional.loyalty import fidelity_kl, label_loyalty, probability_loyalty
+from workbench.functional.loyalty import (
+    fidelity_kl,
+    label_loyalty,
+    probability_loyalty,
+    sqrt_js,
+)
 from workbench.functional.scoring import COLDEST, HOTTEST, brier_score, fit_temperature, nll
 from workbench.functional.trilateral import embed
 from workbench.probes.probe import Measured, Pair, Probe
@@ -88,6 +95,7 @@ class CalibrationProbe(Probe):
         scaled, scaled_arrays = _reliability(logits / (temperature if usable else 1.0), labels)
         arrays = {f"{who}_{name}": values for name, values in raw_arrays.items()}
         arrays |= {f"{who}_{name}_scaled": values for name, values in scaled_arrays.items()}
+        arrays |= _each(who, logits, logits / temperature if usable else logits, labels)
         return arrays, {
             "ece": _number(raw.ece()),
             "ece_null_p95": _number(ece_null(raw)[1]),
@@ -110,6 +118,7 @@ class LoyaltyProbe(Probe):
         to_learn = (mine != labels) & (theirs == labels)
         copied = (theirs != labels) & (mine == theirs)
         num_copied, num_wrong = copied_errors(student.logits, teacher, labels)
+        mine_probs, their_probs = (x.double().softmax(-1) for x in (student.logits, teacher))
         by_class = torch.stack(
             [
                 torch.bincount(labels[mask], minlength=classes)
@@ -121,15 +130,13 @@ class LoyaltyProbe(Probe):
                 "table": correctness_table(student.logits, teacher, labels).numpy(),
                 "by_class": by_class.numpy(),
                 "student_right": _right(student.logits, labels),
+                "each_likeness": _floats(1 - sqrt_js(mine_probs, their_probs)),
+                "each_kl": _floats(_kl_each(student.logits, teacher)),
             },
             {
                 "n": len(labels),
                 "label_loyalty": label_loyalty(student.logits, teacher),
-                "probability_loyalty": _number(
-                    probability_loyalty(
-                        student.logits.double().softmax(-1), teacher.double().softmax(-1)
-                    )
-                ),
+                "probability_loyalty": _number(probability_loyalty(mine_probs, their_probs)),
                 "copied": num_copied,
                 "teacher_wrong": num_wrong,
                 "kl_nats": _number(fidelity_kl(student.logits, teacher)),
@@ -156,6 +163,27 @@ def _reliability(logits: Tensor, labels: Tensor) -> tuple[ReliabilityTable, dict
         "band_low": _floats(band[0]),
         "band_high": _floats(band[1]),
     }
+
+
+def _each(who: str, logits: Tensor, scaled: Tensor, labels: Tensor) -> dict[str, np.ndarray]:
+    """Confidence, NLL (nats) and Brier score of each row, shape (n,); NaN in a row without any."""
+    probs, at = logits.softmax(-1), labels[:, None]
+    top = {"": probs.amax(-1), "_scaled": scaled.softmax(-1).amax(-1)}
+    brier = (probs.square().sum(-1) - 2 * probs.gather(1, at)[:, 0] + 1).clamp_min(0)
+    return {
+        # float64: a confidence beside an edge must fall into the same bin again
+        **{f"{who}_each_top{suffix}": values.numpy() for suffix, values in top.items()},
+        f"{who}_each_nll": _floats(-logits.log_softmax(-1).gather(1, at)[:, 0]),
+        f"{who}_each_brier": _floats(brier),
+        f"{who}_each_right": _right(logits, labels),
+    }
+
+
+def _kl_each(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """KL(teacher || student) of each row in nats, in log space: never infinite."""
+    log_p_s = student_logits.double().log_softmax(-1)
+    log_p_t = teacher_logits.double().log_softmax(-1)
+    return (log_p_t.exp() * (log_p_t - log_p_s)).sum(-1)
 
 
 def _temperature(logits: Tensor, labels: Tensor) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -10,10 +10,16 @@ from typing import Any
 import numpy as np
 from workbench_widgets import calibration, cka, curves, loyalty, trilateral
 from workbench_widgets.frame import Frame, ViewName
+from workbench_widgets.since import bases
+from workbench_widgets.words import count, sampled
 
 from workbench.errors import WorkbenchError
+from workbench.runs import selected
 from workbench.runs.history import History, decimate
+from workbench.runs.selected import Chosen, Untold
 from workbench.specs.experiment import ExperimentSpec
+from workbench.store.runs import RunRow
+from workbench.training.card import caption
 from workbench.training.timeline import stands, timeline
 
 CURVE_POINTS = 2000
@@ -61,16 +67,47 @@ class Frames:
         done = [item for item in timeline(self.first, self._history.events) if item.journalled]
         return stands(self.first, done)
 
-    def of_snapshot(self, waits_for: str | None) -> dict[str, Frame]:
-        """Four views of the newest snapshot; before the first they say what they wait for."""
+    def of_snapshot(self, waits_for: str | None, ids: Sequence[int] = ()) -> dict[str, Frame]:
+        """Four views of the newest snapshot; before the first they say what they wait for.
+
+        Args:
+            waits_for: What that is, in words.
+            ids: Samples whose numbers are asked for; empty: all. A view that has none of them
+                alone says why instead.
+        """
         history = self._history
         made: dict[str, Frame] = {}
+        chosen = Chosen.among(ids, history.latest.arrays) if history.latest is not None else None
         for view in SNAPSHOT_VIEWS:
             if history.latest is None or view not in history.latest.facts:
                 made[view] = self._waiting(view, waits_for)
-            else:
+            elif chosen is None:
                 made[view] = BUILDERS[view](*self._given(view))
-        return made
+            else:
+                made[view] = self._of(view, chosen)
+        return {view: captioned(frame, history.row, chosen) for view, frame in made.items()}
+
+    def _of(self, view: ViewName, chosen: Chosen) -> Frame:
+        """A view of some samples; where there are no such numbers, the reason in their place."""
+        if view == "cka":
+            frame = BUILDERS[view](*self._given(view))
+            words = f"All {count(chosen.of)}, not the {count(chosen.n)} selected: "
+            note = {"kind": "note", "text": [words + selected.WHOLE_MAP]}
+            return replace(frame, parts=(*frame.parts, note))
+        told = {"selected": chosen.facts()}
+        try:
+            frame = BUILDERS[view](*self._given(view, chosen))
+            return replace(frame, facts={**frame.facts, **told})
+        except Untold as reason:
+            frame = BUILDERS[view]({}, {**told, "steps_total": max(self._history.row.steps, 1)})
+            return replace(
+                frame,
+                step=self._history.steps[-1],
+                facts={**frame.facts, **told},
+                waiting=str(reason),
+                summary=str(reason),
+                footer=(sampled(chosen.n, told), " · no number"),
+            )
 
     def curves(self, waits_for: str | None) -> Frame:
         """Accuracy at each snapshot and the weighted terms of each step so far."""
@@ -93,6 +130,8 @@ class Frames:
         facts["n"] = self._probe_rows()
         if per_epoch := self._steps_per_epoch():
             facts["steps_per_epoch"] = per_epoch
+        facts["times"] = [list(pair) for pair in history.times]
+        facts["phases"] = self._phases()
         columns = [history.train.columns.index(name) for name in names if len(history.train.steps)]
         steps, values = np.zeros(0, np.int64), np.zeros((0, len(names)))
         if columns:
@@ -107,7 +146,7 @@ class Frames:
         if len(history.control.steps):
             arrays["control_steps"] = history.control.steps
             arrays["control_accuracy"] = history.control.column("accuracy")
-        return curves.frame(arrays, facts)
+        return captioned(curves.frame(arrays, facts), history.row)
 
     @property
     def curve_step(self) -> int:
@@ -124,8 +163,10 @@ class Frames:
             return replace(frame, waiting=told)
         return replace(frame, waiting=waits_for) if waits_for else frame
 
-    def _given(self, view: ViewName) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and facts of a view as its builder wants them."""
+    def _given(
+        self, view: ViewName, chosen: Chosen | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and facts of a view as its builder wants them; of some samples only, if asked."""
         history = self._history
         snapshot = history.latest
         if snapshot is None:  # the caller has looked; this keeps the types honest
@@ -137,20 +178,45 @@ class Frames:
             if name.startswith(prefix)
         }
         facts = {**snapshot.facts[view], "steps_total": max(history.row.steps, 1)}
+        if chosen is not None:
+            facts["selected"] = chosen.facts()
+            arrays, facts = selected.restricted(view, arrays, facts, chosen, snapshot.arrays)
         arrays, facts = prepared(view, arrays, facts)
+        arrays |= selected.each_sample(view, snapshot.arrays)
         if view == "cka":
             arrays["history"] = np.stack(history.similarity)
             arrays["steps"] = np.asarray(history.steps[-len(history.similarity) :])
             facts["marks"] = [m for m in history.marks if m["step"] >= arrays["steps"][0]]
         elif view == "loyalty":
-            arrays["table_history"] = np.stack(history.tables)
+            arrays["table_history"] = self._tables(chosen)
             arrays["steps"] = np.asarray(history.steps)
             now = arrays.pop("student_right") > 0
             if history.right is not None and len(history.steps) > 1:
-                facts["gained"] = int((now & ~history.right).sum())
-                facts["lost"] = int((~now & history.right).sum())
+                rows = slice(None) if chosen is None else chosen.rows
+                facts["gained"] = int((now & ~history.right)[rows].sum())
+                facts["lost"] = int((~now & history.right)[rows].sum())
                 facts["since"] = {"step": history.steps[0]}
+                if len(history.rights) == len(history.steps):
+                    facts["marks"] = history.marks
+                    before = [history.rights[b.place] for b in bases(history.steps, history.marks)]
+                    facts["changes"] = [
+                        {
+                            "gained": int((now & ~right)[rows].sum()),
+                            "lost": int((~now & right)[rows].sum()),
+                        }
+                        for right in before
+                    ]
         return arrays, facts
+
+    def _tables(self, chosen: Chosen | None) -> np.ndarray:
+        """Who is right, of each snapshot so far, shape (S, 2, 2)."""
+        history = self._history
+        if chosen is None or history.latest is None:
+            return np.stack(history.tables)
+        labels, theirs = (
+            history.latest.arrays[f"answers.{n}"] for n in ("labels", "teacher_class")
+        )
+        return selected.tables_of(history.rights, labels == theirs, chosen)
 
     def _pull(self, term: str) -> str:
         kind = self.spec.stage.terms.get(term) if self.spec else None
@@ -161,9 +227,25 @@ class Frames:
         others = ("cka", "balance")  # on fewer rows, and on others
         return int(next((told["n"] for view, told in facts.items() if view not in others), 0))
 
+    def _phases(self) -> list[list[Any]]:
+        """Name, first and last step of each phase of the learning rate."""
+        schedule = self.spec.stage.schedule if self.spec else None
+        steps = self._history.row.steps
+        found: Sequence[Any] = getattr(schedule, "phases", lambda _: [])(steps) if steps else []
+        return [list(phase) for phase in found]
+
     def _steps_per_epoch(self) -> int | None:
         stage, steps = (self.spec.stage if self.spec else None), self._history.row.steps
         return steps // stage.epochs if stage is not None and stage.epochs and steps else None
+
+
+def captioned(frame: Frame, row: RunRow, chosen: Chosen | None = None) -> Frame:
+    """The frame with its conditions in a line: the run, and the protocol of its numbers."""
+    protocol = {"seed": row.experiment.get("seed", 0), **(row.protocol or {})}
+    line = caption(protocol, split="probe", step=frame.step) if frame.step >= 0 else ""
+    some = "selected" in frame.facts and chosen is not None
+    part = f"{chosen.n} of {chosen.of} samples selected" if some and chosen else ""
+    return replace(frame, caption="; ".join(filter(None, (f"run {row.id}", line, part))))
 
 
 def prepared(

@@ -37,11 +37,13 @@ class History:
         similarity: Unbiased CKA of each snapshot, (Lt, Ls) each.
         tables: Who is right, of each snapshot, (2, 2) each.
         right: Who of the samples the student had right at the first snapshot, (n,), or None.
+        rights: The same of each snapshot that measured it, (n,) each.
         train: Weighted terms of each step.
         probe: The student's accuracy and NLL on the probe split.
         control: The control's, the same.
         teacher: The teacher's own curve while it trains, the same.
         selection: What a data policy chose in each epoch; empty without one.
+        times: Step of each snapshot and when it was written, in seconds since the epoch.
         checkpoint: Step of the newest checkpoint, or None.
         over_seeds: What the seeds of its setting say together, once it has ended; None alone.
     """
@@ -53,11 +55,13 @@ class History:
     similarity: list[np.ndarray] = field(default_factory=list)
     tables: list[np.ndarray] = field(default_factory=list)
     right: np.ndarray | None = None
+    rights: list[np.ndarray] = field(default_factory=list)
     train: Series = EMPTY
     probe: Series = EMPTY
     control: Series = EMPTY
     teacher: Series = EMPTY
     selection: Series = EMPTY
+    times: list[tuple[int, float]] = field(default_factory=list)
     checkpoint: int | None = None
     over_seeds: dict[str, Any] | None = None
 
@@ -81,8 +85,11 @@ class History:
         if _resumptions(events) != _resumptions(self.events) and self.steps:
             self._forget()
         self.events = events
+        known = len(self.steps)
         for snapshot in store.snapshots(run, after=self.steps[-1] if self.steps else -1):
             self._add(snapshot)
+        if len(self.steps) != known:
+            self.times = store.snapshot_times(run)
         self.train = _longer(store, run, TRAIN, self.train)
         self.probe = _longer(store, run, PROBE, self.probe)
         self.selection = _longer(store, run, SELECTION, self.selection)
@@ -119,11 +126,12 @@ class History:
             self.similarity.append(found)
         if "loyalty.table" in snapshot.arrays:
             self.tables.append(snapshot.arrays["loyalty.table"])
+            self.rights.append(snapshot.arrays["loyalty.student_right"] > 0)
             if self.right is None:
-                self.right = snapshot.arrays["loyalty.student_right"] > 0
+                self.right = self.rights[0]
 
     def _forget(self) -> None:
-        self.steps, self.similarity, self.tables = [], [], []
+        self.steps, self.similarity, self.tables, self.rights = [], [], [], []
         self.latest = self.right = None
         self.train = self.probe = self.control = self.selection = EMPTY
 

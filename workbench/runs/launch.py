@@ -47,7 +47,7 @@ class FreshStarter:
             del _WORKERS[ended]
         with log.open("ab", buffering=0) as file:
             _WORKERS[run] = subprocess.Popen(
-                _python("workbench.runs.worker", str(store.path), run),
+                module_command("workbench.runs.worker", str(store.path), run),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -65,7 +65,7 @@ class ZygoteStarter:
         self._fresh = FreshStarter()
         if hasattr(os, "fork") and sys.platform != "darwin":
             self._process = subprocess.Popen(
-                _python("workbench.runs.zygote"),
+                module_command("workbench.runs.zygote"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 text=True,
@@ -280,7 +280,7 @@ def anneal_in_fresh_process(store: Store, run: str, epochs: int, at: int | None)
 
 def _in_fresh_process(module: str, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(
-        _python(module, *arguments),
+        module_command(module, *arguments),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -292,7 +292,7 @@ def _in_fresh_process(module: str, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def _python(module: str, *arguments: str) -> list[str]:
+def module_command(module: str, *arguments: str) -> list[str]:
     """A fresh interpreter on one of our modules.
 
     ``-P``: a file of the user's working folder (``random.py``) must not stand in for a library.

@@ -1,87 +1,315 @@
-"""The live views of a run in a notebook: the same frames as on the page, pushed while it trains."""
+"""The views of a run in a notebook: the same frames as on the page, pushed while it trains.
+
+Unusual here: all views of one ``show()`` have one selection and one step, both traits that the
+reader's own code may observe or set; and a picture of what is shown stays in the saved notebook
+for whoever opens it without a kernel.
+"""
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import UnknownName
-from workbench.runs.follow import describe
-from workbench.runs.frames import Frames
+import numpy as np
+import traitlets
+
+from workbench.errors import WorkbenchError
 from workbench.runs.history import History
-from workbench.training.card import caption
+from workbench.runs.looking import check_view, frames_at, picture
+from workbench.runs.tables import points_sheet
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
     from workbench_widgets import Frame
 
-    from workbench.runs.run import Run
-    from workbench.store.runs import RunRow
+    from workbench.runs.shown import Shown
 
 POLL_SECONDS = 0.05
 PUSH_SECONDS = 0.25
 """Between two pushes: a page draws at most four a second."""
+KEEP_SECONDS = 1.0
+"""After the last change, before the picture for the saved notebook is drawn anew."""
+PICTURE = {"width": 560, "height": 460}
+ROOM = 404
+"""Height of a view in a cell, pixels."""
+ALONE = 720
+"""Width that a view alone takes at most; a wide cell would only pull its parts apart."""
 
 
-class LiveViews:
+class LiveViews(traitlets.HasTraits):
     """Shows a run in a cell and follows it until it ends.
 
     Args:
         run: Which.
         view: ``cka``, ``trilateral``, ``calibration``, ``loyalty`` or ``curves``; None for all.
+        step: Look back at the snapshot at or before it; None follows the run.
+        theme: ``auto`` (as the notebook), ``light`` or ``dark``.
+        height: Of a view, pixels.
+
+    Attributes:
+        selection: Ids of the selected samples, rising, shared by all views; empty: none. Observe
+            it (``shown.observe(act, names="selection")``) or set it.
+        step: The snapshot asked for; None while it follows the run. Observe it or set it.
+        views: The widgets by name.
 
     Raises:
         UnknownName: For another view.
+        RefusedCommand: If a step is asked for and the run has no snapshot.
     """
 
-    def __init__(self, run: Run, view: str | None = None) -> None:
+    selection = traitlets.Tuple(())
+    step = traitlets.Int(None, allow_none=True)
+
+    def __init__(
+        self,
+        run: Shown,
+        view: str | None = None,
+        *,
+        step: int | None = None,
+        theme: str = "auto",
+        height: int = ROOM,
+    ) -> None:
         from workbench_widgets.frame import VIEWS
 
-        if view is not None and view not in VIEWS:
-            raise UnknownName("view", view, VIEWS)
+        if view is not None:
+            check_view(view)
+        super().__init__()
         self._run = run
+        self._lock = threading.RLock()
         self._history = History.load(run.store, run.id)
-        self._frames = Frames(self._history)
+        self.step = step
         frames = self._made()
         self.views = widgets_of({name: frames[name] for name in VIEWS if view in (None, name)})
-        self._thread = threading.Thread(target=self._follow, name=f"views of {run.id}", daemon=True)
+        for each in self.views.values():
+            each.theme, each.height = theme, height
+            each.observe(self._selected, names="selected")
+            each.observe(self._told, names="event")
+        if "curves" in self.views:
+            self.views["curves"].points = self._points
+        self._bar = _Bar(self)
+        self._handle: Any = None
+        self._timer: threading.Timer | None = None
         self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name=f"views of {run.id}", daemon=True)
         self._thread.start()
+
+    @property
+    def widget(self) -> Any:
+        """All of it as one widget, to place into a layout of the reader's own."""
+        import ipywidgets
+
+        return ipywidgets.VBox([self._bar.widget, side_by_side(self.views)])
 
     def close(self) -> None:
         """Follow no longer; what is drawn stays."""
         self._stop.set()
         self._thread.join(timeout=5)
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return side_by_side(self.views)._repr_mimebundle_(**options)
+    def _ipython_display_(self) -> None:
+        """The live views, then the picture that a reader without a kernel sees instead."""
+        from IPython.display import display
+
+        show: Any = display
+        next(iter(self.views.values())).kept = True  # whoever sees it alive need not see it twice
+        told = dict(self.widget._repr_mimebundle_())
+        told["text/plain"] = f"Live views of run {self._run.id}; without a kernel, a picture:"
+        show(told, raw=True)
+        content, about = self._picture()
+        self._handle = show(content, metadata=about, raw=True, display_id=True)
+
+    def _picture(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """What is shown now as a PNG, as a display message takes it."""
+        with self._lock:
+            frames = self._made()
+        figures = [frames[name].figure("light", **PICTURE) for name in self.views]
+        png, width = picture(figures)
+        spoken = " ".join(frames[name].summary for name in self.views)
+        content = {"image/png": base64.b64encode(png).decode(), "text/plain": spoken}
+        return content, {"image/png": {"width": width}}
+
+    def _keep(self) -> None:
+        """Draw the picture anew, once nothing has changed for a moment."""
+        if self._handle is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(KEEP_SECONDS, self._kept)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _kept(self) -> None:
+        content, about = self._picture()
+        self._handle.update(content, metadata=about, raw=True)
+
+    def _points(self) -> str:
+        return points_sheet(self._run.store, self._run.id).csv()
+
+    # ---- what is shown
 
     def _made(self) -> dict[str, Frame]:
-        waits_for = waiting_words(self._history)
-        return {**self._frames.of_snapshot(waits_for), "curves": self._frames.curves(waits_for)}
+        return frames_at(self._run.store, self._history, self.step, self.selection)
+
+    def _push(self) -> None:
+        with self._lock:
+            frames = self._made()
+            for name, view in self.views.items():
+                view.marker = frames["cka"].step if self.step is not None else None
+                view.push(frames[name])
+            self._bar.told(self._history, self.step)
 
     def _follow(self) -> None:
-        watch = self._run.store.watch()
+        store = self._run.store
+        watch = store.watch()
         try:
             while not self._stop.is_set():
                 if watch.changed():
-                    self._history.refresh(self._run.store)
-                    for name, frame in self._made().items():
-                        if name in self.views:
-                            self.views[name].push(frame)
+                    with self._lock:
+                        self._history.refresh(store)
+                    self._push()
                     time.sleep(PUSH_SECONDS)
                 if not self._history.row.active:
+                    self._keep()
                     return
                 time.sleep(POLL_SECONDS)
         finally:
             watch.close()
 
+    @traitlets.observe("step")
+    def _turned(self, change: Any) -> None:
+        """Look at another snapshot; all views in one go."""
+        if not hasattr(self, "views"):  # the first frames are made with it
+            return
+        try:
+            self._push()
+        except WorkbenchError:
+            self.step = change["old"]
+            raise
+        self._keep()
+
+    # ---- one selection
+
+    def _selected(self, change: Any) -> None:
+        from workbench_widgets.view import selected_ids
+
+        self.selection = tuple(sorted(selected_ids(change["new"]).tolist()))
+
+    @traitlets.validate("selection")
+    def _ids(self, proposal: Any) -> tuple[int, ...]:
+        try:
+            return tuple(sorted({int(sample) for sample in proposal["value"]}))
+        except (TypeError, ValueError):
+            raise traitlets.TraitError(
+                f"`selection` takes sample ids, whole numbers; got {proposal['value']!r}."
+            ) from None
+
+    @traitlets.observe("selection")
+    def _shared(self, change: Any) -> None:
+        next(iter(self.views.values())).selected = (
+            np.asarray(change["new"], dtype="<i4").tobytes() or None
+        )
+        self._push()  # the numbers of these samples, in every view
+        self._keep()
+
+    def _told(self, change: Any) -> None:
+        """A press on a journal mark in one view turns all of them to its step."""
+        event = change["new"]
+        if event.get("kind") == "mark" and isinstance(event.get("step"), (int, float)):
+            self.step = int(event["step"])
+
+
+class _Bar:
+    """The scrubber of a cell: a slider over the snapshots, and the way back to the newest."""
+
+    def __init__(self, shown: LiveViews) -> None:
+        import ipywidgets
+
+        self._shown = shown
+        self._telling = False
+        style = {"description_width": "initial"}
+        self.slider = ipywidgets.SelectionSlider(
+            options=[("no snapshot yet", -1)],
+            value=-1,
+            description="Step",
+            continuous_update=True,
+            layout=ipywidgets.Layout(width="420px"),
+            style=style,
+        )
+        self.back = ipywidgets.Button(
+            description="Newest", layout=ipywidgets.Layout(width="84px"),
+            tooltip="Show the newest snapshot and follow the run",
+        )  # fmt: skip
+        self.words = ipywidgets.Label()
+        self.widget = ipywidgets.HBox([self.slider, self.back, self.words])
+        self.slider.observe(self._moved, names="value")
+        self.back.on_click(lambda _: setattr(shown, "step", None))
+        self.told(shown._history, shown.step)
+
+    def told(self, history: History, step: int | None) -> None:
+        """Show what can be looked at, and what is."""
+        steps = history.steps
+        at = -1 if not steps else steps[-1]
+        if step is not None and steps:
+            at = max((known for known in steps if known <= step), default=steps[0])
+        options = [(str(known), known) for known in steps] or [("no snapshot yet", -1)]
+        self._telling = True
+        try:
+            with self.slider.hold_sync():
+                if list(self.slider.options) != options:
+                    self.slider.options = options
+                self.slider.value = at
+        finally:
+            self._telling = False
+        row = history.row
+        self.slider.disabled = len(steps) < 2
+        self.back.disabled = step is None
+        live = "follows the run" if row.active else f"run {row.status}"
+        self.words.value = f"of {row.steps}, {live if step is None else 'looking back'}"
+
+    def _moved(self, change: Any) -> None:
+        with self._shown._lock:  # not while the thread that follows tells the slider itself
+            if self._telling or change["new"] < 0:
+                return
+            newest = self._shown._history.steps[-1]
+            self._shown.step = None if change["new"] == newest else change["new"]
+
+
+class RunViews:
+    """Each view of a run alone: ``run.views.cka()``.
+
+    Args:
+        run: Which.
+    """
+
+    def __init__(self, run: Shown) -> None:
+        self._run = run
+
+    def cka(self, **options: Any) -> LiveViews:
+        """Which layers of student and teacher find the same samples alike."""
+        return LiveViews(self._run, "cka", **options)
+
+    def trilateral(self, **options: Any) -> LiveViews:
+        """Where each sample lies between student, teacher and truth."""
+        return LiveViews(self._run, "trilateral", **options)
+
+    def calibration(self, **options: Any) -> LiveViews:
+        """Whether confidence is accuracy, of both."""
+        return LiveViews(self._run, "calibration", **options)
+
+    def loyalty(self, **options: Any) -> LiveViews:
+        """Where the student follows the teacher, and where it should not have."""
+        return LiveViews(self._run, "loyalty", **options)
+
+    def curves(self, **options: Any) -> LiveViews:
+        """How right both are, and what each term still costs."""
+        return LiveViews(self._run, "curves", **options)
+
 
 def widgets_of(frames: Mapping[str, Frame]) -> dict[str, Any]:
-    """A live view for each frame, by the same names."""
+    """A live view for each frame, by the same names; a selection in one is a selection in all."""
     from workbench_widgets.plotlyjs import plotly_js_gz
     from workbench_widgets.view import View
 
@@ -90,6 +318,14 @@ def widgets_of(frames: Mapping[str, Frame]) -> dict[str, Any]:
     plotted = next((shown for name, shown in views.items() if name != "loyalty"), None)
     if plotted is not None:
         plotted.plotly_gz = plotly_js_gz()
+
+    def share(change: Any) -> None:
+        for view in views.values():
+            if bytes(view.selected or b"") != bytes(change["new"] or b""):
+                view.selected = change["new"]
+
+    for view in views.values():
+        view.observe(share, names="selected")
     return views
 
 
@@ -99,40 +335,9 @@ def side_by_side(views: Mapping[str, Any]) -> Any:
 
     children = list(views.values())
     if len(children) == 1:
+        children[0].layout.max_width = f"{ALONE}px"
         return children[0]
     layout = ipywidgets.Layout(
         grid_template_columns="repeat(auto-fit, minmax(380px, 1fr))", grid_gap="8px"
     )
     return ipywidgets.GridBox(children, layout=layout)
-
-
-def waiting_words(history: History) -> str | None:
-    """What a view without data waits for."""
-    row = history.row
-    if not row.active:
-        return f"This run is {row.status}; it holds no snapshot."
-    return f"Waits for the first snapshot. Now: {describe(row)[0].lower()}."
-
-
-def figure(run: Run, view: str, **options: Any) -> go.Figure:
-    """One view of a run's newest snapshot as a static figure, for a saved notebook or a script.
-
-    Raises:
-        UnknownName: For a view that does not exist.
-    """
-    from workbench_widgets.frame import VIEWS
-
-    if view not in VIEWS:
-        raise UnknownName("view", view, VIEWS)
-    history = History.load(run.store, run.id)
-    frames = Frames(history)
-    words = waiting_words(history)
-    frame = frames.curves(words) if view == "curves" else frames.of_snapshot(words)[view]
-    return captioned(frame, history.row).figure(**options)
-
-
-def captioned(frame: Frame, row: RunRow) -> Frame:
-    """The frame with the run's protocol in a line under its figure."""
-    protocol = {"seed": row.experiment.get("seed", 0), **(row.protocol or {})}
-    step = frame.step if frame.step >= 0 else None
-    return replace(frame, caption=caption(protocol, split="probe", step=step))

@@ -8,7 +8,7 @@ Shapes: n = rows looked at, K = classes, Lt, Ls = layers of teacher, student.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
@@ -147,6 +147,7 @@ def inspect_pair(
     split: str = "probe",
     device: str = "auto",
     store: Store | str | None = None,
+    told: Callable[[str], None] = lambda words: None,
 ) -> InspectedPair:
     """Look at two models that exist, without a training.
 
@@ -159,6 +160,7 @@ def inspect_pair(
         split: ``probe``, or ``val``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         store: Where runs lie; the default store if not given.
+        told: Called with what is done next, in words.
 
     Raises:
         UnknownRun: If the store has no such run.
@@ -181,7 +183,9 @@ def inspect_pair(
     store = store if isinstance(store, Store) else Store(store)
     names, data_spec, base = named(teacher=teacher, student=student, data=data, store=store)
     place = choose_device(device)
+    told("reading the data")
     shown = build_data(data_spec, base=base, seed=0, device=place)
+    told("opening both models")
     # a stored model is opened as a teacher is, also the student: frozen, with what its file says
     models = {
         who: trained_teacher(spec, shown, StoreKeeper(store, ""), place, {})
@@ -189,7 +193,9 @@ def inspect_pair(
     }
     seen = {who: seen_by(spec.use, shown, split, store) for who, spec in names.models.items()}
     rows = _rows(shown, split)
+    told(f"asking both about {len(rows.labels)} samples")
     looks = _looks(models, rows)
+    told("measuring the four views")
     machine = fingerprint(place)
     measured = _measured(models, looks, rows, shown, split)
     protocol = {

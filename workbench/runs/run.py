@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RefusedCommand, UnknownName, WorkerDied
 from workbench.export.kinds import export_run
+from workbench.runs.attribution import Explained
 from workbench.runs.fork import fork
 from workbench.runs.launch import (
     FreshStarter,
@@ -20,8 +21,10 @@ from workbench.runs.launch import (
     replay_in_fresh_process,
     resume,
 )
+from workbench.runs.notes import note
 from workbench.runs.objects import as_it_stands, stored_spec
 from workbench.runs.results import check_ended_well, over_seeds, result_of, was_refused
+from workbench.runs.shown import Shown
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.knobs import Knob, knobs
 from workbench.store.runs import PARTS, RunRow
@@ -30,10 +33,8 @@ from workbench.store.store import Store
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    import plotly.graph_objects as go
     from torch import Tensor
 
-    from workbench.runs.live import LiveViews
     from workbench.training.journal import Event
 
 __all__ = ["Run", "check_ended_well", "me", "result_of", "was_refused"]
@@ -42,7 +43,7 @@ TAKE_UP_SECONDS = 120.0
 """For a fresh worker to import everything and claim the run."""
 
 
-class Run:
+class Run(Explained, Shown):
     """One accepted run of a store; reading it never disturbs the training.
 
     Args:
@@ -139,6 +140,18 @@ class Run:
     def journal(self) -> list[Event]:
         """What took effect at which step."""
         return self.store.journal.events(self.id)
+
+    def note(self, text: str, *, step: int | None = None) -> int:
+        """Write words into the journal; they change nothing. Returns the step where they stand.
+
+        Args:
+            text: One line, at most 500 characters.
+            step: Optimiser steps done; None is where the run is now.
+
+        Raises:
+            BadInput: If the text is empty or too long, or the run has no such step.
+        """
+        return note(self.store, self.id, text, who=me(), step=step)
 
     @property
     def current(self) -> ExperimentSpec:
@@ -355,18 +368,6 @@ class Run:
             if max(told, key=lambda event: event.id).kind != kind:
                 return
             time.sleep(POLL_SECONDS)
-
-    def show(self, view: str | None = None) -> LiveViews:
-        """The live views for a notebook: all five, or one of them by name."""
-        from workbench.runs.live import LiveViews
-
-        return LiveViews(self, view)
-
-    def figure(self, view: str, **options: Any) -> go.Figure:
-        """One view of the newest snapshot as a static figure (``theme``, ``width``, ``height``)."""
-        from workbench.runs.live import figure
-
-        return figure(self, view, **options)
 
     def _row_of(self, part: str) -> str:
         if part not in PARTS:

@@ -73,6 +73,9 @@ class Pick:
         resolve: Name to the :class:`Kind` class; raises UnknownName.
         optional: Whether None may stand in its place.
 
+    Attributes:
+        registry: Where the names come from, or None where a function knows them.
+
     Example:
         ``data: Annotated[DataSpec, Pick(DATA.get)]``
     """
@@ -84,7 +87,8 @@ class Pick:
         optional: bool = False,
     ) -> None:
         self._resolve = resolve.get if isinstance(resolve, Registry) else resolve
-        self._optional = optional
+        self.registry = resolve if isinstance(resolve, Registry) else None
+        self.optional = optional
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -92,7 +96,7 @@ class Pick:
         return core_schema.no_info_plain_validator_function(self._validate)
 
     def _validate(self, value: Any) -> Kind | None:
-        if isinstance(value, Kind) or (value is None and self._optional):
+        if isinstance(value, Kind) or (value is None and self.optional):
             return value
         short = isinstance(value, str)
         fields: Mapping[str, Any] = {"use": value} if short else value

@@ -156,7 +156,7 @@ def _bounded(value: Any, bounds: Bounds, field: FieldInfo) -> Knob:
 
 
 def _plain(value: Any, field: FieldInfo) -> Knob:
-    words = _literals(field.annotation)
+    words = literals(field.annotation)
     if words:
         return _choice(value, words, field.description or "")
     limits = {
@@ -179,7 +179,8 @@ def _plain(value: Any, field: FieldInfo) -> Knob:
     return Knob(value, low, high, "gt" in limits, kind, None, field.description or "")
 
 
-def _literals(annotation: Any) -> tuple[str, ...]:
+def literals(annotation: Any) -> tuple[str, ...]:
+    """The words that a field may hold; none where it takes others too."""
     if get_origin(annotation) is Literal:
         return tuple(str(word) for word in get_args(annotation))
     return ()

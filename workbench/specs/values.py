@@ -161,7 +161,7 @@ class Bounds:
             raise PydanticCustomError(
                 "number",
                 "must be a number ({allowed}), a schedule "
-                "such as {{use: linear, start: 0, end: 1}}, or {{import: module:function}}",
+                "such as {use: linear, start: 0, end: 1}, or {import: module:function}",
                 {"allowed": str(self)},
             )
         return number

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from workbench.store.database import Database, now_ns
 from workbench.store.schema import COMMANDS, EVENTS
@@ -120,6 +120,12 @@ class Journal:
             )
             for row in rows
         ]
+
+    def last(self, run: str) -> int:
+        """Number of the journal line of a run that was written last; 0 before the first."""
+        query = select(func.max(EVENTS.c.id)).where(EVENTS.c.run == run)
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar() or 0)
 
     @staticmethod
     def _answer(connection: Any, command: int, state: str, **fields: Any) -> None:

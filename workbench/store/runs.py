@@ -136,7 +136,7 @@ class Runs:
             options: How each is carried out.
             role: ``student``, or the part of a run.
             group: The student's run that a part belongs to.
-            cohort: First of the runs that a part's run was started with.
+            cohort: First of an older group that they join, or that a part's run belongs to.
             fields: ``recipe``, ``pace``, ``parent``, ``forked_at``.
         """
         runs = [f"{group}-{role}" if group else f"{_slug(name)}-{_token(6)}" for _ in experiments]
@@ -149,7 +149,7 @@ class Runs:
                         name=name,
                         role=role,
                         group=group or run,
-                        cohort=runs[0] if len(runs) > 1 else cohort,
+                        cohort=cohort or (runs[0] if len(runs) > 1 else None),
                         status="queued",
                         step=0,
                         steps=0,
@@ -361,8 +361,11 @@ def _taken_care_of(connection: Connection, rows: Iterable[Row[Any]]) -> dict[str
     """
     found: dict[str, bool] = {}
     for cohort in {row.cohort for row in rows if row.cohort is not None and _unclaimed(row)}:
-        claimed = [row for row in _students_of(connection, cohort) if row.pid is not None]
-        if claimed:
+        mine = _students_of(connection, cohort)
+        claimed = [row for row in mine if row.pid is not None]
+        ended = max((row.ended_ns or now_ns() for row in claimed), default=0)
+        # Runs that joined an ended group have a first worker on its way, too.
+        if claimed and any(_unclaimed(row) and row.created_ns < ended for row in mine):
             found[cohort] = any(_lives(row) for row in claimed)
     return found
 

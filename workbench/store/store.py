@@ -91,6 +91,16 @@ class Store:
                 found.append(snapshot)
         return found
 
+    def snapshot_times(self, run: str) -> list[tuple[int, float]]:
+        """Step of each snapshot, rising, and when it was written, in seconds since the epoch."""
+        query = (
+            select(SNAPSHOTS.c.step, SNAPSHOTS.c.created_ns)
+            .where(SNAPSHOTS.c.run == run)
+            .order_by(SNAPSHOTS.c.step)
+        )
+        with self.database.read() as connection:
+            return [(int(step), ns / 1e9) for step, ns in connection.execute(query)]
+
     def share(self, parent: str, child: str, *, upto: int) -> list[str]:
         """Give a run the metrics, snapshots and the checkpoint of another up to a step.
 

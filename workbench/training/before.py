@@ -215,13 +215,17 @@ def built_in_vain(
     return part
 
 
-def looked_ahead(spec: ExperimentSpec, keeper: Keeper, *, base: Path) -> dict[str, Any]:
+def looked_ahead(
+    spec: ExperimentSpec, keeper: Keeper, *, base: Path, refuse: bool = True
+) -> dict[str, Any]:
     """Checks and estimate of an experiment that is not started; nothing is trained or kept.
 
     Args:
         spec: The experiment, with one seed.
         keeper: Where stored and cached teachers are.
         base: Folder that relative paths start from.
+        refuse: Raise what would stop the run; else it stands among the checks, and there is no
+            estimate.
 
     Returns:
         ``checks`` (those that need no trained teacher) and ``estimate``.
@@ -238,6 +242,8 @@ def looked_ahead(spec: ExperimentSpec, keeper: Keeper, *, base: Path) -> dict[st
     )
     part = built_in_vain(spec, data, teacher, keeper, device)
     report = check_student(spec, part, teacher)
+    if not refuse and report.stops:
+        return {"checks": report.plain(), "estimate": None}
     report.refuse()
     _, _, found = _priced(
         spec,

@@ -5,7 +5,7 @@ Training knows only the :class:`Recorder` protocol; the store implements it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -23,6 +23,10 @@ ACTIVE = frozenset({"queued", "preparing", "training", "paused", "stopping"})
 """Statuses of a run that a process works on (or will in a moment)."""
 STAGE = "stage"
 """Kind of the line about an earlier stage that is done; prefix of its row's role."""
+NOTE = "note"
+"""Kind of a line that somebody only wrote: it changes nothing, so a replay passes over it."""
+NOTE_LENGTH = 500
+"""Longest note, characters."""
 CommandKind = Literal["set", "pause", "resume", "stop", "pace", "checkpoint", "probe"]
 """What a run can be told. Only ``set`` enters the maths."""
 
@@ -51,6 +55,15 @@ class Event:
     command: int | None = None
     created_ns: int = 0
     id: int = 0
+
+
+def notes_of(events: Iterable[Event]) -> list[dict[str, Any]]:
+    """What people wrote into a journal, in its order: ``step``, ``text``, ``who``."""
+    return [
+        {"step": event.step, "text": str(event.payload.get("note", "")), "who": event.who}
+        for event in events
+        if event.kind == NOTE
+    ]
 
 
 @dataclass(frozen=True)

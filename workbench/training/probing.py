@@ -18,6 +18,7 @@ import torch
 from workbench.data.images import ImageData
 from workbench.functional.scoring import nll
 from workbench.models.adapter import ModelAdapter
+from workbench.probes.answers import answers
 from workbench.probes.probe import Pair, Probe, ProbeKind
 from workbench.probes.view import Look, Pulls, Rows, look
 from workbench.training.grid import LOOKS, grid
@@ -178,6 +179,7 @@ class StudentProber(HeadlineProber):
         self._logs = logs if any(kind.needs_log for kind in kinds) else None
         self._layers = student.facts.layers if self.needs_layers else ()
         self._probes: dict[str, Probe] = {}
+        self._teacher: Look | None = None
         self._since, self._owed = -1, False
 
     def at(self, step: int, meter: Meter, *, force: bool = False) -> None:
@@ -201,6 +203,7 @@ class StudentProber(HeadlineProber):
         student_layers = self._model.facts.layers
         pair = Pair(self._rows, teacher_look, teacher_layers, student_layers, self._class_names)
         self._probes = {kind.use: kind.build(pair) for kind in self._kinds}
+        self._teacher = teacher_look
 
     def _look(self, step: int) -> Look:
         seen = look(self._model, self._rows, self._layers, val=self.needs_val)
@@ -214,6 +217,8 @@ class StudentProber(HeadlineProber):
             measured = probe.measure(seen)
             arrays |= {f"{name}.{key}": value for key, value in measured.arrays.items()}
             facts[name] = {"split": "probe", **measured.facts, "step": step}
+        if self._teacher is not None and self._probes:
+            arrays |= answers(seen.logits, self._teacher.logits, self._rows)
         self._recorder.snapshot(step, arrays, facts)
         return seen
 

@@ -81,6 +81,11 @@ class Report:
         tripped = {finding.check for finding in self.found}
         return [name for name in self.made if name not in tripped]
 
+    @property
+    def stops(self) -> list[Finding]:
+        """What keeps the run from starting."""
+        return [finding for finding in self.found if finding.severity == "stop"]
+
     def plain(self) -> dict[str, Any]:
         """As JSON: names of the checks that passed, and all findings."""
         return {"passed": self.passed, "found": [finding.plain() for finding in self.found]}
@@ -91,10 +96,12 @@ class Report:
         Raises:
             FailedChecks: Lists every finding that does.
         """
-        stops = [finding for finding in self.found if finding.severity == "stop"]
-        if stops:
+        if self.stops:
             raise FailedChecks(
-                [f"{finding} (If it is meant: `allow: [{finding.check}]`.)" for finding in stops]
+                [
+                    f"{finding} (If it is meant: `allow: [{finding.check}]`.)"
+                    for finding in self.stops
+                ]
             )
 
 

@@ -67,7 +67,7 @@ function taken(array, at) {
 function stack(list) {
   const join = (parts) =>
     typeof parts[0] === "number" ? parts : Array.from(parts[0], (_, k) => join(parts.map((p) => p[k])));
-  return join(list.map((array) => taken(array)));
+  return join(list);
 }
 
 // ---- colours --------------------------------------------------------------------------------------------------
@@ -117,7 +117,10 @@ const HANDLERS = {
     if (node.pick) return Array.from(around.selected ?? [], (k) => array.data[k]);
     return taken(array, node.at && path(node.at, around));
   },
-  $stack: (names, node, around) => stack(names.map((name) => around.arrays[name])),
+  $stack(names, node, around) {
+    const cut = (name, ...at) => taken(around.arrays[name], at.length ? path(at, around) : undefined);
+    return stack(names.map((name) => cut(...[name].flat())));
+  },
   $fact: (keys, node, around) => path(keys, around).reduce((value, key) => value[key], around.facts),
   $state: (name, node, around) => ("add" in node ? around.state[name] + node.add : around.state[name]),
   $if(test, node, around) {
@@ -139,7 +142,8 @@ const HANDLERS = {
   $contrast(name, node, around) {
     const [low, high] = node.over;
     const at = (value) => ((Number.isFinite(value) ? value : 0) - low) / (high - low);
-    return Array.from(around.arrays[name].data, (v) => textOn(scaleColour(node.scale, at(v), around.tokens)));
+    const values = node.at ? [taken(around.arrays[name], path(node.at, around))].flat().map((row) => Array.from(row)).flat() : around.arrays[name].data;
+    return Array.from(values, (v) => textOn(scaleColour(node.scale, at(v), around.tokens)));
   },
   $hold(name, node, around) {
     const range = fill(node.range, around);

@@ -40,7 +40,9 @@ function runs(list, tokens) {
   });
 }
 
-// One function per kind of part; each gets (part, {tokens, emit}).
+const spaced = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, "\u2009");
+
+// One function per kind of part; each gets (part, {tokens, emit, pick}).
 const PARTS = {
   note: (part, { tokens }) => h("div", { class: "wb-note" }, runs(part.text, tokens)),
   stats(part, { tokens }) {
@@ -50,7 +52,7 @@ const PARTS = {
     const style = `grid-template-columns:repeat(${part.columns},minmax(0,1fr))`;
     return h("div", { class: `wb-stats${part.rules ? " wb-rules" : ""}`, style }, rows);
   },
-  quadrants(part, { tokens, emit }) {
+  quadrants(part, { tokens, emit, pick }) {
     const table = h("div", { class: "wb-quadrants" }, h("span"));
     table.append(...part.columns.map((heading) => h("div", { class: "wb-head" }, runs(heading, tokens))));
     part.cells.forEach((cell, k) => {
@@ -59,17 +61,24 @@ const PARTS = {
       const count = h("span", { class: "wb-count" }, cell.count);
       const meaning = h("span", { class: "wb-meaning" }, runs(cell.meaning, tokens));
       const top = h("span", { class: "wb-top" }, count, cell.trend ? trend(cell.trend) : null);
-      table.append(h("button", { class: "wb-cell", type: "button", onclick: () => emit(event) }, top, meaning));
+      const onclick = ({ shiftKey }) => (cell.picks ? pick(cell.picks, 0, event, shiftKey) : emit(event));
+      const title = cell.picks ? "Select these samples; Shift adds" : null;
+      table.append(h("button", { class: "wb-cell", type: "button", title, onclick }, top, meaning));
     });
     return table;
   },
-  grid(part, { tokens }) {
-    const head = h("tr", {}, h("th", {}, part.heading), part.columns.map((name) => h("th", { title: name }, name)));
+  grid(part, { tokens, pick }) {
+    const picker = (picks, text) => {
+      const onclick = ({ shiftKey }) => pick(picks, 0, { kind: "select" }, shiftKey);
+      return picks ? h("button", { type: "button", title: `Select: ${picks.words}; Shift adds`, "aria-label": `${picks.words}: ${text}`, onclick }, text) : text;
+    };
+    const names = part.columns.map((name, k) => h("th", { title: name }, picker(part.picks?.[k], name)));
+    const head = h("tr", {}, h("th", {}, part.heading), names);
     const rows = part.rows.map((row) => {
-      const cells = row.values.map((value) => {
+      const cells = row.values.map((value, k) => {
         const shade = scaleColour("measure", (0.62 * value) / part.top, tokens);
         const style = `background:rgb(${shade.map(Math.round).join(",")});color:${textOn(shade)}`;
-        return h("td", { style }, String(value));
+        return h("td", { style }, picker(row.picks?.[k], String(value)));
       });
       return h("tr", {}, h("th", { scope: "row" }, row.label), cells);
     });

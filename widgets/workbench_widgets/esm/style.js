@@ -1,6 +1,6 @@
 const CSS = `
 .wb-view { box-sizing: border-box; position: relative; display: flex; flex-direction: column; width: 100%;
-  min-height: 240px; container-type: size; padding: 11px 12px 8px; overflow: hidden; border: 1px solid var(--wb-line); border-radius: 6px;
+  min-height: 240px; container-type: size; padding: 11px 12px 8px; overflow: hidden; border: 1px var(--wb-edge, solid) var(--wb-edge-colour, var(--wb-line)); border-radius: 6px;
   background: var(--wb-surface); color: var(--wb-ink); font: 12px/16px ${TABLES.font};
   font-variant-numeric: tabular-nums; text-align: left; }
 .wb-view * { box-sizing: border-box; font-family: inherit; }
@@ -60,14 +60,16 @@ const CSS = `
   text-align: center; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .wb-view .wb-grid th:first-child { width: 84px; text-align: left; }
 .wb-view .wb-grid td { padding: 0; border: 0; text-align: center; }
-.wb-menu { position: absolute; z-index: 5; top: 32px; left: 10px; display: flex; flex-direction: column; max-width: 340px;
-  padding: 4px; border: 1px solid var(--wb-line-strong); border-radius: 5px; background: var(--wb-surface); }
-.wb-view .wb-menu button { min-height: 26px; padding: 0 10px; text-align: left; border-radius: 3px; }
-.wb-view .wb-menu button:hover { background: var(--wb-sunken); }
-.wb-text p { margin: 6px 10px; }
 .wb-plot .plotly, .wb-plot .svg-container { position: relative; }
 .wb-plot .main-svg { position: absolute; top: 0; left: 0; pointer-events: none; overflow: hidden; }
+.wb-plot .cartesianlayer :is(.lines, .points path, .fills, .errorbars, image), .wb-plot .gl-container { opacity: var(--wb-fade, 1); }
 .wb-plot .main-svg .draglayer { pointer-events: all; }
+.wb-range { position: absolute; background: var(--wb-ink); opacity: .09; pointer-events: none; }
+.wb-range[hidden] { display: none; }
+.wb-drag { position: absolute; inset: 0; width: 100%; height: 100%; pointer-events: none; }
+.wb-drag path { fill: none; stroke: var(--wb-ink); stroke-width: 1.5; stroke-dasharray: 3 3; }
+.wb-drag path.ok { stroke-width: 2.5; stroke-dasharray: none; }
+.wb-plot.wb-grab { cursor: grab; }
 .wb-plot .cursor-pointer { cursor: pointer; }
 .wb-plot .cursor-crosshair { cursor: crosshair; }
 `;

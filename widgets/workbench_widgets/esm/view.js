@@ -16,7 +16,7 @@ class View {
 
   build() {
     this.title = h("button", { class: "wb-title", type: "button", "aria-haspopup": "menu" });
-    this.title.onclick = () => this.menu();
+    this.title.onclick = () => this.menu.toggle();
     this.title.ondblclick = () => this.fullScreen();
     this.controls = h("div", { class: "wb-controls" });
     this.read = h("div", { class: "wb-read" });
@@ -31,7 +31,12 @@ class View {
     const body = [head, this.read, this.above, this.middle, this.below, this.footer];
     this.root = h("div", { class: "wb-view", role: "figure", tabindex: "0", "data-step": "-1" }, ...body);
     this.el.style.height ||= "100%";
-    this.el.append(h("style", {}, CSS), this.root);
+    this.el.append(h("style", {}, CSS + MENU_CSS + SELECTION_CSS), this.root);
+    this.menu = new CardMenu(this);
+    this.drag = new LabelDrag(this);
+    this.trail = new Trail(this);
+    this.range = new StepRange(this);
+    this.chooser = new Chooser(this);
   }
 
   listen() {
@@ -62,6 +67,9 @@ class View {
     for (const name of ["selected", "theme", "height"]) this.model.off?.(`change:${name}`, this.onOwn);
     this.model.off?.("change:marker", this.onMarker);
     this.sizes.disconnect();
+    this.menu.stop();
+    this.range.stop();
+    this.alive?.();
     this.unwatch();
     document.removeEventListener("visibilitychange", this.onVisible);
     removeEventListener("pointerup", this.onUp, true);
@@ -136,6 +144,7 @@ class View {
     const theme = themeOf(model, this.el);
     const tokens = TABLES.tokens[theme];
     this.selected = positionsOf(model.get("selected"), frame.ids ? arrays[frame.ids].data : null);
+    this.chosenIds = (model.get("selected")?.byteLength ?? 0) / 4;
     this.dress(frame, theme, tokens);
     const around = this.around(frame, tokens);
     this.write(frame, around);
@@ -143,6 +152,7 @@ class View {
       const drawn = await this.picture(frame, around);
       if (!drawn) return; // no size yet: the observer will call again
     }
+    this.alive ??= hidePicture(this.el, model);
     delete root.dataset.error;
     root.dataset.step = frame.step;
     root.dataset.rev = rev;
@@ -155,8 +165,10 @@ class View {
     if (frame.ids && state.picked >= this.arrays[frame.ids].data.length) state.picked = -1;
     const { w, h: high } = this.box ?? (this.measure(), this.box);
     const size = { w, h: high, W: w, H: high };
+    const selected = this.selected?.length <= RINGS ? this.selected : null;
     const { hold } = this.keeper;
-    return { tokens, arrays: this.arrays, facts: frame.facts, state, size, selected: this.selected, hold };
+    const arrays = this.trail.arrays(this.arrays, frame, state.picked);
+    return this.range.apply({ tokens, arrays, facts: frame.facts, state, size, selected, hold });
   }
 
   // Asked when a size changes, not at every picture: to ask is to make the browser lay out the whole page.
@@ -181,39 +193,43 @@ class View {
 
   write(frame, around) {
     const { tokens } = around;
-    const tools = { tokens, emit: (event) => this.emit(event) };
+    const tools = { tokens, emit: (event) => this.emit(event), pick: (...given) => this.chooser.pick(...given) };
     if (this.title.textContent !== frame.title) this.title.textContent = frame.title;
     morph(this.controls, h("div", { class: "wb-controls" }, this.chip(frame), this.toggles(frame, around)));
     morph(this.read, h("div", { class: "wb-read" }, runs(frame.read, tokens)));
-    const shown = frame.parts.filter((part) => holds(part.show, around));
+    const shown = [...this.range.note(around), ...frame.parts.filter((part) => holds(part.show, around))];
     const plot = shown.findIndex((part) => part.kind === "plot");
     const made = (list) => h("div", {}, list.map((part) => PARTS[part.kind](part, tools)));
     morph(this.above, made(shown.slice(0, plot < 0 ? shown.length : plot)));
     morph(this.below, made(plot < 0 ? [] : shown.slice(plot + 1)));
-    const footer = h("div", { class: "wb-footer" }, runs(frame.footer, tokens));
+    const others = this.chosenIds && frame.step >= 0 && !frame.facts.selected ? "all samples · " : null;
+    const footer = h("div", { class: "wb-footer" }, others, runs(frame.footer, tokens));
     footer.title = footer.textContent;
     morph(this.footer, footer);
-    this.waitFor(frame.waiting);
+    this.waitFor(frame.waiting, frame.facts.selected);
   }
 
-  waitFor(sentence) {
+  waitFor(sentence, selected = null) {
     this.note.hidden = !sentence;
-    this.note.textContent = sentence ?? "";
+    this.middle.classList.toggle("wb-undefined", Boolean(sentence && selected));
+    const all = () => h("button", { class: "wb-all", type: "button", onclick: () => this.select(null) }, `Use all ${spaced(selected.of)}`);
+    morph(this.note, h("div", { class: "wb-waiting", hidden: !sentence }, sentence ?? "", sentence && selected ? all() : null));
   }
 
   chip(frame) {
-    const number = this.selected ? this.selected.length : frame.facts.selected;
-    if (number === undefined || number === null) return null;
+    const number = this.chosenIds || frame.facts.selected?.n;
+    if (!number) return null;
     const clear = () => this.select(null);
-    return h("button", { class: "wb-chip", type: "button", onclick: clear }, `n = ${number} selected ✕`);
+    const title = `${this.model.get("how") || "selected"}; Escape or a press clears`;
+    return h("button", { class: "wb-chip", type: "button", title, onclick: clear }, `n = ${spaced(number)} selected ✕`);
   }
 
   toggles(frame, around) {
-    return frame.controls.map(({ name, options }) => {
-      const buttons = options.map(({ value, label }) => {
-        const pressed = around.state[name] === value;
+    return this.range.controls(frame).filter(({ show }) => holds(show, around)).map(({ name, options }) => {
+      const buttons = options.map(({ value, label, title }) => {
+        const pressed = value === "range" ? Boolean(around.ranged) : around.state[name] === value;
         const onclick = () => this.choose({ [name]: value });
-        return h("button", { type: "button", "aria-pressed": String(pressed), onclick }, label);
+        return h("button", { type: "button", title, "aria-pressed": String(pressed), onclick }, label);
       });
       return h("div", { class: "wb-toggle", role: "group", "aria-label": name }, buttons);
     });
@@ -231,6 +247,7 @@ class View {
     await Plotly.react(this.plot, data, { ...layout, width, height, selections: [] }, CONFIG);
     if (!this.plotted) this.wire();
     this.point();
+    this.chooser.told();
     return true;
   }
 
@@ -238,6 +255,7 @@ class View {
   point() {
     const step = this.model.get("marker") ?? null;
     const axes = this.plotted && this.plot.data.some(({ meta }) => meta?.selects?.steps) ? this.plot._fullLayout : null;
+    this.range.draw(axes);
     this.here.hidden = step === null || !axes;
     if (this.here.hidden) return;
     const { t, h: high } = axes._size;
@@ -250,22 +268,24 @@ class View {
     this.plotted = true;
     this.plot.on("plotly_hover", () => (this.hovering = true));
     this.plot.on("plotly_unhover", () => this.rest("hovering"));
-    this.plot.on("plotly_click", (event) => this.click(event.points[0]));
-    this.plot.on("plotly_clickannotation", ({ annotation }) => this.emit({ kind: "mark", step: annotation.x }));
+    this.plot.on("plotly_click", (event) => this.click(event.points[0], event.event?.shiftKey));
+    this.plot.on("plotly_clickannotation", ({ annotation }) =>
+      annotation.name === "pair" ? this.propose() : this.emit({ kind: "mark", step: annotation.x }),
+    );
     this.plot.on("plotly_selected", (event) => event && this.brush(event));
-    this.plot.on("plotly_deselect", () => this.selected && this.select(null));
   }
 
-  click(point) {
+  click(point, add = false) {
     const meta = point?.data?.meta;
     if (meta?.click) {
       const change = Object.entries(meta.click).map(([name, axis]) => [name, Math.round(point[axis])]);
       this.choose(Object.fromEntries(change));
-    } else if (meta?.nearest) this.nearest(meta.nearest, point);
+    } else if (meta?.nearest) this.nearest(meta.nearest, point, add);
+    else if (meta?.picks && this.chooser.ids) this.chooser.pick(meta.picks, point.pointIndex, { ...meta.event, index: point.pointIndex }, add);
     else if (meta?.event) this.emit({ ...meta.event, index: point.pointIndex });
   }
 
-  nearest({ state, x, y }, point) {
+  nearest({ state, x, y }, point, add) {
     const [xs, ys] = [this.arrays[x].data, this.arrays[y].data];
     let best = -1;
     let least = Infinity;
@@ -274,24 +294,23 @@ class View {
       if (distance < least) [best, least] = [k, distance];
     }
     this.choose({ [state]: best });
-    if (this.frame.ids) this.emit({ kind: "sample", id: this.arrays[this.frame.ids].data[best] });
+    const { ids } = this.chooser;
+    if (ids) this.chooser.choose([best], { kind: "sample", id: ids[best], how: `sample ${ids[best]}` }, add);
   }
 
+  // A range of steps; samples are selected by selection.js.
   brush(event) {
-    const meta = this.plot.data.map((trace) => trace.meta?.selects).find(Boolean);
-    if (!meta || !(event.range ?? event.lassoPoints)) return; // Plotly tells of its own clearing too
-    if (meta.steps) {
-      if (event.range?.x) this.emit({ kind: "range", from: event.range.x[0], to: event.range.x[1] });
-      this.schedule(true);
-      return;
-    }
-    const ids = this.arrays[this.frame.ids].data;
-    this.select(positionsIn(event, this.arrays[meta.x].data, this.arrays[meta.y].data).map((k) => ids[k]));
+    const steps = this.plot.data.some(({ meta }) => meta?.selects?.steps);
+    if (!steps || !event.range?.x) return; // Plotly tells of its own clearing too
+    this.range.choose([Math.min(...event.range.x), Math.max(...event.range.x)]);
+    this.schedule(true);
   }
 
-  // Sample ids, so that a brush survives updates. An ArrayBuffer: Panel drops other views silently.
-  select(ids) {
-    this.model.set("selected", ids?.length ? Int32Array.from(ids).buffer : null);
+  // Sample ids, rising. An ArrayBuffer: Panel drops other views silently. `event` says how they were chosen.
+  select(ids, event = { kind: "select", how: "" }) {
+    this.count = (this.count ?? 0) + 1;
+    this.model.set("event", { ...event, count: this.count });
+    this.model.set("selected", ids?.length ? Int32Array.from(ids).sort().buffer : null);
     this.model.save_changes();
     this.schedule(true);
   }
@@ -301,58 +320,25 @@ class View {
     const { cursor } = this.frame;
     const move = { ArrowLeft: ["x", -1], ArrowRight: ["x", 1], ArrowUp: ["y", 1], ArrowDown: ["y", -1] }[event.key];
     const state = { ...this.frame.state, ...this.chosen };
-    if (event.key === "Escape") this.closeMenu();
-    else if (event.key === "m" || event.key === "M") this.menu();
+    if (event.key === "Escape" && !this.menu.open && this.chosenIds) this.select(null);
+    else if (event.key === "Escape" && !this.menu.open && this.range.choose(null)) this.schedule(true);
+    else if (event.key === "Escape") this.menu.close();
+    else if (event.key === "m" || event.key === "M") this.menu.toggle();
     else if (cursor && move) {
       const { state: name, count } = cursor[move[0]];
       this.choose({ [name]: Math.min(Math.max(state[name] + move[1], 0), count - 1) });
     } else if (cursor?.proposes && event.key.toLowerCase() === "p")
-      this.emit({ kind: cursor.proposes, x: state[cursor.x.state], y: state[cursor.y.state] });
+      this.propose();
     else return;
     event.preventDefault();
     event.stopPropagation();
   }
 
-  menu() {
-    if (this.open) return this.closeMenu();
-    const file = `${this.frame.view}-step-${this.frame.step}`;
-    const entries = [
-      ["Save data as CSV", () => download(`${file}.csv`, new Blob([csv(this.frame, this.arrays)], { type: "text/csv" }))],
-      ...(this.plotted ? [["Save figure as PNG", () => this.savePicture(file)]] : []),
-      ["Full screen", () => this.fullScreen()],
-      ["Definition", () => this.define()],
-    ];
-    const buttons = entries.map(([name, act]) => {
-      const onclick = () => {
-        this.closeMenu();
-        act();
-      };
-      return h("button", { type: "button", role: "menuitem", onclick }, name);
-    });
-    this.open = h("div", { class: "wb-menu", role: "menu" }, buttons);
-    this.root.append(this.open);
-    buttons[0].focus();
-    return undefined;
-  }
-
-  closeMenu() {
-    const had = this.open?.contains(this.el.getRootNode().activeElement);
-    this.open?.remove();
-    this.open = null;
-    if (had) this.title.focus();
-  }
-
-  define() {
-    const close = h("button", { type: "button", onclick: () => this.closeMenu() }, "Close");
-    this.open = h("div", { class: "wb-menu wb-text", role: "note" }, h("p", {}, this.frame.definition), close);
-    this.root.append(this.open);
-    close.focus();
-  }
-
-  async savePicture(file) {
-    const { clientWidth: width, clientHeight: height } = this.plot;
-    const url = await globalThis.Plotly.toImage(this.plot, { format: "png", width, height, scale: 2 });
-    download(`${file}.png`, await (await fetch(url)).blob());
+  // What the view offers for the cell under its cursor.
+  propose() {
+    const { cursor, state: first } = this.frame;
+    const state = { ...first, ...this.chosen };
+    if (cursor?.proposes) this.emit({ kind: cursor.proposes, x: state[cursor.x.state], y: state[cursor.y.state] });
   }
 
   fullScreen() {

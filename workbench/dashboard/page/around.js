@@ -12,13 +12,7 @@ dl { margin: 0; display: grid; grid-template-columns: auto 1fr; gap: 3px 10px; }
 dt { color: var(--wb-ink3); } dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
 .activity .bar { margin-top: 6px; }
 .rail > .group { flex: none; }
-.rail > .journal { flex: 1 0 150px; overflow: auto; }
-.event { display: grid; grid-template-columns: 44px 1fr; gap: 0 8px; padding: 5px 0; border-top: 1px solid var(--wb-line); }
-.event:first-of-type { border-top: 0; }
-.root button.event { width: 100%; min-height: 0; padding: 5px 0; border: 0; border-top: 1px solid var(--wb-line); border-radius: 0; background: none;
-  text-align: left; white-space: normal; overflow-wrap: anywhere; align-items: baseline; }
-.root button.event:hover { background: var(--wb-sunken); }
-.event .small { grid-column: 2; color: var(--wb-ink3); }
+.rail > .journal { flex: 1 0 auto; }
 .strip { display: none; }
 @media (max-width: 1199px) and (min-width: 900px) {
   .rail:not(.open) > .group { display: none; }
@@ -48,15 +42,13 @@ function rail(state, own) {
       h("div", { class: "small ink3 row" }, h("span", {}, model.weights || model.who), model.accuracy ? h("span", {}, Number.isInteger(own.shown?.step) && model.who === "student" ? "newest, probe accuracy" : "probe accuracy") : "")));
   const facts = state.facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
   const doing = state.activity;
-  const events = state.journal.map((event) =>
-    h(Number.isInteger(event.at) ? "button" : "div", { class: "event", type: Number.isInteger(event.at) ? "button" : null,
-      "data-do": Number.isInteger(event.at) ? "jump" : null, "data-step": event.at, title: Number.isInteger(event.at) ? "Look at this step" : null }, h("b", {}, event.step), h("span", {}, event.what), h("span", { class: "small" }, event.when)));
   const small = state.models.map((model) => h("div", {}, h("div", { class: "ink3 small" }, `${model.letter}, %`),
     h("b", { class: model.who }, model.accuracy ? model.accuracy.replace(/[^\d.]/g, "") : "–")));
   return h("div", { class: `root card rail${open ? " open" : ""}` },
     h("div", { class: "strip" }, small, h("button", { type: "button", class: "bare", "data-do": "rail",
       "aria-label": open ? "Close the experiment" : "Open the experiment" }, open ? "«" : "»")),
     controls(state, own),
+    viewOnlyGroup(state, own),
     h("div", { class: "group", "data-key": "models" },
       state.watch ? h("p", { class: "read about" }, state.watch) : null, models),
     doing ? h("div", { class: "group activity", "data-key": "activity" }, h("b", {}, doing.text),
@@ -64,10 +56,7 @@ function rail(state, own) {
         : h("div", { class: "bar" }, h("div", { style: `width:${100 * doing.share}%` }))) : null,
     checks(state),
     pull(state, own),
-    h("div", { class: "group journal", "data-key": "journal", tabindex: 0, "aria-label": "Journal" },
-      h("h2", { class: "title" }, "Journal"),
-      events.length ? events : h("p", { class: "read" }, "Nothing yet."),
-      state.older ? h("p", { class: "small ink3" }, `and ${state.older} earlier`) : null),
+    journalGroup(state, own),
     h("div", { class: "group", "data-key": "facts" }, h("dl", { class: "small" }, facts)));
 }
 
@@ -78,8 +67,9 @@ function result(state) {
   const rows = state.rows.map(([name, ...values]) =>
     h("tr", {}, h("td", {}, name), values.map((value, k) => h("td", { class: ["student", "teacher", ""][k] }, value))));
   return h("div", { class: "root card result" },
-    h("h2", { class: "title" }, state.title), h("div", { class: "read" }, state.read),
+    h("div", { class: "row" }, h("h2", { class: "title" }, state.title), lowerTabs("result")), h("div", { class: "read" }, state.read),
     h("table", {}, h("thead", {}, h("tr", {}, h("td"), head)), h("tbody", {}, rows)),
     state.notes.map((note) => h("p", { class: "note" }, note)),
+    after(state.after),
     h("div", { class: "foot" }, state.footer));
 }

@@ -110,7 +110,15 @@ function picks(state) {
   return h("div", { class: "pick" },
     state.against ? choice("against", "Against", state.baselines.map(({ run, name }) => [run, name]), state.against) : null,
     choice("measure", "Measure", state.measures.map(({ name, words }) => [name, words]), state.measure),
-    adding(state.more), h("span", { class: "ink2" }, state.head), chips);
+    adding(state.more), h("span", { class: "ink2" }, state.head), chips, files(state));
+}
+
+// The numbers on this page as files: all digits for a spreadsheet, one table for print.
+function files(state) {
+  const asked = { compare: new URLSearchParams(state.address.split("?")[1]).get("compare"), measure: state.measure };
+  const query = new URLSearchParams(state.against ? { ...asked, against: state.against } : asked);
+  const link = (to, words) => h("a", { class: "file", href: `tables?${query}&to=${to}`, download: "" }, words);
+  return h("span", { class: "files" }, "Save table: ", link("csv", "CSV"), " · ", link("tex", "LaTeX"));
 }
 
 // One row's differences: bar of the interval, a dot a seed (stacked where they meet), mean tick, zero.

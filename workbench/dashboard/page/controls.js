@@ -28,6 +28,7 @@ const CONTROLS = `
 .more .line { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: center; margin-top: 6px; }
 .more input[type="text"] { flex: 1 1 120px; min-width: 0; }
 .more label { display: inline-flex; gap: 4px; align-items: center; }
+.root button.hint { min-height: 18px; padding: 0 6px; font-size: 11px; border-color: var(--wb-attention-edge); background: var(--wb-attention); color: var(--wb-ink); }
 .values { margin-top: 6px; }
 `;
 
@@ -38,9 +39,9 @@ function controls(state, own) {
   if (!told) return null;
   const refused = state.refused ?? {};
   const head = h("div", { class: "row" }, h("h2", { class: "title" }, "Controls"),
-    h("span", { class: "small ink3" }, !told.live ? "as they stood" : Number.isInteger(own.shown?.step) ? "act on the live run" : "applied at the next step"));
+    h("span", { class: "small ink3" }, !told.live ? "as they stood" : looksOnly(state) ? "as they stand" : Number.isInteger(own.shown?.step) ? "act on the live run" : "applied at the next step"));
   const loss = h("p", { class: "code loss" }, pieces(state.loss));
-  if (!told.live) {
+  if (!told.live || looksOnly(state)) {
     const values = told.knobs.map((one) => [h("dt", {}, named(one), one.mark ? [" ", h("span", { class: "mark" }, one.mark)] : ""),
       h("dd", {}, one.text)]);
     return h("div", { class: "group", "data-key": "read" }, head, loss, h("dl", { class: "small values" }, values),
@@ -58,7 +59,7 @@ function knob(one, own, refused) {
   const place = one.place ?? one.start ?? 0;
   const from = Math.min(one.start ?? place, place);
   const left = (share) => `calc(6px + (100% - 12px) * ${share})`;
-  const words = refused ? refused : sent ? `${sent.text} at next step` : one.words;
+  const words = refused ? refused : sent ? `${sent.text} at next step` : hint(one, own) ?? one.words;
   return h("div", { class: `knob${sent ? " sent" : ""}`, "data-key": one.path },
     h("div", { class: "head" }, h("label", { for: id, title: one.help }, named(one)),
       one.mark ? h("span", { class: "mark", title: `Changed by mark ${one.mark} of the journal` }, one.mark) : null,
@@ -74,10 +75,22 @@ function knob(one, own, refused) {
     h("div", { class: `small words${refused ? " bad" : ""}`, role: refused ? "alert" : null }, words));
 }
 
+// Once for each person: what to try first. It goes as soon as any knob has been changed.
+const HINTED = "workbench-hint-temperature";
+
+function hint(one, own) {
+  const half = Number((Number(one.text) / 2).toPrecision(2));
+  const fits = one.path.endsWith(".temperature") && half >= 1 && !own.state.controls.knobs.some(({ mark }) => mark) && !Object.keys(own.sent ?? {}).length;
+  own.hint ??= fits && !localStorage.getItem(HINTED) ? one.path : null;
+  if (!fits || own.hint !== one.path) return null;
+  localStorage.setItem(HINTED, "seen");
+  return h("button", { type: "button", class: "hint", "data-do": "set", "data-path": one.path, "data-value": String(half) }, `Try it: ${one.text} → ${half}`);
+}
+
 function more(told, own, refused) {
   const { freeze, rows } = told;
   const any = "any path";
-  const why = Object.entries(refused).find(([path]) => !told.knobs.some((one) => one.path === path));
+  const why = Object.entries(refused).find(([path]) => path !== "note" && !told.knobs.some((one) => one.path === path));
   const waits = Object.entries(own.sent ?? {}).find(([path]) => !told.knobs.some((one) => one.path === path));
   return h("details", { class: "more small", "data-key": "more", open: own.more ? true : null },
     h("summary", { "data-more": "" }, "Freeze layers, data filter, any path"),

@@ -74,7 +74,7 @@ const BASE = `
 .ink2 { color: var(--wb-ink2); } .ink3 { color: var(--wb-ink3); } .error { color: var(--wb-error); }
 .small { font-size: 11px; line-height: 14px; }
 .read { font-size: 11.5px; line-height: 15px; color: var(--wb-ink2); }
-.card { background: var(--wb-surface); border: 1px solid var(--wb-line); border-radius: 6px; padding: 11px 12px; }
+.card { background: var(--wb-surface); border: 1px var(--wb-edge, solid) var(--wb-edge-colour, var(--wb-line)); border-radius: 6px; padding: 11px 12px; }
 .title { font-size: 13px; line-height: 18px; font-weight: 600; margin: 0; }
 .code { font: 11.5px/16px ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
 .logo .line { fill: none; stroke: var(--wb-line-strong); stroke-width: 1.4; }

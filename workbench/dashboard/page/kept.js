@@ -6,6 +6,7 @@ const PAST_VIEWS = ["cka", "trilateral", "calibration", "loyalty"];
 
 // Step -> {views: {view: () => ({frame, buffers})}, pull, bytes}.
 const kept = {
+  of: "", // the selection that they are of, as text: see selection.js
   held: new Map(),
   bytes: 0,
   has(step) {
@@ -20,6 +21,11 @@ const kept = {
     this.bytes += bytes;
     this.held.set(step, one);
   },
+  turn(of) {
+    if (this.of === of) return;
+    Object.assign(this, { of, bytes: 0 });
+    this.held.clear();
+  },
   trim(around) {
     while (this.bytes > KEPT_BYTES && this.held.size > 1) {
       const steps = [...this.held.keys()];
@@ -30,8 +36,8 @@ const kept = {
   },
 };
 
-addEventListener("workbench-came", ({ detail: { view, step, bytes, open } }) => {
-  if (step < 0 || !PAST_VIEWS.includes(view) || kept.held.get(step)?.views[view]) return;
+addEventListener("workbench-came", ({ detail: { view, step, selection, bytes, open } }) => {
+  if (step < 0 || (selection ?? "") !== kept.of || !PAST_VIEWS.includes(view) || kept.held.get(step)?.views[view]) return;
   kept.put(step, { [view]: open }, null, bytes);
 });
 
@@ -39,18 +45,21 @@ const parsed = (bytes) => JSON.parse(new TextDecoder().decode(bytes));
 
 // Asks for snapshots; `each(step)` is called when one is held.
 async function readSnapshots(run, steps, each) {
-  const answer = await fetch(`snapshots?run=${encodeURIComponent(run)}&steps=${steps.join(",")}`);
+  const { of } = kept;
+  const answer = await fetch(withSelection(`snapshots?run=${encodeURIComponent(run)}&steps=${steps.join(",")}`));
   if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
   const lines = new Map();
   const reader = answer.body.getReader();
   let rest = new Uint8Array(0);
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    if (kept.of !== of) return void reader.cancel(); // another selection meanwhile: the scrubber asks anew
     rest = joined(rest, part.value);
     for (let size = sizeOf(rest); rest.length >= 4 + size; size = sizeOf(rest)) {
       each(keep(lines, rest.slice(4, 4 + size)));
       rest = rest.subarray(4 + size);
     }
   }
+  return undefined;
 }
 
 const sizeOf = (bytes) =>

@@ -1,7 +1,8 @@
 // One module for all pieces of the page around the views. `kind` says which; `state` is what it shows.
 // What a person does goes back as a message; theme, tabs and the rail's drawer stay in the browser.
 
-const KINDS = { top, notice, tabs, rail, result, start, scrubber, compare };
+const KINDS = { top, notice, tabs, rail, result, samples, journal, pairing, start, scrubber, compare,
+  runs: runsPlace, models: modelsPlace, pair: pairPlace, new: newPlace };
 const html = document.documentElement;
 
 function setTheme(dark) {
@@ -14,7 +15,12 @@ function setTheme(dark) {
 function here(what, data, own) {
   if (what === "theme") setTheme(html.dataset.theme !== "dark");
   else if (what === "tab") html.dataset.tab = data.tab;
+  else if (what === "lower") showLower(data.lower, true);
   else if (what === "rail") html.dataset.rail = html.dataset.rail === "open" ? "" : "open";
+  else if (what === "home") own.home = !own.home;
+  else if (what === "keys") return true; // bar.js listens
+  else if (what === "journal") toggleJournal();
+  else if (what === "sort" || what === "copy-journal" || what === "pair-fork") return true; // journal.js and pairing.js listen
   else if (what === "ask") own.asking = true;
   else if (what === "where") own.forking = true;
   else if (what === "jump") dispatchEvent(new CustomEvent(JUMP, { detail: Number(data.step) }));
@@ -22,6 +28,8 @@ function here(what, data, own) {
   else if (what === "live") own.bar.live();
   else if (what === "choose") own.chosen = toggled(own.chosen ?? [], data.chosen);
   else if (what === "take") own.taking = !own.taking;
+  else if (what === "person") [own.person, own.copied] = [!own.person, false];
+  else if (what === "try") tryAgain();
   else if (what === "keep") own.asking = own.forking = own.taking = false;
   else return false;
   return true;
@@ -47,22 +55,30 @@ function render({ model, el }) {
   const kind = model.get("kind");
   el.style.height = "100%";
   const style = document.createElement("style");
-  style.textContent = BASE + { top: TOP, notice: TOP, tabs: TOP, rail: AROUND + CONTROLS + PULL, result: AROUND, start: START,
+  style.textContent = BASE + { top: TOP + BAR + PEOPLE, notice: TOP, tabs: TOP, rail: AROUND + CONTROLS + PULL + JOURNAL + PEOPLE, journal: CONTROLS + JOURNAL, pairing: CONTROLS + PAIRING, result: AROUND + SAMPLES + AFTER, samples: AROUND + SAMPLES, start: START + RECIPES,
+    runs: PLACE, models: PLACE + MODELS_STYLE, pair: PLACE + PAIR_STYLE, new: FIELDS + LOSS + BESIDE + NEW,
     scrubber: SCRUBBER, compare: COMPARE }[kind];
   let root = h("div");
   el.append(style, root);
 
+  followContact(el, kind);
   const draw = () => {
     own.state = JSON.parse(model.get("state"));
     const { state } = own;
     if (kind === "rail") settle(own);
     if (kind === "rail" && Number.isInteger(state.newest)) kept.put(state.newest, {}, state.pull, 0);
     if (kind === "scrubber") own.bar.told();
+    if (kind === "scrubber" && state.run) own.selecting.told(state.selection);
+    if (kind === "samples" && own.told !== model.get("state")) {
+      own.told = model.get("state");
+      own.looking.told();
+    }
     if (state.goto && !own.gone) {
       own.gone = true;
       location.search = `?run=${encodeURIComponent(state.goto)}`;
     }
     if (kind === "top" && !(state.buttons ?? []).includes("stop")) own.asking = false;
+    if (kind === "new") settleNew(own, el.getRootNode().activeElement);
     if (kind === "start" && (state.refused || state.gone)) own.starting = false;
     const made = KINDS[kind](state, own);
     if (root.nodeName === made.nodeName) morph(root, made);
@@ -70,13 +86,17 @@ function render({ model, el }) {
       root.replaceWith(made);
       root = made;
     }
+    if (kind === "pairing") settlePairing(el, own);
     if (kind === "top") {
+      contact.ended = ["finished", "failed", "stopped"].includes(state.status);
+      html.dataset.touch = looksOnly(state) ? "no" : "";
       html.dataset.mode = state.run ? "run" : (state.place ?? "start");
       const asked = new URLSearchParams(location.search).get("run");
       if (state.run && asked !== state.run) history.pushState(null, "", `?run=${encodeURIComponent(state.run)}`);
-      document.title = state.run ? `${state.name}, ${state.word} · Workbench` : state.place ? "Compare · Workbench" : "Workbench";
+      document.title = state.run ? `${state.name}, ${state.word} · Workbench` : state.place && state.place !== "start" ? `${PLACES.find(([place]) => place === state.place)?.[1] ?? "Compare"} · Workbench` : "Workbench";
     }
-    if (kind === "compare" && state.address) history.replaceState(null, "", state.address.slice(1));
+    if (["runs", "models", "pair"].includes(kind)) followAddress(own);
+    if (["compare", "new"].includes(kind) && state.address) history.replaceState(null, "", state.address.slice(1));
     html.dataset.drawn = "";
     if (kind === "start") fetchAhead();
   };
@@ -85,7 +105,8 @@ function render({ model, el }) {
     const pressed = event.target.closest?.("[data-do]");
     if (!pressed || pressed.disabled) return;
     const { do: what, slow, recipe } = pressed.dataset;
-    if (here(what, pressed.dataset, own)) draw();
+    if (what === "copy-link") copyLink(el, own, draw);
+    else if (here(what, pressed.dataset, own)) draw();
     else if (what === "start" || what === "recipe") {
       begin(model, own, recipe ?? null);
       draw();
@@ -97,32 +118,49 @@ function render({ model, el }) {
     } else {
       const at = el.querySelector("[data-at]")?.value ?? root.querySelector?.("[data-at]")?.value;
       own.asking = own.forking = own.taking = false;
-      ask(model, own, { do: what, slow: slow === "1", at: Number(at) });
+      ask(model, own, { do: what, slow: slow === "1", at: Number(pressed.dataset.step ?? at) });
       draw();
     }
   });
   if (kind === "scrubber") own.bar = new Scrubber(el, own, draw);
+  if (kind === "scrubber") own.selecting = new Selecting(own, (what) => ask(model, own, what));
+  if (kind === "notice") addEventListener(TURNED, draw);
+  if (kind === "samples") own.looking = new Looking(el, own, (what) => ask(model, own, what), draw);
+  if (kind === "samples" || kind === "result") followLower(el, kind);
   addEventListener("workbench-shown", () => {
     const turned = Number.isInteger(own.shown?.step) !== Number.isInteger(globalThis[SHOWN].step);
     own.shown = globalThis[SHOWN];
     const pulls = kind === "rail" && !turned && root.querySelector('[data-key="pull"]');
     if (pulls) morph(pulls, pull(own.state, own)); // ten times a second: not the whole rail
-    else if (kind === "rail" || kind === "notice") draw();
+    else if (["rail", "notice", "pairing"].includes(kind)) draw();
   });
   if (kind === "rail") listenToKnobs(el, own, (what) => ask(model, own, what), draw);
+  if (kind === "rail") listenToNotes(el, own, (what) => ask(model, own, what));
+  if (kind === "journal") listenToJournal(el, own, draw);
+  if (kind === "pairing") listenToPairing(el, own, (what) => ask(model, own, what), draw);
   if (kind === "compare") listenToCompare(el, own, (what) => ask(model, own, what), draw);
-  if (kind === "start")
+  if (["runs", "models", "pair"].includes(kind)) listenToPlace(el, own, (what) => ask(model, own, what));
+  if (kind === "new") listenToNew(el, own, (what) => ask(model, own, what), draw);
+  if (kind === "top") listenToBar(el, own, draw);
+  if (kind === "start") {
+    const now = (recipe) => {
+      begin(model, own, recipe);
+      draw();
+    };
+    listenToRecipes(el, own, draw, now);
     addEventListener("keydown", (event) => {
       const busy = event.composedPath()[0].closest?.("a, button, input, textarea, select");
       if (event.key !== "Enter" || busy || html.dataset.mode !== "start" || !own.state?.hero) return;
       begin(model, own, null);
       draw();
     });
+  }
   addEventListener(LOST, ({ detail }) => {
     own.lost = detail;
-    draw();
+    if (kind === "top" || kind === "notice") draw(); // the others stay as they are, typed text and all
   });
   if (kind === "top") {
+    listenToPeople(el, own, (what) => ask(model, own, what), draw);
     addEventListener("popstate", () => {
       if (new URLSearchParams(location.search).get("run") !== (own.state.run ?? null)) location.reload();
     });
@@ -131,22 +169,7 @@ function render({ model, el }) {
   }
   model.on("change:state", draw);
   draw();
-}
-
-// The server has gone: say so everywhere, look for it, and come back with what is true then.
-const LOST = "workbench-lost";
-
-function watchContact() {
-  const [page] = globalThis.Bokeh?.documents ?? [];
-  if (!page) {
-    setTimeout(watchContact, 50); // Bokeh lists the document just after its pieces are drawn
-    return;
-  }
-  page.on_event("connection_lost", () => {
-    dispatchEvent(new CustomEvent(LOST, { detail: new Date().toTimeString().slice(0, 8) }));
-    const again = () => fetch(html.dataset.plotly, { method: "HEAD", cache: "no-store" });
-    setInterval(() => again().then((answer) => answer.ok && location.reload(), () => null), 3000);
-  });
+  putBack(kind, el);
 }
 
 // A tab behind others is told nothing but a change of status; what it missed comes in one piece.

@@ -29,6 +29,7 @@ const SCRUBBER = `
 .root button.flag { position: absolute; top: 4px; min-height: 16px; height: 16px; min-width: 16px; padding: 0 3px; border: 0;
   border-radius: 2px; transform: translateX(-50%); background: var(--wb-ink); color: var(--wb-surface); font-size: 10.5px;
   line-height: 16px; font-weight: 600; }
+.root button.flag.blank { border: 1px solid var(--wb-ink3); line-height: 14px; background: var(--wb-surface); color: var(--wb-ink2); }
 .state { text-align: right; }
 .state .chip { display: inline-flex; align-items: center; height: 20px; padding: 0 9px; border: 1px solid var(--wb-ink);
   border-radius: 10px; font-weight: 600; white-space: nowrap; }
@@ -67,6 +68,8 @@ function scrubber(state, own) {
     k ? text : `step ${text}`));
   const flags = state.marks.map((mark) => h("button", { type: "button", class: "flag", tabindex: -1, style: at(mark.step), "data-do": "jump",
     "data-step": mark.step, title: `${mark.text}, at step ${spaced(mark.step)}`, "aria-label": `Mark ${mark.number}: ${mark.text}` }, mark.number));
+  const notes = state.notes.map((note) => h("button", { type: "button", class: "flag blank", tabindex: -1, style: at(note.step), "data-do": "jump",
+    "data-step": note.step, title: `“${note.text}”, at step ${spaced(note.step)}`, "aria-label": `Note: ${note.text}` }, "✎"));
   return h("div", { class: "root scrub", "data-snapshots": snapshots.length, "data-held": kept.bytes },
     h("button", { type: "button", class: "play", "data-do": "play", "aria-label": own.playing ? "Stop playing" : "Play the snapshots",
       title: "Play 10 snapshots a second (Space)", disabled: snapshots.length < 2 }, icon(own.playing ? "❚❚" : "▶")),
@@ -79,7 +82,7 @@ function scrubber(state, own) {
           ticks(state.to_come, "to-come"), ticks(snapshots, "taken")), numbers, state.marks.map((mark) => h("i", { class: "stem", style: at(mark.step) })),
           own.pin === null ? null : h("i", { class: "newest", style: at(newest) }),
           newest === undefined ? null : h("i", { class: "head", style: at(shown) }))),
-      flags),
+      notes, flags),
     h("div", { class: "state" }, own.pin !== null ? h("button", { type: "button", class: "chip", "data-do": "live", title: "Key L" }, "Back to live")
       : h("span", { class: "chip" }, icon("✓"), active ? "Following live" : "Last snapshot")));
 }
@@ -105,6 +108,7 @@ class Scrubber {
     el.addEventListener("keyup", () => !this.own.playing && this.commit());
     addEventListener(JUMP, ({ detail }) => this.jump(detail));
     addEventListener("popstate", () => this.follow());
+    addEventListener(TURNED, () => this.reread());
     addEventListener("keydown", (event) => {
       const typing = event.composedPath()[0].closest?.("input, textarea, select");
       if (event.key.toLowerCase() === "l" && !typing && !(event.ctrlKey || event.metaKey || event.altKey)) this.live();
@@ -184,6 +188,13 @@ class Scrubber {
 
   // ---- what is not held yet
 
+  // Another selection: what was held is of other samples.
+  reread() {
+    this.asked.clear();
+    this.show();
+    if (this.touched) this.fill();
+  }
+
   touch() {
     this.touched = true;
     this.fill();
@@ -216,6 +227,7 @@ class Scrubber {
 
   async read(steps) {
     const { own } = this;
+    const { of } = kept;
     own.reading = { done: 0, of: steps.length };
     steps.forEach((step) => this.asked.add(step));
     const came = new Set();
@@ -226,6 +238,7 @@ class Scrubber {
       if (step === own.pin) this.show();
       else this.draw();
     });
+    if (kept.of !== of) return;
     for (const step of steps) if (!came.has(step)) this.gone.add(step);
     if (own.pin !== null && this.gone.has(own.pin))
       this.go(own.pin, { words: `The snapshot of step ${spaced(own.pin)} is gone from the disk; this is the nearest.` });
@@ -235,7 +248,7 @@ class Scrubber {
 
   link() {
     const { pin } = this.own;
-    return `?run=${encodeURIComponent(this.run)}${pin === null ? "" : `&step=${pin}`}`;
+    return withSelection(`?run=${encodeURIComponent(this.run)}${pin === null ? "" : `&step=${pin}`}`);
   }
 
   begin() {

@@ -1,7 +1,7 @@
 // The start page: the quickstart, recipes, recent runs, colours, the command line.
 
 const START = `
-.start { display: grid; grid-template-columns: minmax(0, 1fr) 320px; gap: 12px; max-width: 1240px; margin: 0 auto; padding: 12px; }
+.start { display: grid; grid-template-columns: 200px minmax(0, 1fr) 320px; gap: 12px; max-width: 1440px; margin: 0 auto; padding: 12px; }
 .col { display: flex; flex-direction: column; gap: 12px; min-width: 0; }
 .hero { padding: 16px; display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 20px; }
 h1 { margin: 0 0 4px; font-size: 20px; line-height: 26px; font-weight: 600; }
@@ -16,16 +16,16 @@ kbd { font: 11.5px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; 
 .picture .s { fill: var(--wb-student); } .picture rect.t { fill: var(--wb-teacher); } .picture path.g:not(.pull) { fill: var(--wb-truth); }
 .picture text.student { fill: var(--wb-student); } .picture text.teacher { fill: var(--wb-teacher); }
 .picture text.truth { fill: var(--wb-truth); }
-.watched { display: grid; grid-template-columns: auto 1fr; gap: 7px 18px; margin: 8px 0 0; }
-.watched dt { font-weight: 600; } .watched dd { margin: 0; color: var(--wb-ink2); }
+.watched { display: block; margin: 4px 0 0; }
+.watched dt { font-weight: 600; color: var(--wb-ink); margin-top: 5px; } .watched dd { margin: 0; text-align: left; color: var(--wb-ink2); }
+.root a.look { display: inline-flex; align-items: center; min-height: 32px; padding: 0 12px; border: 1px solid var(--wb-line-strong); border-radius: 5px; text-decoration: none; white-space: nowrap; }
+.root a.look:hover { border-color: var(--wb-ink3); }
+.tries { display: flex; justify-content: center; gap: 8px; padding-top: 8px; } .root .tries :is(a, button) { min-height: 26px; color: var(--wb-ink); }
+.root a.all { text-decoration: none; color: var(--wb-ink2); } .root a.all:hover { text-decoration: underline; }
 .picture .edge { fill: none; stroke: var(--wb-line-strong); stroke-dasharray: 4 3; }
 .picture .pull { fill: none; stroke-width: 2; }
 .picture .pull.t { stroke: var(--wb-teacher); } .picture .pull.g { stroke: var(--wb-truth); }
 .picture text { font-size: 11px; }
-.recipes { display: grid; grid-template-columns: repeat(auto-fill, minmax(260px, 1fr)); gap: 12px; }
-.recipe { display: flex; flex-direction: column; gap: 6px; }
-.recipe p { margin: 0; }
-.recipe .row { margin-top: auto; padding-top: 8px; border-top: 1px solid var(--wb-line); align-items: center; }
 .runs { padding: 0; }
 .runs > .row { padding: 10px 12px; }
 .run { display: grid; grid-template-columns: 16px minmax(0, 1fr) auto; gap: 1px 8px; padding: 8px 12px; text-decoration: none;
@@ -48,14 +48,16 @@ kbd { font: 11.5px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; 
 .empty .s { fill: var(--wb-student); } .empty .t { fill: var(--wb-teacher); } .empty path.g { fill: var(--wb-truth); stroke: none; }
 .legend { display: grid; grid-template-columns: auto 1fr; gap: 5px 14px; margin-top: 8px; }
 .legend > :nth-child(odd) { font-weight: 600; }
+.legend .mark { display: inline-block; min-width: 15px; padding: 0 3px; border-radius: 3px; background: var(--wb-ink); color: var(--wb-surface); font-size: 10.5px; text-align: center; }
 pre { margin: 8px 0 0; padding: 8px; border-radius: 4px; background: var(--wb-sunken); white-space: pre-wrap; }
 .warn { padding: 10px 12px; border: 1px solid var(--wb-attention-edge); border-radius: 6px; background: var(--wb-attention); }
 .hero td:first-child { white-space: nowrap; }
 @media (max-width: 1199px) { .hero { grid-template-columns: minmax(0, 1fr); } .hero .picture { display: none; } }
-@media (max-width: 899px) { .start { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 1199px) { .start { grid-template-columns: 168px minmax(0, 1fr); } .start > .right { grid-column: 2; } }
+@media (max-width: 899px) { .start { grid-template-columns: minmax(0, 1fr); } .start > .right { grid-column: 1; } }
 `;
 
-function hero({ models, loss, summary, data, about }, own) {
+function hero({ models, loss, summary, data, about, expected, scored: scoredBy }, own) {
   const known = models.every((model) => model.weights);
   const [teacher, student] = models;
   const head = known
@@ -65,7 +67,7 @@ function hero({ models, loss, summary, data, about }, own) {
   const rows = models.map((model) =>
     h("tr", {}, h("td", {}, h("b", {}, marked(model.who, model.who[0].toUpperCase() + model.who.slice(1)))),
       h("td", {}, model.name), h("td", {}, model.weights), h("td", {}, h("b", { class: model.who }, model.accuracy))));
-  const heads = ["", "network", models.some((model) => model.weights) ? "weights" : "", scored ? "test accuracy, last time" : ""];
+  const heads = ["", "network", models.some((model) => model.weights) ? "weights" : "", scored ? scoredBy : ""];
   return h("section", { class: "card hero" },
     h("div", {}, h("h1", {}, head), h("p", {}, summary),
       h("table", {}, h("thead", {}, h("tr", {}, heads.map((text) => h(text ? "th" : "td", {}, text)))), h("tbody", {}, rows)),
@@ -73,8 +75,9 @@ function hero({ models, loss, summary, data, about }, own) {
       h("div", { class: "go" },
         h("button", { type: "button", class: "primary", "data-do": "start", disabled: own.starting, "aria-label": "Start" },
           icon("▶"), "Start"),
+        h("a", { class: "look", href: "?new=quickstart" }, "Look inside first"),
         h("span", { class: "ink2" }, own.starting ? "Starting…" : [`${about} · key `, h("kbd", {}, "Enter")]))),
-    idea(loss));
+    expected ? expectation(expected) : idea(loss));
 }
 
 // The idea in one picture: the student between teacher and truth, each term an arrow in its colour.
@@ -126,23 +129,19 @@ function recent(runs, own) {
   const body = runs.length
     ? [rows, h("div", { class: "foot small ink3" }, "student accuracy; on test once done, on probe before")]
     : h("div", { class: "empty" }, triangle(), h("b", {}, "No runs yet"),
-        h("p", {}, "The quickstart needs no download and no GPU. Press Start."));
+        h("p", {}, "The quickstart needs no download and no GPU. It takes about 40 s."),
+        h("p", { class: "tries" }, button([icon("▶"), "Start the demo"], "start", { disabled: own.starting }),
+          h("a", { class: "look", href: "?new=" }, "New experiment")));
   return h("section", { class: "card runs", "data-key": runs.length ? "runs" : "empty" },
     h("div", { class: "row" }, h("h2", { class: "title" }, "Recent runs"),
       chosen.length ? h("a", { class: "go-compare", href: `?compare=${chosen.map(encodeURIComponent).join(",")}` },
-        chosen.length > 1 ? `Compare ${chosen.length} runs` : "Compare with…") : null), body);
+        chosen.length > 1 ? `Compare ${chosen.length} runs` : "Compare with…")
+        : runs.length ? h("a", { class: "all", href: "?runs=" }, "all runs →") : null), body);
 }
 
 function start(state, own) {
   if (!state.hero) return h("div", { class: "root" });
-  const recipes = state.recipes.map((recipe) =>
-    h("section", { class: "card recipe" }, h("h3", { class: "title" }, recipe.name),
-      h("p", { class: "ink2" }, recipe.summary), h("p", { class: "code" }, pieces(recipe.loss)),
-      recipe.way ? h("p", { class: "small ink2" }, `stages: ${recipe.way}`) : null,
-      h("p", { class: "small ink3" }, recipe.paper),
-      h("div", { class: "row" }, h("span", { class: "small ink2" }, recipe.pair),
-        h("button", { type: "button", "data-do": "recipe", "data-recipe": recipe.name, disabled: own.starting },
-          `Run ${recipe.name}`))));
+  const wanted = wantedRecipes(state.facets);
   const missing = state.missing
     ? h("div", { class: "warn", role: "alert" }, state.missing.text, " ",
         h("a", { href: "./" }, "Go to the start page"))
@@ -152,13 +151,12 @@ function start(state, own) {
     [marked("student", "S student"), "the small network that learns"],
     [marked("teacher", "T teacher"), "the large network, frozen"],
     [marked("truth", "G truth"), "the label"],
+    [h("span", { class: "mark" }, "1"), "something you changed while it ran"],
   ].map(([name, text]) => [h("span", {}, name), h("span", { class: "ink2" }, text)]);
   return h("div", { class: "root start" },
-    h("div", { class: "col" }, missing, refused, hero(state.hero, own), watched(),
-      recipes.length ? [h("div", { class: "row", style: "justify-content:flex-start" }, h("h2", { class: "title" }, "Recipes"),
-        h("span", { class: "ink2" }, "one readable file per paper")), h("div", { class: "recipes" }, recipes)] : null),
-    h("div", { class: "col" }, recent(state.runs ?? [], own),
-      h("section", { class: "card" }, h("h2", { class: "title" }, "From the command line"),
-        h("pre", { class: "code" }, "$ workbench run quickstart\n$ workbench runs")),
-      h("section", { class: "card" }, h("h2", { class: "title" }, "Colours, everywhere"), h("div", { class: "legend" }, legend))));
+    recipeFacets(state, wanted),
+    h("div", { class: "col" }, missing, refused, hero(state.hero, own), recipeGrid(state, wanted, own)),
+    h("div", { class: "col right" }, recent(state.runs ?? [], own), bringYourOwn(),
+      h("section", { class: "card" }, h("h2", { class: "title" }, "Colours, everywhere"), h("div", { class: "legend" }, legend)),
+      watched()));
 }

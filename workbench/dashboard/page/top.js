@@ -41,6 +41,7 @@ const TOP = `
 .notice.attention { background: var(--wb-attention); border-color: var(--wb-attention-edge); }
 .notice .icon { margin: 0; }
 .notice .code { margin-left: auto; }
+.notice .repairs { flex: none; display: flex; gap: 8px; }
 .tabs { display: flex; align-items: center; gap: 4px; padding: 8px 8px 0; }
 .root .tabs button { border-color: transparent; background: none; color: var(--wb-ink2); }
 .root .tabs button[aria-selected="true"] { background: var(--wb-sunken); color: var(--wb-ink); font-weight: 600; }
@@ -54,7 +55,7 @@ const BUTTONS = {
 };
 
 function actions(state, own) {
-  const has = (name) => (state.buttons ?? []).includes(name);
+  const has = (name) => (name === "export" || !looksOnly(state)) && (state.buttons ?? []).includes(name);
   const made = [];
   if (has("pace")) {
     const slow = state.slow !== null && state.slow !== undefined;
@@ -88,12 +89,6 @@ function actions(state, own) {
   return made;
 }
 
-// The places of the page; the one that is open is no link to itself.
-const places = (open) =>
-  h("nav", { class: "places", "aria-label": "Places" },
-    [["start", "Start", "./"], ["compare", "Compare", "?compare="]].map(([place, text, href]) =>
-      h("a", { href, "aria-current": place === open ? "page" : null }, text)));
-
 function top(state, own) {
   const light = document.documentElement.dataset.theme !== "dark";
   const theme = h("button", { type: "button", class: "bare theme", "data-do": "theme", "data-key": "theme",
@@ -101,8 +96,9 @@ function top(state, own) {
   const brand = h("a", { class: "brand", href: "./", "aria-label": "Workbench, start page" }, logo(), h("b", {}, "Workbench"));
   const gap = h("div", { class: "gap" });
   if (!state.run) {
-    const machine = h("span", { class: "ink2" }, state.machine ?? "");
-    return h("div", { class: "root top" }, brand, places(state.place ?? "start"), gap, h("div", { class: "acts" }, machine, theme));
+    const machine = h("span", { class: "ink2 machine" }, state.machine ?? "");
+    return h("div", { class: "root top" }, brand, places(state), gap,
+      h("div", { class: "acts" }, waits(state), machine, person(state, own), h("a", { class: "neu", href: "?new=" }, icon("+"), "New experiment"), helpButton(), theme));
   }
   const by = [[state.recipe && state.recipe !== state.name ? `recipe ${state.recipe}` : state.recipe ? "recipe" : null,
     `seed ${state.seed}`].filter(Boolean).join(", ")];
@@ -110,34 +106,42 @@ function top(state, own) {
   by.push(" · ", h("a", { href: group.href.slice(1), "data-key": "group" }, group.words));
   const part = state.steps ? (100 * state.step) / state.steps : 0;
   return h("div", { class: "root top", "data-run": state.run, "data-status": state.status },
-    brand,
+    home(own),
     h("div", { class: "what" }, h("h1", { class: "name" }, state.name), h("div", { class: "small ink2" }, by)),
     own.lost
       ? h("span", { class: "chip lost", role: "status" }, icon("△"), "Not connected")
       : h("span", { class: `chip ${state.status}`, role: "status" }, icon(state.icon), state.word),
+    looksOnly(state) ? h("span", { class: "chip eye", "data-key": "eye" }, icon("◉"), "View only") : null,
     h("div", { class: "progress" },
       h("div", { class: "row" }, h("span", {}, state.step_text ? h("b", {}, state.step_text) : ""), h("span", { class: "ink2" }, state.share)),
       h("div", { class: "bar", role: "progressbar", "aria-label": "Steps", "aria-valuemin": 0, "aria-valuemax": 100,
         "aria-valuenow": Math.round(part) }, h("div", { style: `width:${part}%` }))),
-    h("div", { class: "pair speed" }, h("div", {}, state.speed || "\u00a0"), h("div", { class: "small ink2 probes" }, state.probes || "\u00a0")),
-    h("div", { class: "pair left" }, h("div", { title: state.left }, state.left || "\u00a0"),
+    own.lost ? null : h("div", { class: "pair speed" }, h("div", {}, state.speed || "\u00a0"), h("div", { class: "small ink2 probes" }, state.probes || "\u00a0")),
+    own.lost ? h("div", { class: "pair" }, `last seen: step ${state.step_text.split(" / ")[0] || state.step}`) : null,
+    own.lost ? null : h("div", { class: "pair left" }, h("div", { title: state.left }, state.left || "\u00a0"),
       h("div", { class: "small ink2 elapsed" }, state.elapsed || "\u00a0")),
     gap,
-    h("div", { class: "acts" }, own.lost ? null : actions(state, own), theme),
+    h("div", { class: "acts" }, own.lost ? tryNow() : actions(state, own), own.lost ? null : person(state, own), helpButton(), theme),
     state.refused ? h("div", { class: "refused", role: "alert" }, state.refused) : null);
 }
 
+// What repairs it: the first is the one to press.
+function noticeActs({ acts }) {
+  if (!acts?.length || html.dataset.touch === "no") return null;
+  return h("span", { class: "repairs" }, acts.map(({ do: what, step, word, title }, k) =>
+    button(word, what, { "data-step": step, title, class: k ? null : "primary" })));
+}
+
 function notice(state, own) {
-  if (own.lost)
-    state = { kind: "attention", icon: "△", head: `No contact with the server since ${own.lost}.`,
-      text: "Training runs in its own process and goes on. What you see is of that moment; the page tries again by itself." };
-  const back = lookingBack(own.shown);
-  if (!state.kind) return h("div", { class: "root", hidden: !back }, back);
+  if (own.lost) return lostNotice();
+  const back = [misread(globalThis[CHOSEN].words), lookingBack(own.shown)].filter(Boolean);
+  if (!state.kind) return h("div", { class: "root", hidden: !back.length }, back);
   const role = state.kind === "bad" ? "alert" : "status";
   return h("div", { class: "root" },
     h("div", { class: `notice ${state.kind}`, role }, icon(state.icon),
       h("div", {}, h("b", {}, state.head), " ", h("span", { class: "ink2" }, state.text)),
-      state.code ? h("span", { class: "code" }, state.code) : null),
+      state.code ? h("span", { class: "code" }, state.code) : null,
+      noticeActs(state)),
     back);
 }
 
@@ -146,5 +150,5 @@ function tabs() {
   const tab = (name, text) => h("button", { type: "button", role: "tab", "data-do": "tab", "data-tab": name,
     "aria-selected": String(now === name) }, text);
   return h("div", { class: "root" }, h("div", { class: "tabs", role: "tablist" },
-    tab("views", "Four views"), tab("curves", "Curves and result")));
+    tab("views", "Four views"), tab("curves", "Curves, samples, result")));
 }

@@ -1,0 +1,62 @@
+"""A run that broke says where and why, and offers the way out: a fork before it, or to go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from workbench.dashboard import summary
+from workbench.recipes import open_experiment
+from workbench.runs.history import History
+from workbench.runs.launch import accept
+from workbench.runs.worker import work
+
+
+@pytest.fixture(scope="module")
+def page():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser.new_page(viewport={"width": 1440, "height": 900})
+        browser.close()
+
+
+def broken(finished) -> str:
+    """The quickstart at smoke scale whose KD weight is changed to what no float32 holds."""
+    spec, recipe, base = open_experiment("quickstart")
+    spec = spec.at_scale("smoke")
+    data = spec.model_dump(mode="json", exclude_unset=True)
+    data["interventions"] = [{"step": 9, "set": {"stages.main.terms.kd.weight": 3e38}}]
+    run = accept(
+        finished.store, type(spec).model_validate(data), recipe=recipe, base=base, threads=1
+    )
+    assert work(str(finished.store.path), run) == 1
+    return run
+
+
+def test_a_loss_that_became_no_number_names_term_step_and_samples_and_offers_the_fork(
+    page, finished, served
+):
+    run = broken(finished)
+    row = finished.store.runs.get(run)
+    good = row.error["last_good_step"]
+    line = summary.notice(History.load(finished.store, run))
+    assert (line["kind"], line["code"]) == ("bad", "WB201")
+    for word in ("Failed at step", "first in the term 'kd'", "Sample ids:", f"step {row.step}"):
+        assert word in line["head"]
+    assert f"Last good checkpoint: step {good}" in line["text"]
+
+    page.goto(f"{served.url}?run={run}")
+    expect(page.locator("[data-run]")).to_have_attribute("data-status", "failed")
+    notice = page.locator("#notice [role=alert]")
+    expect(notice).to_contain_text("first in the term 'kd'")
+    expect(notice).to_contain_text("WB201")
+    notice.get_by_role("button", name=f"Fork at {good}", exact=True).click()
+    page.wait_for_url(lambda url: "run=" in url and run not in url)
+    child = page.url.split("run=")[1].split("&")[0]
+    assert finished.store.runs.get(child).parent == run
+    assert finished.store.runs.get(child).forked_at == good

@@ -1,0 +1,274 @@
+"""The place New experiment as plain data: forms, the loss as text and as cards, checks, text.
+
+Nothing here knows a term, a model or a data set by name: see :mod:`workbench.runs.draft.forms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from workbench_widgets.words import count, number
+
+from workbench.dashboard import wording
+from workbench.registries import PROBES, TERMS
+from workbench.runs.draft.checks import rows, why_not
+from workbench.runs.draft.draft import Draft, lines_of, value_at
+from workbench.runs.draft.forms import form, menu, stage_form
+from workbench.runs.draft.loss_text import printed_terms
+from workbench.runs.estimate import size, span
+from workbench.specs.experiment import ExperimentSpec
+
+POINTS: Final = 120
+"""Of the drawn schedule."""
+PLAIN_FIELDS: Final = ("name", "seed", "seeds", "device", "control", "plain_kd")
+"""Fields of the experiment itself that the stages' card shows."""
+
+
+def new_page(
+    draft: Draft, told: Mapping[str, Any] | None, *, undo: bool, redo: bool
+) -> dict[str, Any]:
+    """All that the page shows.
+
+    Args:
+        draft: The experiment as it stands.
+        told: What the process on the side knows of it; None while it works or has nothing to try.
+        undo: Whether there is an edit to take back.
+        redo: Whether there is one to make again.
+    """
+    checks = rows(draft, told)
+    failed = {row.path: row.detail for row in checks if row.state == "failed" and row.path}
+    known = told or {}
+    changed = draft.changed()
+    return {
+        "origin": draft.origin,
+        "changed": len(changed),
+        "changed_words": _changed_words(len(changed)),
+        "undo": undo,
+        "redo": redo,
+        "models": [_model(draft, role, known.get(role)) for role in ("teacher", "student")],
+        "models_words": _models_words(known),
+        "data": {**form(draft, "data"), "facts": _data_words(known.get("data"))},
+        "pictures": (known.get("data") or {}).get("pictures", []),
+        "loss": _loss(draft),
+        "terms": [_term(draft, key, failed) for key in draft.terms],
+        "target": _target(draft, known),
+        "menu": menu(TERMS),
+        "stage": stage_form(draft),
+        "stages": list(value_at(draft.data, "stages") or {}),
+        "stage_name": draft.stage,
+        "experiment": [
+            field
+            for field in form(draft, "", ExperimentSpec)["fields"]
+            if field["label"].replace(" ", "_") in PLAIN_FIELDS
+        ],
+        "schedule": _schedule(draft, known.get("data")),
+        "probes": _probes(draft),
+        "text": _text(draft, failed),
+        "wrong": failed,
+        "checks": [row.plain() for row in checks],
+        "counts": _counts(checks),
+        "off": why_not(checks),
+        "about": _about(known.get("estimate")),
+    }
+
+
+def _changed_words(changes: int) -> str:
+    return "" if not changes else f"{changes} {'field' if changes == 1 else 'fields'} changed"
+
+
+def _model(draft: Draft, role: str, facts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """One of the two networks: its form and what is known of it."""
+    given = value_at(draft.data, role)
+    told: dict[str, Any] = {"role": role, **form(draft, role), "name": _name(given)}
+    if facts is None:
+        return {**told, "facts": [], "layers": [], "says": ""}
+    kept = facts.get("kept")
+    trains = isinstance(given, Mapping) and given.get("train") is not None
+    says = (
+        f"frozen, weights {kept}" if kept else "trained first, then frozen" if trains else "frozen"
+    )
+    listed = [
+        ("weights", count(facts["weights"])),
+        ("MACs / sample", count(facts["macs"])),
+        ("classes", count(facts["classes"])),
+    ]
+    if "accuracy" in facts:
+        accuracy = f"{100 * facts['accuracy']:.1f} %"
+        listed.insert(2, (f"accuracy, n = {count(facts['n'])} probe", accuracy))
+    return {
+        **told,
+        "facts": listed,
+        "layers": facts["layers"],
+        "stages": facts["stages"],
+        "says": says if role == "teacher" else f"random start, seed {draft.data.get('seed', 0)}",
+    }
+
+
+def _name(given: Any) -> str:
+    try:
+        return wording.model_name(given) if given is not None else ""
+    except (KeyError, TypeError):  # half typed
+        return str(given)
+
+
+def _models_words(known: Mapping[str, Any]) -> str:
+    teacher, student = known.get("teacher"), known.get("student")
+    if not teacher or not student:
+        return "A large network teaches a small one."
+    weights = teacher["weights"] / max(student["weights"], 1)
+    work = teacher["macs"] / max(student["macs"], 1)
+    return (
+        f"The student has {_times(weights)} weights and {_times(work)} operations than the teacher."
+    )
+
+
+def _times(ratio: float) -> str:
+    return f"{number(ratio, 2)} × fewer" if ratio >= 1 else f"{number(1 / ratio, 2)} × more"
+
+
+def _data_words(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if facts is None:
+        return []
+    splits = [(name, count(size)) for name, size in facts["splits"].items()]
+    if facts["kind"] != "image":
+        return [
+            *splits,
+            ("features", count(facts["shape"][0])),
+            ("classes", count(len(facts["classes"]))),
+        ]
+    channels, height, width = facts["shape"]
+    tone = "grey" if channels == 1 else "colour" if channels == 3 else f"{channels} channels"
+    moments = ["/".join(number(value) for value in facts[key]) for key in ("mean", "std")]
+    return [
+        *splits,
+        ("image", f"{height} × {width} {tone}"),
+        ("classes", count(len(facts["classes"]))),
+        ("mean, sd", ", ".join(moments)),
+    ]
+
+
+def _loss(draft: Draft) -> dict[str, Any]:
+    """The text, its pieces with the colours of what they pull towards, and what is wrong in it."""
+    typed = draft.typed
+    error = dict(typed.error) if typed is not None and typed.kind == "loss" else None
+    try:
+        printed = printed_terms(draft.terms)
+    except (KeyError, TypeError, ValueError):  # half typed in the text beside: its rows say so
+        printed = []
+    pieces = [{"text": text, "colour": _colour(draft, key)} for key, text in printed]
+    return {"text": draft.loss, "pieces": pieces, "error": error, "terms": len(draft.terms)}
+
+
+def _colour(draft: Draft, key: str) -> str:
+    return wording.COLOURS.get(str(_told_of(draft, key).get("pull")), "ink")
+
+
+def _told_of(draft: Draft, key: str) -> dict[str, Any]:
+    """The entry of a term's kind in the menu; empty where there is no such kind."""
+    term = draft.terms[key]
+    use = term if isinstance(term, str) else (term or {}).get("use")
+    return next((entry for entry in menu(TERMS) if entry["name"] == use), {})
+
+
+def _term(draft: Draft, key: str, failed: Mapping[str, str]) -> dict[str, Any]:
+    """A term's card."""
+    path = f"stages.{draft.stage}.terms.{key}"
+    told = _told_of(draft, key)
+    shown = form(draft, path)
+    return {
+        "key": key,
+        "path": path,
+        "colour": _colour(draft, key),
+        "towards": {"teacher": "towards teacher", "labels": "towards labels"}.get(
+            str(told.get("pull")), ""
+        ),
+        "wrong": any(one == path or one.startswith(f"{path}.") for one in failed),
+        "told": told,
+        **shown,
+    }
+
+
+def _target(draft: Draft, known: Mapping[str, Any]) -> dict[str, Any] | None:
+    """One real sample's soft targets: the teacher's logits, for the page to soften at any T."""
+    heat = next(
+        (
+            (key, float(term.get("temperature", 4.0)))
+            for key, term in draft.terms.items()
+            if isinstance(term, Mapping)
+            and term.get("use") == "kd"
+            and isinstance(term.get("temperature", 4.0), (int, float))
+        ),
+        None,
+    )
+    if heat is None:
+        return None
+    teacher, data = known.get("teacher") or {}, known.get("data") or {}
+    return {
+        "key": heat[0],
+        "temperature": heat[1],
+        "logits": teacher.get("logits"),
+        "classes": data.get("classes", []),
+        "picture": next(iter(data.get("pictures", [])), None),
+        "waits": "" if teacher.get("logits") else "Shown once this teacher has been trained here.",
+    }
+
+
+def _schedule(draft: Draft, facts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The learning rate over the steps, as it will be."""
+    spec = draft.spec
+    if spec is None:
+        return {"waits": "The rate is drawn once every field is allowed."}
+    stage: Any = spec.stage
+    if stage.steps is None and facts is None:
+        return {"waits": "Reading the data to count the steps…"}
+    steps = stage.num_steps(facts["splits"]["train"] if facts else 0)
+    at = sorted({round(k * (steps - 1) / (POINTS - 1)) for k in range(POINTS)})
+    peak = stage.optimiser.lr
+    if not isinstance(peak, (int, float)):
+        return {"waits": "The peak follows a schedule of its own; see the text."}
+    return {
+        "steps": steps,
+        "x": at,
+        "y": [peak * stage.schedule.factor(step, steps) for step in at],
+        "peak": peak,
+        "phases": [list(phase) for phase in stage.schedule.phases(steps)],
+    }
+
+
+def _probes(draft: Draft) -> list[dict[str, Any]]:
+    given = draft.data.get("probes")
+    listed = given if isinstance(given, list) else []
+    on = {one if isinstance(one, str) else (one or {}).get("use") for one in listed}
+    return [{**entry, "on": entry["name"] in on} for entry in menu(PROBES)]
+
+
+def _text(draft: Draft, failed: Mapping[str, str]) -> dict[str, Any]:
+    """The same experiment as YAML and as Python, and the lines on which something is wrong."""
+    yaml = draft.yaml
+    lines = lines_of(yaml)
+    wrong = sorted({lines[path] for path in failed if path in lines})
+    typed = draft.typed
+    error = dict(typed.error) if typed is not None and typed.kind != "loss" else None
+    kind = typed.kind if error is not None and typed is not None else None
+    return {"yaml": yaml, "python": draft.python, "lines": wrong, "error": error, "kind": kind}
+
+
+def _counts(checks: list[Any]) -> str:
+    words = {"failed": "failed", "warning": "warning", "waiting": "running", "passed": "passed"}
+    found = [
+        f"{number} {word}{'s' if state == 'warning' and number > 1 else ''}"
+        for state, word in words.items()
+        if (number := sum(row.state == state for row in checks))
+    ]
+    return ", ".join(found)
+
+
+def _about(estimate: Mapping[str, Any] | None) -> str:
+    """Time, memory and disk in words; empty while they are not known."""
+    if not estimate:
+        return ""
+    return (
+        f"about {span(estimate['seconds'])} here, {size(estimate['memory_bytes'])} of memory, "
+        f"{size(estimate['disk_bytes'])} on disk"
+    )

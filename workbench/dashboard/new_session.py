@@ -1,0 +1,266 @@
+"""The page on which an experiment is written, checked and started.
+
+Unusual here: the address holds what was changed, so a pasted link opens the same experiment, and a
+reload loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+from urllib.parse import urlencode
+
+import panel as pn
+from bokeh.document import Document
+from panel.io.document import hold
+from panel.io.state import set_curdoc
+
+from workbench.dashboard.address import first_of
+from workbench.dashboard.bar import bar
+from workbench.dashboard.carrier import Part
+from workbench.dashboard.hub import Hub
+from workbench.dashboard.live import Shown
+from workbench.dashboard.new_page import new_page
+from workbench.dashboard.people import may, visit_here
+from workbench.dashboard.start import QUICKSTART, pace_of
+from workbench.dashboard.template import make_template
+from workbench.errors import BadInput, WorkbenchError
+from workbench.recipes import names
+from workbench.runs.draft import Draft
+from workbench.runs.draft.draft import value_at
+from workbench.runs.launch import accept
+from workbench.specs.files import parse_scalar
+
+MOST_EDITS: Final = 200
+"""Edits that can be taken back."""
+LONGEST: Final = 6000
+"""Characters of an address; a larger experiment is kept as a file instead."""
+LOSS: Final = "loss"
+"""Stands for all terms in an address."""
+
+
+@dataclass(frozen=True)
+class NewAsked:
+    """What an address asks for: ``/?new=quickstart&set=seed=3&set=loss=KD``.
+
+    Attributes:
+        origin: A recipe or a run.
+        settings: Paths and their values as text, in order.
+    """
+
+    origin: str
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> NewAsked | None:
+        """From the arguments of a request; None where it asks for another page."""
+        if "new" not in arguments:
+            return None
+        texts = (value.decode("utf-8", "replace") for value in arguments.get("set", ()))
+        pairs = tuple((path, value) for path, _, value in (text.partition("=") for text in texts))
+        return cls(first_of(arguments, "new") or QUICKSTART, pairs)
+
+
+class NewSession:
+    """A page in a browser; told by the hub's thread, drawn in its own document's turn.
+
+    Args:
+        hub: The server's runs.
+        asked: What the address asks for.
+    """
+
+    def __init__(self, hub: Hub, asked: NewAsked) -> None:
+        self.hub = hub
+        self.run: str | None = None  # the hub tells of the store, not of one run
+        self._visit = visit_here()
+        self._asked = asked
+        self._me = uuid.uuid4().hex
+        self._doc: Document = cast(Document, pn.state.curdoc)
+        self._lock = threading.Lock()
+        self._refused = ""
+        self._done: list[Draft] = []
+        self._undone: list[Draft] = []
+        self._told: dict[str, Any] | None = None
+        self._last: dict[str, Any] = {}
+        self._draft = self._opened(asked)
+        self._parts = {kind: Part(kind, self.act) for kind in ("top", "new")}
+        self._parts["top"].sizing_mode = "stretch_width"
+        self._parts["top"].tell({**bar(hub, "new"), "people": None})
+        self._parts["new"].sizing_mode = "stretch_both"
+        self._ask()
+        self._draw()
+        self.template = make_template("new", self._parts)
+        self._doc.on_session_destroyed(lambda _: self._end())
+        self._doc.add_next_tick_callback(lambda: hub.attach(self))
+
+    def show(self, shown: Shown) -> None:
+        """No single run is looked at here."""
+
+    def show_recent(self, runs: list[dict[str, Any]]) -> None:
+        """A new teacher or run does not change what is being written."""
+
+    def act(self, asked: dict[str, Any]) -> None:
+        """Follow what somebody did: ``{"do": "edit", "path": ..., "value": ...}`` and the like."""
+        self._refused = ""
+        try:
+            self._act(str(asked.get("do", "")), asked)
+        except WorkbenchError as error:
+            self._refused = error.message
+        self._draw()
+
+    # What a person does
+
+    def _act(self, do: str, asked: Mapping[str, Any]) -> None:
+        path, value = str(asked.get("path", "")), str(asked.get("value", ""))
+        draft = self._draft
+        if do == "begin":
+            if not may(self._visit, "start"):
+                raise BadInput("This page may look and write, but not start runs.")
+            self._start()
+        elif do == "undo" and self._done:
+            self._undone.append(draft)
+            self._turn_to(self._done.pop())
+        elif do == "redo" and self._undone:
+            self._done.append(draft)
+            self._turn_to(self._undone.pop())
+        elif do == "reset":
+            self._change(draft.reset())
+        elif do == "open":
+            self._change(Draft.of_yaml(value))
+        elif do == "edit":
+            self._change(_edited(draft, path, value))
+        elif do == "loss":
+            self._change(draft.set_loss(value))
+        elif do == "yaml":
+            self._change(draft.set_yaml(value))
+        elif do == "python":
+            self._change(draft.set_python(value))
+        elif do == "add":
+            self._change(draft.add_term(value))
+        elif do == "remove":
+            self._change(draft.remove_term(value))
+        elif do == "probe":
+            self._change(_with_probe(draft, value))
+
+    def _change(self, draft: Draft) -> None:
+        if draft == self._draft:
+            return
+        self._done = [*self._done[-MOST_EDITS:], self._draft]
+        self._undone = []
+        self._turn_to(draft)
+
+    def _turn_to(self, draft: Draft) -> None:
+        self._draft = draft
+        self._ask()
+
+    def _start(self) -> None:
+        page = self._page()
+        if page["off"]:
+            raise BadInput(page["off"])
+        spec = self._draft.spec
+        if spec is None:
+            raise BadInput("Something is still wrong; the checks say what.")
+        pace = pace_of(spec, None)
+        run = accept(
+            self.hub.store, spec, recipe=self._draft.recipe, base=self._draft.base, pace=pace
+        )
+        self.hub.starter.start(self.hub.store, run)
+        top = self._parts["top"]
+        top.tell({**top.told, "goto": run})
+
+    # What is known
+
+    def _ask(self) -> None:
+        """Have the draft tried, where its fields do not show already that it is wrong."""
+        self._told = None
+        if self._draft.typed is not None or self._draft.spec is None:
+            self.hub.checker.forget(self._me)
+            return
+        self.hub.checker.ask(self._me, self._draft, self._heard)
+
+    def _heard(self, told: dict[str, Any]) -> None:
+        """From the checker's thread: draw in the page's next turn."""
+        try:
+            self._doc.add_next_tick_callback(lambda: self._take(told))
+        except AttributeError:  # Bokeh takes the document apart at this very moment: the tab closed
+            self._end()
+
+    def _take(self, told: dict[str, Any]) -> None:
+        self._told = told
+        self._last = told
+        with set_curdoc(self._doc), hold(self._doc):
+            self._draw()
+
+    def _page(self) -> dict[str, Any]:
+        undo, redo = bool(self._done), bool(self._undone)
+        return new_page(self._draft, self._told, undo=undo, redo=redo)
+
+    def _draw(self) -> None:
+        page = self._page()
+        if self._told is None:  # facts of before stay until new ones come
+            old = new_page(self._draft, self._last, undo=False, redo=False) if self._last else {}
+            for key in ("models", "models_words", "data", "pictures", "target", "schedule"):
+                page[key] = old.get(key, page[key])
+        self._parts["new"].tell({**page, "address": self._address(), "refused": self._refused})
+
+    def _address(self) -> str:
+        """Path and query that open this experiment; of a file that was opened, only the place."""
+        draft = self._draft
+        if draft.origin == "a file":
+            return "/?new="
+        pairs: list[tuple[str, str]] = [("new", self._asked.origin)]
+        prefix = f"stages.{draft.stage}.terms."
+        changed = draft.changed()
+        if any(path.startswith(prefix) for path in changed):
+            pairs.append(("set", f"{LOSS}={draft.loss}"))
+        for path in changed:
+            if not path.startswith(prefix):
+                pairs.append(("set", f"{path}={_as_text(value_at(draft.data, path))}"))
+        address = f"/?{urlencode(pairs, safe='@:/')}"
+        return address if len(address) <= LONGEST else f"/?new={self._asked.origin}"
+
+    def _opened(self, asked: NewAsked) -> Draft:
+        try:
+            draft = (
+                Draft.of_recipe(asked.origin)
+                if asked.origin in names()
+                else Draft.of_run(self.hub.store, asked.origin)
+            )
+            for path, text in asked.settings:
+                draft = draft.set_loss(text) if path == LOSS else _edited(draft, path, text)
+        except WorkbenchError as error:
+            self._refused = error.message
+            return Draft.of_recipe(QUICKSTART)
+        return draft
+
+    def _end(self) -> None:
+        self.hub.checker.forget(self._me)
+        self.hub.detach(self)
+
+
+def _edited(draft: Draft, path: str, text: str) -> Draft:
+    """A value typed in a form: empty is the default, else as the command line reads it."""
+    if path == LOSS:
+        return draft.set_loss(text)
+    if not text.strip():
+        return draft.clear(path)
+    return draft.edit(path, parse_scalar(text))
+
+
+def _with_probe(draft: Draft, name: str) -> Draft:
+    """A probe more, or one less."""
+    given = draft.data.get("probes")
+    listed = list(given) if isinstance(given, list) else []
+    kept = [one for one in listed if (one if isinstance(one, str) else one.get("use")) != name]
+    return draft.edit("probes", kept if len(kept) < len(listed) else [*listed, name])
+
+
+def _as_text(value: Any) -> str:
+    """A value as :func:`parse_scalar` reads it back."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,118 @@
+// The places in the top bar, the logo as a menu of them on a run's page, and the keys in a dialog.
+
+const BAR = `
+.places .count { color: var(--wb-ink3); font-weight: 400; margin-left: 6px; }
+.root .waits { display: inline-flex; align-items: center; height: 20px; padding: 0 9px; border: 1px solid var(--wb-line-strong);
+  border-radius: 10px; text-decoration: none; white-space: nowrap; }
+.root .waits:hover { border-color: var(--wb-ink3); }
+.root a.neu { display: inline-flex; align-items: center; min-height: 26px; padding: 0 10px; border: 1px solid var(--wb-line-strong);
+  border-radius: 5px; text-decoration: none; font-weight: 600; background: var(--wb-surface); }
+.root a.neu:hover { border-color: var(--wb-ink3); }
+.home { position: relative; display: inline-flex; }
+.root .home > button { display: inline-flex; align-items: center; gap: 8px; padding: 0 6px; margin-left: -6px; font-size: 13px; font-weight: 600; }
+.home .menu { left: -6px; right: auto; min-width: 190px; }
+.home .menu a { display: flex; justify-content: space-between; gap: 16px; font-weight: 400; }
+.home .menu a[aria-current] { font-weight: 600; }
+.keys-dialog { width: min(620px, calc(100vw - 32px)); max-height: calc(100vh - 64px); padding: 16px 18px; border: 1px solid var(--wb-line-strong);
+  border-radius: 6px; background: var(--wb-surface); color: var(--wb-ink); overflow: auto; }
+.keys-dialog::backdrop { background: rgb(0 0 0 / 35%); }
+.keys-dialog dl { display: grid; grid-template-columns: max-content 1fr; gap: 5px 16px; margin: 6px 0 14px; }
+.keys-dialog dt { text-align: right; } .keys-dialog dd { margin: 0; color: var(--wb-ink2); }
+.keys-dialog h3 { margin: 0; font-size: 12px; }
+.keys-dialog kbd { padding: 1px 5px; border: 1px solid var(--wb-line-strong); border-radius: 3px; background: var(--wb-sunken);
+  font: 11px/14px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; }
+@media (max-width: 1099px) { .machine { display: none; } }
+@media (max-width: 699px) { .root a.neu { display: none; } .places { overflow-x: auto; } }
+`;
+
+const PLACES = [
+  ["start", "Start", "./"],
+  ["new", "New experiment", "?new="],
+  ["runs", "Runs", "?runs="],
+  ["compare", "Compare", "?compare="],
+  ["models", "Models", "?models="],
+];
+
+// The places of the page; the one that is open says so.
+const places = (state) =>
+  h("nav", { class: "places", "aria-label": "Places" },
+    PLACES.map(([place, text, href]) =>
+      h("a", { href, "aria-current": place === (state.place ?? "start") ? "page" : null }, text,
+        place === "runs" && state.runs ? h("span", { class: "count" }, state.runs) : null)));
+
+const waits = (state) =>
+  state.waiting ? h("a", { class: "waits", href: "?runs=", "data-key": "waits", title: "Runs that wait for their turn" },
+    icon("…"), state.waiting) : null;
+
+// On a run's page the bar is full: there the logo opens the same places.
+const home = (own) =>
+  h("div", { class: "home", "data-key": "home" },
+    h("button", { type: "button", class: "bare brand", "data-do": "home", "aria-expanded": String(Boolean(own.home)),
+      "aria-haspopup": "true", "aria-label": "Workbench, places" }, logo(), h("b", {}, "Workbench"),
+      h("span", { class: "ink3", "aria-hidden": "true", style: "font-size:9px" }, "▾")),
+    own.home ? h("nav", { class: "menu", "aria-label": "Places" },
+      PLACES.map(([, text, href]) => h("a", { href }, text))) : null);
+
+const helpButton = () =>
+  h("button", { type: "button", class: "bare", "data-do": "keys", "data-key": "keys", "aria-label": "Keys", title: "Keys (?)" }, "?");
+
+const KEYS = [
+  ["Everywhere", [[["?"], "These keys"], [["Tab"], "Next control"], [["Esc"], "Close, or clear the selection"]]],
+  ["Start", [
+    [["Enter"], "Start the quickstart, or open the recipe that has the focus"],
+    [["Shift", "Enter"], "Start that recipe at once"],
+    [["/"], "Filter"],
+    [["←", "→", "↑", "↓"], "From card to card"],
+  ]],
+  ["Run", [
+    [["←", "→"], "Snapshot before, after; with Shift: mark"],
+    [["Home", "End"], "First, last snapshot"],
+    [["Space"], "Play"],
+    [["L"], "Follow live"],
+    [["J", "K"], "Next, previous sample"],
+    [["P"], "Pair the two layers of a cell"],
+    [["M"], "Menu of a view: copy, save, full screen, data"],
+  ]],
+  ["Runs, Models", [[["↑", "↓"], "From row to row"], [["X"], "Choose the row"], [["Enter"], "Open it"], [["/"], "Filter"]]],
+];
+
+// A dialog outside of what is drawn anew, so that it stays open and keeps the focus.
+function showKeys(el) {
+  let dialog = el.shadowRoot?.querySelector(".keys-dialog") ?? el.querySelector?.(".keys-dialog");
+  if (!dialog) {
+    const rows = (list) => list.map(([keys, text]) => [
+      h("dt", {}, keys.map((key) => [h("kbd", {}, key), " "])), h("dd", {}, text)]);
+    dialog = h("dialog", { class: "keys-dialog", "aria-labelledby": "keys-title" },
+      h("div", { class: "row" }, h("h2", { class: "title", id: "keys-title" }, "Keys"),
+        h("button", { type: "button", "data-close": "" }, "Close")),
+      KEYS.map(([place, list]) => [h("h3", {}, place), h("dl", {}, rows(list))]));
+    const root = h("div", { class: "root", style: "display:contents" }, dialog);
+    dialog.addEventListener("click", (event) => {
+      if (event.target === dialog || event.target.closest("[data-close]")) dialog.close();
+    });
+    el.append(root);
+  }
+  if (!dialog.open) dialog.showModal();
+}
+
+const writes = (node) => Boolean(node?.closest?.("input, textarea, select, [contenteditable]"));
+
+function listenToBar(el, own, draw) {
+  addEventListener("keydown", (event) => {
+    if (event.key === "?" && !event.ctrlKey && !event.metaKey && !writes(event.composedPath()[0])) showKeys(el);
+    if (event.key === "Escape" && own.home) {
+      own.home = false;
+      draw();
+      el.querySelector('[data-do="home"]')?.focus();
+    }
+  });
+  addEventListener("pointerdown", (event) => {
+    if (!own.home || event.composedPath().some((node) => node.dataset?.key === "home")) return;
+    own.home = false;
+    draw();
+  });
+  el.addEventListener("click", (event) => {
+    const what = event.target.closest?.("[data-do]")?.dataset.do;
+    if (what === "keys") showKeys(el);
+  });
+}

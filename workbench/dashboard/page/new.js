@@ -1,0 +1,237 @@
+// The place New experiment: five numbered cards, the text beside them, the checks and Start.
+
+const NEW = `
+.new { box-sizing: border-box; display: grid; grid-template-columns: minmax(0, 1fr) 420px; gap: 12px; height: calc(100vh - 48px); padding: 12px; }
+.new .cards { display: flex; flex-direction: column; gap: 8px; min-height: 0; overflow: auto; padding: 1px; }
+.new .card h2 .nth { display: inline-block; width: 20px; color: var(--wb-ink3); font-weight: 400; font-size: 11px; }
+.new .card h2 + .read, .new .headed .read { margin-left: 8px; font-weight: 400; }
+.headed { display: flex; align-items: baseline; gap: 8px; flex-wrap: wrap; }
+.headed .push { margin-left: auto; display: flex; gap: 6px; }
+.pair-cards { display: grid; grid-template-columns: 1fr 1fr; gap: 8px; margin-top: 8px; }
+.half { padding: 8px 10px; border: 1px solid var(--wb-line); border-radius: 5px; min-width: 0; }
+.half .pick label { font-weight: 600; }
+.half .pick { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 8px; align-items: center; }
+.half .facts { display: flex; gap: 4px 18px; flex-wrap: wrap; margin: 8px 0 2px; }
+.facts div { min-width: 0; } .facts dt { font-size: 11px; color: var(--wb-ink3); text-align: left; } .facts dd { margin: 0; font-weight: 600; text-align: left; }
+.layers rect { fill: var(--wb-teacher); } .student .layers rect { fill: var(--wb-student); }
+.layers text { font-size: 10.5px; fill: var(--wb-ink2); }
+.half.student, .half.teacher { color: var(--wb-ink); }
+.half details { margin-top: 4px; }
+.data-row { display: flex; gap: 6px 18px; align-items: center; flex-wrap: wrap; margin-top: 8px; }
+.data-row .in { width: 130px; } .data-row .facts { display: flex; gap: 4px 14px; flex-wrap: wrap; margin: 0; }
+.data-row .facts div { display: flex; gap: 5px; } .data-row .facts dt { font-size: 12px; }
+.thumbs { display: flex; gap: 3px; margin-left: auto; }
+.thumbs img { width: 22px; height: 22px; image-rendering: pixelated; border: 1px solid var(--wb-line); border-radius: 2px; }
+.stage-row { display: grid; grid-template-columns: 250px minmax(0, 1fr); gap: 18px; margin-top: 8px; }
+.rate path.line { fill: none; stroke: var(--wb-ink); stroke-width: 1.6; } .rate path.floor { fill: var(--wb-sunken); stroke: none; }
+.rate text { font-size: 11px; fill: var(--wb-ink3); } .rate path.axis { stroke: var(--wb-line-strong); fill: none; }
+.probe-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); gap: 8px; margin-top: 8px; }
+.probe-cards label { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0 8px; padding: 8px 10px; border: 1px solid var(--wb-line); border-radius: 5px; cursor: pointer; }
+.probe-cards .small { grid-column: 2; color: var(--wb-ink3); }
+.note-line { padding: 6px 10px; border-radius: 5px; background: var(--wb-attention); border: 1px solid var(--wb-attention-edge); }
+@media (max-width: 1199px) { .new { grid-template-columns: minmax(0, 1fr) 340px; } .pair-cards, .stage-row { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 899px) { .new { grid-template-columns: minmax(0, 1fr); height: auto; padding-bottom: 68px; } .new .cards { overflow: visible; }
+  .new .go { position: fixed; inset: auto 0 0 0; background: var(--wb-surface); z-index: 10; } .text-card { flex: none; height: 320px; } }
+`;
+
+const facts = (list) => h("dl", { class: "facts" }, list.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+
+const headed = (nth, title, read, ...more) =>
+  h("div", { class: "headed" }, h("h2", { class: "title" }, h("span", { class: "nth" }, nth), title), h("span", { class: "read" }, read),
+    more.length ? h("span", { class: "push" }, more) : null);
+
+// Channels of each tap, input to output.
+function layerBars(layers) {
+  if (!layers.length) return null;
+  const [width, height, room] = [430, 62, 44];
+  const step = width / layers.length;
+  const most = Math.max(...layers.map(({ channels }) => channels));
+  const label = (name) => (step > 46 ? name.replace("blocks.", "b") : layers.length <= 16 ? name.replace(/^.*\./, "") : "");
+  return h("svg", { class: "layers", viewBox: `0 0 ${width} ${height}`, width: "100%", role: "img",
+    "aria-label": `Channels of each layer: ${layers.map(({ name, channels }) => `${name} ${channels}`).join(", ")}.` },
+    layers.map(({ name, channels }, k) => {
+      const tall = Math.max((channels / most) * room, 2);
+      return [h("rect", { x: k * step + 1, y: room - tall, width: Math.max(step - 3, 1), height: tall }),
+        h("text", { x: (k + 0.5) * step, y: height - 5, "text-anchor": "middle" }, label(name))];
+    }));
+}
+
+function modelHalf(model, state) {
+  const word = model.role === "teacher" ? "Teacher" : "Student";
+  const most = Math.max(...model.layers.map(({ channels }) => channels), 0);
+  const least = Math.min(...model.layers.map(({ channels }) => channels), most);
+  return h("div", { class: `half ${model.role}`, "data-key": model.role },
+    h("div", { class: "pick" }, h("label", { for: idOf(model.use.path) }, marked(model.role, word)), h("div", {}, picker(model.use, state.wrong, false, true))),
+    model.facts.length ? facts(model.facts) : h("p", { class: "read" }, "Building it…"),
+    h("div", { class: "small ink3" }, model.says),
+    layerBars(model.layers), model.layers.length ? h("div", { class: "small ink3" }, `bar height: channels, ${least} to ${most}`) : null,
+    model.fields.length ? h("details", { "data-key": `${model.role}-options` }, h("summary", { class: "ink2" }, "Options"),
+      h("div", { class: "fields", style: "margin-top:6px" }, fieldRows(model.fields, state.wrong))) : null);
+}
+
+function rateChart(told) {
+  if (told.waits) return h("p", { class: "read" }, told.waits);
+  const [width, height, left, bottom] = [560, 132, 46, 30];
+  const x = (step) => left + (step / Math.max(told.steps - 1, 1)) * (width - left - 8);
+  const y = (rate) => 8 + (1 - (told.peak ? rate / told.peak : 0)) * (height - bottom - 8);
+  const points = told.x.map((step, k) => `${x(step).toFixed(1)} ${y(told.y[k]).toFixed(1)}`);
+  const floor = y(0);
+  const ticks = [0, 0.5, 1].map((share) => Math.round(share * told.steps));
+  return h("svg", { class: "rate", viewBox: `0 0 ${width} ${height}`, width: "100%", role: "img",
+    "aria-label": `Learning rate over ${told.steps} steps, peak ${told.peak}: ${told.phases.map(([name]) => name).join(", ")}.` },
+    h("path", { class: "floor", d: `M${x(0)} ${floor} L${points.join(" L")} L${x(told.steps - 1)} ${floor} Z` }),
+    h("path", { class: "axis", d: `M${left} 8 V${floor} H${width - 8}` }),
+    h("path", { class: "line", d: `M${points.join(" L")}` }),
+    [[told.peak, told.peak], [told.peak / 2, told.peak / 2], [0, 0]].map(([rate, text]) => h("text", { x: left - 5, y: y(rate) + 4, "text-anchor": "end" }, Number(text.toPrecision(3)))),
+    ticks.map((step, k) => h("text", { x: x(Math.min(step, told.steps - 1)), y: height - 16, "text-anchor": ["start", "middle", "end"][k] }, step)),
+    told.phases.map(([name, from, to]) => h("text", { x: x((from + to) / 2), y: floor - 5, "text-anchor": "middle" }, name)),
+    h("text", { x: (left + width) / 2, y: height - 3, "text-anchor": "middle" }, "step"),
+    h("text", { x: 10, y: 60, "text-anchor": "middle", transform: "rotate(-90 10 60)" }, "learning rate"));
+}
+
+function newPlace(state, own) {
+  if (!state.origin) return h("div", { class: "root new" });
+  const main = ["batch_size", "epochs", "steps"];
+  const simple = (field) => main.includes(field.label.replace(" ", "_"));
+  const few = state.stage.fields.filter(simple);
+  const others = state.stage.fields.filter((field) => !simple(field));
+  const known = state.experiment;
+  return h("div", { class: "root new", "data-new": state.counts },
+    h("div", { class: "cards" },
+      h("div", { class: "headed" }, h("h1", { class: "title" }, "New experiment"),
+        h("span", { class: "ink2" }, `from ${state.origin}${state.changed_words ? `, ${state.changed_words}` : ""}`),
+        h("span", { class: "push" },
+          h("button", { type: "button", "data-do": "undo", disabled: !state.undo, title: "Ctrl+Z" }, icon("↶"), "Undo"),
+          h("button", { type: "button", "data-do": "redo", disabled: !state.redo, title: "Ctrl+Shift+Z" }, icon("↷"), "Redo"),
+          h("button", { type: "button", "data-do": "reset", disabled: !state.changed }, "Reset"),
+          h("button", { type: "button", "data-open": "" }, "Open…"),
+          h("button", { type: "button", "data-save": "" }, "Save as…"),
+          h("input", { type: "file", "data-file": "", accept: ".yaml,.yml,text/yaml", hidden: true, "aria-label": "An experiment file" }))),
+      h("section", { class: "card", "data-key": "models" }, headed("1", "Models", state.models_words),
+        h("div", { class: "pair-cards" }, state.models.map((model) => modelHalf(model, state)))),
+      h("section", { class: "card", "data-key": "data" }, headed("2", "Data", "What both networks see."),
+        h("div", { class: "data-row" }, h("div", {}, h("label", { class: "unseen", for: idOf(state.data.use.path) }, "Data set"), picker(state.data.use, state.wrong)),
+          state.data.facts.length ? facts(state.data.facts) : h("span", { class: "read" }, "Reading the data…"),
+          state.pictures.length ? h("span", { class: "thumbs" }, state.pictures.map((src, k) => h("img", { src, alt: `Training image ${k + 1}` }))) : null),
+        h("details", { "data-key": "data-options", style: "margin-top:6px" }, h("summary", { class: "ink2" }, "Options"),
+          h("div", { class: "fields", style: "margin-top:6px;max-width:520px" }, fieldRows(state.data.fields, state.wrong)))),
+      h("section", { class: "card", "data-key": "loss" }, headed("3", "Loss", "Type it, or use the cards; both stay equal. Colour says whom the term pulls towards."),
+        lossLine(state, own), h("div", { class: "term-cards" }, state.terms.map((term) => termCard(term, state, own))), addTerm(state, own)),
+      h("section", { class: "card", "data-key": "stages" },
+        headed("4", "Stages", state.stages.length > 1 ? `${state.stages.join(" → ")}; the form is of ${state.stage_name}, the others stand in the text.` : "One stage. Another one, named before it in the text, prepares its weights."),
+        h("div", { class: "stage-row" },
+          h("div", {}, h("div", { class: "fields" }, fieldRows(few, state.wrong), fieldRows(known, state.wrong)),
+            h("div", { class: "fields", style: "margin-top:6px" }, fieldRows(others, state.wrong, { open: ["optimiser"] }))),
+          rateChart(state.schedule))),
+      h("section", { class: "card", "data-key": "probes" }, headed("5", "Probes", "What is measured while it trains, on fixed samples, within 3 % of the time."),
+        h("div", { class: "probe-cards" }, state.probes.map((probe) => h("label", { "data-key": probe.name },
+          h("input", { type: "checkbox", "data-probe": probe.name, checked: probe.on }), h("b", {}, probe.name), h("span", { class: "small" }, probe.summary)))))),
+    h("div", { class: "beside" }, textCard(state, own), checkCard(state, own)));
+}
+
+const TEXT_MS = 350;
+
+function listenToNew(el, own, send, draw) {
+  const waiting = {};
+  const later = (what, value) => {
+    clearTimeout(waiting[what]);
+    waiting[what] = setTimeout(() => send({ do: what, value }), TEXT_MS);
+  };
+  el.addEventListener("input", ({ target }) => {
+    if ("loss" in target.dataset) {
+      own.lossText = target.value;
+      later("loss", target.value);
+      draw();
+    } else if (target.dataset.paper) {
+      own.paper = { kind: target.dataset.paper, text: target.value };
+      later(target.dataset.paper, target.value);
+      draw();
+    } else if ("sought" in target.dataset) {
+      own.sought = target.value;
+      draw();
+    } else if (target.dataset.slide) {
+      const value = Number(Number(target.value).toPrecision(3));
+      const box = el.querySelector(`[data-edit="${CSS.escape(target.dataset.slide)}"]`);
+      if (box) box.value = value;
+      if (target.dataset.slide === `stages.${own.state.stage_name}.terms.${own.state.target?.key}.temperature`) {
+        own.heat = value;
+        draw();
+      }
+    }
+  });
+  el.addEventListener("change", ({ target }) => {
+    const { edit, slide, probe } = target.dataset;
+    if (slide) send({ do: "edit", path: slide, value: String(Number(Number(target.value).toPrecision(3))) });
+    else if (edit) send({ do: "edit", path: edit, value: target.type === "checkbox" ? String(target.checked) : target.value });
+    else if (probe) send({ do: "probe", value: probe });
+    else if ("file" in target.dataset) target.files[0]?.text().then((text) => send({ do: "open", value: text }));
+    own.heat = undefined;
+  });
+  el.addEventListener("focusout", ({ target }) => {
+    if ("loss" in target.dataset && own.lossText === own.state.loss.text) own.lossText = undefined;
+    if (target.dataset.paper && own.paper?.text === own.state.text[own.paper.kind]) own.paper = undefined;
+  });
+  el.addEventListener("click", ({ target }) => {
+    const pressed = target.closest?.("button");
+    if (!pressed || pressed.disabled) return;
+    const { data } = { data: pressed.dataset };
+    if ("adding" in data) {
+      own.adding = !own.adding;
+      draw();
+      el.querySelector("[data-sought]")?.focus();
+    } else if (data.add) {
+      own.adding = own.lossText = undefined;
+      send({ do: "add", value: data.add });
+    } else if (data.remove) {
+      own.lossText = undefined;
+      send({ do: "remove", value: data.remove });
+    } else if (data.mend || data.fix) {
+      const { error } = own.state.loss;
+      const text = own.state.loss.text;
+      own.lossText = own.paper = undefined;
+      if (data.mend) send({ do: "loss", value: text.slice(0, error.start) + data.mend + text.slice(error.end) });
+      else send({ do: "edit", path: data.fix, value: data.value });
+    } else if (data.kind) {
+      own.kind = data.kind;
+      own.paper = undefined;
+      draw();
+    } else if ("copy" in data) {
+      navigator.clipboard.writeText(own.state.text[own.kind ?? "yaml"]).then(() => {
+        own.copied = true;
+        draw();
+        setTimeout(() => { own.copied = false; draw(); }, 1500);
+      });
+    } else if ("open" in data) el.querySelector("[data-file]").click();
+    else if ("save" in data) saveText(own.state.text.yaml, "experiment.yaml");
+  });
+  el.addEventListener("keydown", (event) => {
+    const writing = ["TEXTAREA", "INPUT"].includes(event.target.nodeName) && event.target.type !== "checkbox";
+    if (event.key === "Enter" && "loss" in event.target.dataset) event.preventDefault();
+    if (event.key === "Escape" && own.adding) {
+      own.adding = false;
+      draw();
+    }
+    if (!writing && (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
+      event.preventDefault();
+      own.lossText = own.paper = undefined;
+      send({ do: event.shiftKey ? "redo" : "undo" });
+    }
+  });
+  el.addEventListener("dragover", (event) => event.preventDefault());
+  el.addEventListener("drop", (event) => {
+    event.preventDefault();
+    event.dataTransfer.files[0]?.text().then((text) => send({ do: "open", value: text }));
+  });
+}
+
+function saveText(text, name) {
+  const link = h("a", { href: URL.createObjectURL(new Blob([text], { type: "text/yaml" })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+// What somebody types stays while an older answer comes; once Python agrees, Python's text stands.
+function settleNew(own, focused) {
+  if (own.lossText !== undefined && !(focused && "loss" in focused.dataset)) own.lossText = undefined;
+  if (own.paper && !(focused?.dataset.paper)) own.paper = undefined;
+}

@@ -1,0 +1,62 @@
+// Beside the form: the same experiment as text, the checks, and Start.
+
+const BESIDE = `
+.beside { display: flex; flex-direction: column; gap: 12px; min-height: 0; }
+.text-card { display: flex; flex-direction: column; flex: 0 1 44%; min-height: 190px; }
+.toggle { display: inline-flex; border: 1px solid var(--wb-line-strong); border-radius: 5px; overflow: hidden; }
+.root .toggle button { min-height: 22px; border: 0; border-radius: 0; }
+.root .toggle button[aria-pressed="true"] { background: var(--wb-ink); color: var(--wb-surface); }
+.paper { position: relative; flex: 1; min-height: 0; margin: 8px 0 6px; overflow: auto; border-radius: 4px; background: var(--wb-sunken); }
+.paper :is(pre, textarea) { box-sizing: border-box; margin: 0; padding: 8px 10px; border: 0; font: 11.5px/16px ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace;
+  white-space: pre; tab-size: 2; }
+.paper pre { min-width: max-content; pointer-events: none; color: var(--wb-ink); }
+.paper pre div { min-height: 16px; margin: 0 -10px; padding: 0 10px; border-left: 3px solid transparent; }
+.paper pre div.off { background: var(--wb-error-wash); border-left-color: var(--wb-error); }
+.paper textarea { position: absolute; inset: 0; width: 100%; height: 100%; min-height: 100%; resize: none; background: none; color: transparent; caret-color: var(--wb-ink); overflow: hidden; }
+.paper textarea:focus-visible { outline: 2px solid var(--wb-ink); outline-offset: -2px; }
+.check-card { display: flex; flex-direction: column; flex: 1 1 56%; min-height: 220px; padding: 0; }
+.check-card > .row { padding: 10px 12px; }
+.check-list { flex: 1; min-height: 0; overflow: auto; margin: 0; padding: 0; list-style: none; }
+.check-list li { display: grid; grid-template-columns: 18px minmax(0, 1fr) auto; gap: 0 8px; padding: 7px 12px; border-top: 1px solid var(--wb-line); }
+.check-list li.failed { background: var(--wb-error-wash); } .check-list li.warning { background: var(--wb-attention); }
+.check-list .sign { grid-row: span 2; } .check-list li.failed .sign { color: var(--wb-error); }
+.check-list .why { grid-column: 2 / -1; color: var(--wb-ink2); font-size: 11.5px; line-height: 15px; overflow-wrap: anywhere; }
+.go { display: flex; align-items: center; gap: 12px; padding: 10px 12px; border-top: 1px solid var(--wb-line); }
+.root .go button.primary { min-height: 32px; padding: 0 16px; }
+.root .go button.primary:disabled { background: var(--wb-sunken); border-color: var(--wb-line-strong); color: var(--wb-ink3); }
+`;
+
+const SIGN = { failed: "✕", warning: "△", waiting: "…", passed: "✓" };
+
+function textCard(state, own) {
+  const kind = own.kind ?? "yaml";
+  const text = own.paper?.kind === kind ? own.paper.text : state.text[kind];
+  const off = new Set(kind === "yaml" ? state.text.lines : []);
+  const error = state.text.kind === kind ? state.text.error : null;
+  if (error?.line) off.add(error.line);
+  const tab = (name, word) => h("button", { type: "button", "data-kind": name, "aria-pressed": String(kind === name) }, word);
+  return h("section", { class: "card text-card", "data-key": "text" },
+    h("div", { class: "row" }, h("h2", { class: "title" }, "Same experiment as text"), h("span", { class: "valued" },
+      h("span", { class: "toggle", role: "group", "aria-label": "Text as" }, tab("yaml", "YAML"), tab("python", "Python")),
+      h("button", { type: "button", "data-copy": "" }, own.copied ? "Copied" : "Copy"))),
+    h("div", { class: "paper", "data-key": `paper-${kind}` },
+      h("pre", { "aria-hidden": "true" }, text.split("\n").map((line, k) => h("div", { class: off.has(k + 1) ? "off" : "" }, line))),
+      h("textarea", { "data-paper": kind, "aria-label": `The experiment as ${kind === "yaml" ? "YAML" : "Python"}`, spellcheck: "false", wrap: "off",
+        "aria-invalid": error ? "true" : null, value: text }, text)),
+    h("div", { class: error ? "bad" : "small ink3", role: error ? "alert" : null }, error ? error.message : "Edits here change the form. Saving and loading give back exactly this."));
+}
+
+function checkCard(state, own) {
+  const row = (check) =>
+    h("li", { class: check.state, "data-key": `${check.title}-${check.path}` },
+      h("span", { class: "sign" }, h("span", { "aria-hidden": "true" }, SIGN[check.state]), h("span", { class: "unseen" }, check.state)),
+      h("b", {}, check.title), check.fix ? h("button", { type: "button", "data-fix": check.fix.path, "data-value": check.fix.value }, check.fix.label) : h("b", {}, check.value),
+      check.path || check.detail ? h("span", { class: "why" }, check.path ? h("span", { class: "code" }, check.path) : null, check.path && check.detail ? h("br") : null, check.detail) : null);
+  const words = state.refused || (state.off ? `Off: ${state.off}` : "Ready.");
+  return h("section", { class: "card check-card", "data-key": "checks" },
+    h("div", { class: "row" }, h("h2", { class: "title" }, "Checks before step 0"), h("span", { class: "ink2", role: "status" }, state.counts)),
+    h("ul", { class: "check-list", tabindex: 0, "aria-label": "Checks" }, state.checks.map(row)),
+    h("div", { class: "go" },
+      h("button", { type: "button", class: "primary", "data-do": "begin", disabled: Boolean(state.off) || own.starting, "aria-describedby": "go-why" }, icon("▶"), "Start"),
+      h("div", {}, h("div", { id: "go-why", class: state.refused ? "error" : "" }, words), h("div", { class: "small ink2" }, state.about || "time, memory and disk: measured by the checks"))));
+}

@@ -1,0 +1,73 @@
+// The place Runs: a queue if there is one, then every run in a table.
+
+const HEADS = [
+  ["status", "Status"], ["name", "Run"], ["seed", "Seed", "num"], ["student", "Student", "num"], ["teacher", "Teacher", "num"],
+  ["control", "Control", "num"], ["time", "Time", "num"], ["group", "Group"], ["new", "Accepted", "num"],
+];
+
+function queueCard(list) {
+  if (!list.length) return null;
+  return h("section", { class: "card queue", "data-key": "queue", "aria-label": "Queue" },
+    h("div", { class: "row" }, h("h2", { class: "title" }, `${list.length} waiting`),
+      h("span", { class: "read" }, "They train one after the other, in this order.")),
+    h("ol", {}, list.map((run) =>
+      h("li", { "data-key": run.run, "data-queued": run.run }, h("span", { class: "ink3" }, run.number),
+        h("span", {}, h("a", { href: `?run=${encodeURIComponent(run.run)}` }, run.name), ` seed ${run.seed} `,
+          h("span", { class: "ink3" }, run.run)),
+        run.removable ? h("button", { type: "button", ...say("take_back", run.run), "aria-label": `Remove ${run.name}, seed ${run.seed}` }, "Remove")
+          : h("span", { class: "ink3" }, "starts now")))));
+}
+
+function runRow(run, state) {
+  const group = run.group ? h("a", { href: `?compare=${encodeURIComponent(run.run)}`, title: `Group of ${run.group}` }, run.group_words) : h("span", { class: "ink3" }, "–");
+  const number = (who, words) => h("td", { class: `num ${who}` }, words || h("span", { class: "ink3" }, "–"));
+  return h("tr", { "data-row": run.run, "data-key": run.run },
+    h("td", {}, h("input", { type: "checkbox", ...say("choose", run.run), checked: state.chosen.includes(run.run),
+      "aria-label": `Choose ${run.name}, seed ${run.seed}` })),
+    h("td", { class: `nowrap ${run.status}` }, icon(run.icon), run.word,
+      h("div", { class: "small ink3" }, run.step || "\u00a0")),
+    h("td", {}, h("a", { class: "open", href: `?run=${encodeURIComponent(run.run)}` }, run.name),
+      run.touched ? h("span", { class: "ink3" }, " touched") : null,
+      h("div", { class: "small ink3" }, run.recipe && run.recipe !== run.name ? `${run.run} · recipe ${run.recipe}` : run.run),
+      run.error ? h("div", { class: "small failed" }, run.error) : null),
+    h("td", { class: "num" }, run.seed),
+    h("td", { class: "num student" }, run.student ? h("b", {}, run.student) : h("span", { class: "ink3" }, "–"),
+      h("div", { class: "small ink3" }, run.n)),
+    number("teacher", run.teacher), number("", run.control),
+    h("td", { class: "num" }, run.time || h("span", { class: "ink3" }, "–"), run.slow && run.time ? h("div", { class: "small ink3" }, "slow motion") : null),
+    h("td", { class: "nowrap late" }, group),
+    h("td", { class: "num late ink2" }, run.when));
+}
+
+function runsPlace(state) {
+  if (!state.address) return h("div", { class: "root" });
+  if (!state.total)
+    return h("div", { class: "root place" }, h("h1", {}, "Runs"), said(state),
+      h("section", { class: "card empty" }, triangle(), h("b", {}, "No runs yet"),
+        h("p", {}, "The quickstart needs no download and no GPU. It takes about 40 s."), h("a", { class: "button", href: "./" }, "Go to Start")));
+  const head = HEADS.map(([key, text, kind]) => {
+    const now = state.sort === key;
+    return h("th", { scope: "col", class: [kind, ["group", "new"].includes(key) ? "late" : ""].filter(Boolean).join(" ") || null,
+      "aria-sort": now ? (state.falling ? "descending" : "ascending") : null },
+      h("button", { type: "button", ...say("sort", key) }, text, now ? (state.falling ? " ↓" : " ↑") : ""));
+  });
+  const many = state.chosen.length;
+  return h("div", { class: "root place" },
+    h("div", { class: "head" }, h("h1", {}, "Runs"), h("span", { class: "ink2", role: "status" }, state.count),
+      h("span", { class: "row" },
+        many ? h("button", { type: "button", class: "bare", "data-key": "clear", ...say("clear") }, "Choose none") : null,
+        many ? h("a", { class: "button", "data-key": "compare", href: `?compare=${state.compare.split(",").map(encodeURIComponent).join(",")}` },
+          many > 1 ? `Compare ${many} runs` : "Compare with…") : h("span", { class: "ink3" }, "Tick runs to compare them."))),
+    said(state), queueCard(state.queue),
+    h("section", { class: "card sheet", "data-key": "sheet" },
+      h("div", { class: "tools" }, findField(state, "Filter runs"),
+        facet("status", "Status", state.statuses, state.status), facet("recipe", "Recipe", state.recipes, state.recipe)),
+      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All runs" },
+        h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "unseen" }, "Choose")), head)),
+          h("tbody", {}, state.rows.map((run) => runRow(run, state))))),
+      state.rows.length ? null : h("p", { class: "empty" }, "No run has all that. Take a filter away."),
+      h("div", { class: "foot small" },
+        state.more ? [h("button", { type: "button", ...say("more") }, `Show more (${state.more} left)`), "  "] : null,
+        "Student, teacher, control: accuracy on test, once read at the end of a run. A run is removed by ",
+        h("span", { class: "code" }, "workbench rm RUN"), ".")));
+}

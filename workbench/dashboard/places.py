@@ -1,0 +1,189 @@
+"""The pages Runs, Models and Pair in a browser: told of the store, drawn in their own turn.
+
+Unusual here: what a reader did is folded into the address first and the page drawn from that, so a
+pasted link, Back and a click are one and the same path.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+from urllib.parse import parse_qs
+
+import panel as pn
+from bokeh.document import Document
+from panel.io.document import hold
+from panel.io.state import set_curdoc
+
+from workbench.dashboard.bar import bar
+from workbench.dashboard.carrier import PanelView, Part
+from workbench.dashboard.hub import Hub
+from workbench.dashboard.live import Sent, Shown, pack_payload
+from workbench.dashboard.models_place import ModelsAsked, models_page
+from workbench.dashboard.pair_place import PairAsked, pair_page, question
+from workbench.dashboard.people import visit_here
+from workbench.dashboard.runs_place import RunsAsked, runs_page
+from workbench.dashboard.template import make_template
+from workbench.errors import RefusedCommand, WorkbenchError
+from workbench.runs.frames import SNAPSHOT_VIEWS
+from workbench.runs.inspecting import Inspection, Question, Seen
+from workbench.runs.kept_models import KeptModel, kept_models
+from workbench.runs.more_seeds import take_back
+
+Asked = RunsAsked | ModelsAsked | PairAsked
+KINDS: Final[Sequence[type[Asked]]] = (RunsAsked, ModelsAsked, PairAsked)
+
+
+def asked_place(arguments: Mapping[str, Sequence[bytes]]) -> Asked | None:
+    """Which of these places an address asks for, and how; None where it asks for another."""
+    for kind in KINDS:
+        found = kind.read(arguments)
+        if found is not None:
+            return found
+    return None
+
+
+class PlaceSession:
+    """A page in a browser; told by the hub's thread, drawn in its own document's turn.
+
+    Args:
+        hub: The server's runs.
+        asked: What the address asks for.
+    """
+
+    def __init__(self, hub: Hub, asked: Asked) -> None:
+        self.hub = hub
+        self.run: str | None = None  # the hub tells of the store, not of one run
+        self._asked = asked
+        self._visit = visit_here()
+        self._doc: Document = cast(Document, pn.state.curdoc)
+        self._lock = threading.Lock()
+        self._scheduled = False
+        self._refused = ""
+        self._models: tuple[Any, list[KeptModel]] = (None, [])
+        self._parts = {kind: Part(kind, self.act) for kind in ("top", asked.kind)}
+        self._parts["top"].sizing_mode = "stretch_width"
+        self._parts[asked.kind].sizing_mode = "stretch_both"
+        self._looking: tuple[Question, Inspection] | None = None
+        self._seen: Seen | None = None
+        self._pushed: Seen | None = None
+        self._views = {
+            view: PanelView.make() for view in SNAPSHOT_VIEWS if isinstance(asked, PairAsked)
+        }
+        self._draw()
+        self.template = make_template(asked.kind, {**self._parts, **self._views})
+        self._doc.on_session_destroyed(lambda _: self._end())
+        # In the page's first turn, as in Session.
+        self._doc.add_next_tick_callback(lambda: hub.attach(self))
+
+    def show(self, shown: Shown) -> None:
+        """A single run has moved; this page follows the store instead."""
+
+    def show_recent(self, runs: list[dict[str, Any]]) -> None:
+        """Something in the store has changed: draw in the page's next turn."""
+        with self._lock:
+            if self._scheduled:
+                return
+            self._scheduled = True
+        try:
+            self._doc.add_next_tick_callback(self._turn)
+        except AttributeError:  # Bokeh takes the document apart at this very moment: the tab closed
+            self.hub.detach(self)
+
+    def act(self, asked: dict[str, Any]) -> None:
+        """Follow what a reader did; what is refused is said on the page."""
+        self._refused = ""
+        try:
+            self._act(str(asked.get("do", "")), asked)
+        except WorkbenchError as error:
+            self._refused = error.message
+        self._draw()
+
+    def _act(self, do: str, asked: dict[str, Any]) -> None:
+        if do == "address":  # Back, or Forward
+            query = parse_qs(str(asked.get("value") or "").lstrip("?"), keep_blank_values=True)
+            found = asked_place({name: [v.encode() for v in vs] for name, vs in query.items()})
+            self._asked = found if type(found) is type(self._asked) and found else self._asked
+        elif do == "take_back":
+            if not self._visit.touch:
+                raise RefusedCommand("This page may only look; it changes nothing.")
+            take_back(self.hub.store, str(asked.get("value") or ""))
+        elif do == "cancel" and self._looking is not None:
+            self._looking[1].cancel()
+        elif do == "again":
+            self._leave()
+        else:
+            self._asked = self._asked.followed(asked)
+
+    def _turn(self) -> None:
+        with self._lock:
+            self._scheduled = False
+        with set_curdoc(self._doc), hold(self._doc):
+            self._draw()
+
+    def _draw(self) -> None:
+        asked = self._asked
+        self._parts["top"].tell(bar(self.hub, "models" if asked.kind == "pair" else asked.kind))
+        if isinstance(asked, RunsAsked):
+            lines = self.hub.quickstart.listing.lines()
+            told = runs_page(self.hub.store, lines, asked)
+        elif isinstance(asked, ModelsAsked):
+            told = models_page(self._kept(), asked)
+        else:
+            told = self._pair(asked)
+        self._parts[asked.kind].tell({**told, "refused": self._refused})
+
+    def _kept(self) -> list[KeptModel]:
+        """Models of the store, listed anew only where a run has begun or ended."""
+        lines = self.hub.quickstart.listing.lines()
+        now = [(line.id, line.status, line.weights) for line in lines]
+        if self._models[0] != now:
+            self._models = (now, kept_models(self.hub.store))
+        return self._models[1]
+
+    def _pair(self, asked: PairAsked) -> dict[str, Any]:
+        """The page, and a process on the side where the address asks for another pair."""
+        models, problem = self._kept(), ""
+        try:
+            wanted = question(self.hub.store, models, asked)
+        except WorkbenchError as error:
+            wanted, problem = None, error.message
+        if (wanted is None) != (self._looking is None) or (
+            self._looking is not None and wanted != self._looking[0]
+        ):
+            self._leave()
+            if wanted is not None:
+                self._look(wanted)
+        self._push()
+        return pair_page(models, asked, self._seen, problem)
+
+    def _push(self) -> None:
+        """Give the views what was found, once."""
+        seen = self._seen
+        if seen is None or seen is self._pushed or seen.state != "done":
+            return
+        self._pushed = seen
+        for view, (content, buffers) in seen.views.items():
+            self._views[view].push(Sent(0, pack_payload(content, buffers)))
+
+    def _look(self, wanted: Question) -> None:
+        def heard(seen: Seen) -> None:
+            if self._looking is not None and self._looking[0] is wanted:
+                self._seen = seen
+                self.show_recent([])
+
+        self._seen = Seen("working", "starting")
+        inspection = Inspection(self.hub.store.path, wanted, heard)
+        self._looking = (wanted, inspection)
+
+    def _leave(self) -> None:
+        """Let go of the pair that was looked at."""
+        looking, self._looking, self._seen = self._looking, None, None
+        if looking is not None:
+            looking[1].cancel()
+
+    def _end(self) -> None:
+        """The tab has closed: give back what it held."""
+        self.hub.detach(self)
+        self._leave()

@@ -1,0 +1,228 @@
+"""The place Runs as plain data: every run of the store in a table, and the queue above it.
+
+Unusual here: filter, order and page are made here and stand in the address, so that a thousand runs
+cost a browser no more than a hundred.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from workbench_widgets.words import count, percent
+
+from workbench.dashboard import wording
+from workbench.dashboard.address import first_of
+from workbench.dashboard.start import step_words
+from workbench.runs.listing import Line
+from workbench.runs.more_seeds import queue
+from workbench.store import Store
+
+PAGE_ROWS: Final = 100
+"""Rows that are drawn at first, and that each "more" adds."""
+MOST_CHOSEN: Final = 50
+Key = Callable[[Line], Any]
+
+PARTS: Final = ("student", "teacher", "control")
+SORTS: Final[Mapping[str, Key]] = {
+    "new": lambda line: line.created_ns,
+    "name": lambda line: (line.name.lower(), line.seed),
+    "status": lambda line: wording.CHIPS[line.status][1],
+    "seed": lambda line: line.seed,
+    "student": lambda line: line.accuracy.get("student"),
+    "teacher": lambda line: line.accuracy.get("teacher"),
+    "control": lambda line: line.accuracy.get("control"),
+    "time": lambda line: line.seconds,
+    "group": lambda line: line.group,
+}
+"""What rows can be ordered by; a run without that number comes last either way."""
+RISING: Final = frozenset({"name", "status", "seed", "group"})
+"""Orders that begin with the smallest."""
+
+
+@dataclass(frozen=True)
+class RunsAsked:
+    """What an address asks for: ``/?runs=&find=kd&status=failed&sort=student``.
+
+    Attributes:
+        find: Words that a row must have, in its name, id, recipe or group.
+        status: Only this one; empty for all.
+        recipe: Only this one; empty for all.
+        sort: Key of :data:`SORTS`.
+        turned: Whether the order is turned round.
+        chosen: Runs that are ticked, in order.
+        pages: How many times :data:`PAGE_ROWS` rows are shown.
+    """
+
+    find: str = ""
+    status: str = ""
+    recipe: str = ""
+    sort: str = "new"
+    turned: bool = False
+    chosen: tuple[str, ...] = ()
+    pages: int = 1
+
+    kind = "runs"
+
+    @classmethod
+    def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> RunsAsked | None:
+        """From the arguments of a request; None where it asks for another page."""
+        if "runs" not in arguments:
+            return None
+        sort = first_of(arguments, "sort")
+        pages = first_of(arguments, "pages")
+        chosen = [run for run in first_of(arguments, "chosen").split(",") if run]
+        return cls(
+            find=first_of(arguments, "find")[:200],
+            status=first_of(arguments, "status"),
+            recipe=first_of(arguments, "recipe"),
+            sort=sort if sort in SORTS else "new",
+            turned=first_of(arguments, "turned") == "1",
+            chosen=tuple(dict.fromkeys(chosen))[:MOST_CHOSEN],
+            pages=int(pages) if pages.isdecimal() and 0 < int(pages) < 1000 else 1,
+        )
+
+    @property
+    def address(self) -> str:
+        """Path and query of the page that shows this."""
+        asked = {
+            "find": self.find,
+            "status": self.status,
+            "recipe": self.recipe,
+            "sort": self.sort if self.sort != "new" else "",
+            "turned": "1" if self.turned else "",
+            "chosen": ",".join(self.chosen),
+            "pages": str(self.pages) if self.pages > 1 else "",
+        }
+        kept = {name: value for name, value in asked.items() if value}
+        return f"/?{urlencode({'runs': '', **kept}, safe=',')}"
+
+    def followed(self, asked: Mapping[str, Any]) -> RunsAsked:
+        """After what a reader did: ``{"do": "sort", "value": "student"}`` and the like."""
+        do, value = str(asked.get("do", "")), str(asked.get("value") or "")
+        if do in ("find", "status", "recipe"):
+            return replace(self, **{do: value[:200]}, pages=1)
+        if do == "sort" and value in SORTS:
+            again = value == self.sort
+            return replace(self, sort=value, turned=again and not self.turned)
+        if do == "choose" and value:
+            kept = [run for run in self.chosen if run != value]
+            chosen = kept if value in self.chosen else [*kept, value][-MOST_CHOSEN:]
+            return replace(self, chosen=tuple(chosen))
+        if do == "more":
+            return replace(self, pages=self.pages + 1)
+        if do == "clear":
+            return replace(self, chosen=())
+        return self
+
+
+def runs_page(store: Store, lines: Sequence[Line], asked: RunsAsked) -> dict[str, Any]:
+    """All that the page shows.
+
+    Args:
+        store: Where runs lie.
+        lines: All runs, newest first.
+        asked: What the address asks for.
+    """
+    sizes: dict[str, int] = {}
+    for line in lines:
+        sizes[line.group] = sizes.get(line.group, 0) + 1
+    found = [line for line in lines if _is_meant(line, asked)]
+    ordered = _ordered(found, asked)
+    shown = ordered[: PAGE_ROWS * asked.pages]
+    known = {line.id for line in lines}
+    chosen = [run for run in asked.chosen if run in known]
+    groups = {line.group for line in lines if line.id in chosen}
+    return {
+        "address": asked.address,
+        "total": len(lines),
+        "count": f"{count(len(found))} of {count(len(lines))} runs"
+        if len(found) < len(lines)
+        else f"{count(len(lines))} run{'s' if len(lines) != 1 else ''}",
+        "find": asked.find,
+        "sort": asked.sort,
+        "falling": (asked.sort in RISING) == asked.turned,
+        "chosen": chosen,
+        "compare": ",".join(chosen),
+        "one_group": len(groups) == 1 and len(chosen) > 1,
+        "status": asked.status,
+        "statuses": _facet(lines, lambda line: line.status, lambda name: wording.CHIPS[name][1]),
+        "recipe": asked.recipe,
+        "recipes": _facet(lines, lambda line: line.recipe or "", lambda name: name or "no recipe"),
+        "queue": [_queued(row.id, number, store) for number, row in enumerate(queue(store), 1)],
+        "rows": [_row(line, sizes) for line in shown],
+        "more": max(len(found) - len(shown), 0),
+    }
+
+
+def _is_meant(line: Line, asked: RunsAsked) -> bool:
+    if asked.status and line.status != asked.status:
+        return False
+    if asked.recipe and (line.recipe or "") != asked.recipe:
+        return False
+    text = f"{line.name} {line.id} {line.recipe or ''} {line.group} seed {line.seed}".lower()
+    return all(word in text for word in asked.find.lower().split())
+
+
+def _ordered(lines: Sequence[Line], asked: RunsAsked) -> list[Line]:
+    """In the order asked for; runs that lack the number come last."""
+    key = SORTS[asked.sort]
+    have = [line for line in lines if key(line) is not None]
+    lack = [line for line in lines if key(line) is None]
+    falling = (asked.sort in RISING) == asked.turned
+    return [*sorted(have, key=key, reverse=falling), *lack]
+
+
+def _facet(
+    lines: Sequence[Line], value: Callable[[Line], str], words: Callable[[str], str]
+) -> list[dict[str, Any]]:
+    """Values that occur, the commonest first, each with how many runs have it."""
+    found: dict[str, int] = {}
+    for line in lines:
+        found[value(line)] = found.get(value(line), 0) + 1
+    ranked = sorted(found.items(), key=lambda item: -item[1])
+    return [{"value": name, "words": words(name), "count": number} for name, number in ranked]
+
+
+def _row(line: Line, sizes: Mapping[str, int]) -> dict[str, Any]:
+    icon, word = wording.CHIPS[line.status]
+    size = sizes[line.group]
+    return {
+        "run": line.id,
+        "name": line.name,
+        "recipe": line.recipe or "",
+        "seed": line.seed,
+        "status": line.status,
+        "icon": icon,
+        "word": "Waiting" if line.waits and line.status == "queued" else word,
+        "step": step_words(line),
+        "error": line.error,
+        **{part: percent(line.accuracy[part]) if part in line.accuracy else "" for part in PARTS},
+        "n": f"n = {count(line.num_test)}" if line.num_test and line.accuracy else "",
+        "time": "" if line.seconds is None else wording.duration(line.seconds),
+        "slow": line.slow,
+        "when": when(line.created_ns),
+        "group": line.group if size > 1 else "",
+        "group_words": f"{count(size)} runs" if size > 1 else "",
+        "touched": line.touched,
+    }
+
+
+def _queued(run: str, number: int, store: Store) -> dict[str, Any]:
+    row = store.runs.get(run)
+    return {
+        "run": run,
+        "number": number,
+        "name": row.name,
+        "seed": int(row.experiment.get("seed", 0)),
+        "group": row.cohort or "",
+        "removable": row.cohort is not None,
+    }
+
+
+def when(nanoseconds: int) -> str:
+    """Day and time in local time: ``27 Nov, 14:02``."""
+    return time.strftime("%d %b, %H:%M", time.localtime(nanoseconds / 1e9))

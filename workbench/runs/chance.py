@@ -1,0 +1,178 @@
+"""What chance alone explains of a reliability table, without torch: for processes that only show.
+
+Unusual here: the same closed forms as ``functional.calibration_null`` on numpy and ``math``,
+because the server of the page loads no torch; a test holds both equal.
+Shapes: n = samples, M = bins.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+BINS: Final = 15
+BISECTIONS: Final = 60
+SERIES: Final = 10_000
+"""Terms of the incomplete gamma series at most; some hundreds are usual."""
+NEARLY_NORMAL: Final = 1e-3
+"""Skewness below which the law of the ECE is taken as normal."""
+HALF_NORMAL_THIRD: Final = math.sqrt(2 / math.pi) * (4 / math.pi - 1)
+"""Third central moment of |Z|, Z standard normal."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Bins of equal width (a, b], each with what fell into it; shape (M,).
+
+    Attributes:
+        count: Samples.
+        confidence: Sum of confidences.
+        squares: Sum of squared confidences.
+        hits: Right answers.
+    """
+
+    count: Floats
+    confidence: Floats
+    squares: Floats
+    hits: Floats
+
+    @classmethod
+    def of(cls, top: Floats, right: NDArray[np.bool_]) -> Table:
+        """From the confidence of each sample in [0, 1] (NaN: left out) and whether it is right."""
+        index = bin_of(top)
+        there = index >= 0
+        index, top, right = index[there], top[there], right[there]
+
+        def total(weights: Floats) -> Floats:
+            return np.bincount(index, weights=weights, minlength=BINS).astype(np.float64)
+
+        return cls(
+            total(np.ones_like(top)), total(top), total(top**2), total(right.astype(np.float64))
+        )
+
+    def columns(self) -> dict[str, Floats]:
+        """The arrays that the calibration view draws, by its names; NaN where a bin is empty."""
+        empty = self.count == 0
+        count = np.where(empty, np.nan, self.count)
+        mean, accuracy = self.confidence / count, self.hits / count
+        low, high = wilson(accuracy, count)
+        band = [
+            [
+                math.nan if not n else binomial_quantile(tail, int(n), chance) / n
+                for n, chance in zip(self.count, mean, strict=True)
+            ]
+            for tail in (0.025, 0.975)
+        ]
+        return {
+            "count": self.count,
+            "confidence": mean,
+            "accuracy": accuracy,
+            "wilson_low": low,
+            "wilson_high": high,
+            "band_low": np.asarray(band[0]),
+            "band_high": np.asarray(band[1]),
+        }
+
+    def ece(self) -> float | None:
+        """Mean gap weighted by counts, in [0, 1]; None without samples."""
+        total = float(self.count.sum())
+        return float(np.abs(self.confidence - self.hits).sum()) / total if total else None
+
+    def ece_null(self) -> float | None:
+        """95th percentile of the ECE of a perfectly calibrated model of these confidences."""
+        full = self.count > 0
+        count = self.count[full]
+        total = float(count.sum())
+        if not total:
+            return None
+        chance = np.clip(self.confidence[full] / count, 0, 1)
+        spread = np.maximum(self.confidence[full] - self.squares[full], 0)
+        mean = np.asarray([_deviation(*row) for row in zip(count, chance, spread, strict=True)])
+        variance = float(np.maximum(spread - mean**2, 0).sum())
+        if variance == 0:
+            return float(mean.sum()) / total
+        skewness = HALF_NORMAL_THIRD * float((spread**1.5).sum()) / variance**1.5
+        return float(mean.sum() + math.sqrt(variance) * pearson3_quantile(0.95, skewness)) / total
+
+
+def bin_of(top: NDArray[Any]) -> NDArray[np.int64]:
+    """Which bin (a, b] holds each confidence, 0 to M - 1; -1 where it is NaN. Shape (n,)."""
+    edges = np.arange(1, BINS) / BINS
+    values = np.asarray(top, dtype=np.float64)
+    return np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="left"))
+
+
+def wilson(share: Floats, count: Floats, confidence: float = 0.95) -> tuple[Floats, Floats]:
+    """Wilson score interval of shares in [0, 1]; NaN stays NaN."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    spread = share * (1 - share) / count + (z / (2 * count)) ** 2
+    half = z * np.sqrt(spread) / (1 + z**2 / count)
+    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+
+
+def binomial_quantile(probability: float, count: int, success: float) -> float:
+    """Smallest k with P(X <= k) >= probability, X binomial.
+
+    Args:
+        probability: In (0, 1).
+        count: Trials, >= 0.
+        success: Chance of each in [0, 1].
+    """
+    if count == 0 or success <= 0:
+        return 0.0
+    if success >= 1:
+        return float(count)
+    mean, sd = count * success, math.sqrt(count * success * (1 - success))
+    first, last = max(0, int(mean - 10 * sd - 40)), min(count, int(mean + 10 * sd + 40))
+    k = np.arange(first, last + 1)
+    # neighbours of the law differ by a simple factor: no factorial of a large number is needed
+    factor = np.log((count - k[:-1]) / (k[:-1] + 1)) + math.log(success / (1 - success))
+    logs = np.concatenate([[0.0], np.cumsum(factor)])
+    law = np.exp(logs - logs.max())
+    below = np.searchsorted(np.cumsum(law / law.sum()), probability * (1 - 1e-14))
+    return float(min(first + int(below), last))
+
+
+def pearson3_quantile(probability: float, skewness: float) -> float:
+    """Quantile of the Pearson type III law of mean 0, variance 1 and a skewness >= 0."""
+    if skewness < NEARLY_NORMAL:
+        normal = NormalDist().inv_cdf(probability)
+        return normal + (normal**2 - 1) * skewness / 6
+    shape = 4 / skewness**2
+    low, high = 0.0, shape + 40 * math.sqrt(shape) + 40
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _gamma_below(shape, middle) < probability else (low, middle)
+    return ((low + high) / 2 - shape) / math.sqrt(shape)
+
+
+def _gamma_below(shape: float, x: float) -> float:
+    """P(X <= x), X unit-scale gamma: the regularised incomplete gamma function as a series."""
+    if x <= 0:
+        return 0.0
+    term = total = 1.0
+    for k in range(1, SERIES):
+        term *= x / (shape + k)
+        total += term
+        if term < 1e-16 * total:
+            break
+    return min(math.exp(shape * math.log(x) - x - math.lgamma(shape + 1)) * total, 1.0)
+
+
+def _deviation(count: float, chance: float, spread: float) -> float:
+    """E|hits - expected hits| of a bin, De Moivre's form, scaled to the bin's own variance."""
+    equal_coins = count * chance * (1 - chance)
+    if equal_coins <= 0:
+        return 0.0
+    best = min(math.floor(count * chance) + 1, count)
+    ways = math.lgamma(count + 1) - math.lgamma(best + 1) - math.lgamma(count - best + 1)
+    log_value = ways + best * math.log(chance) + (count - best + 1) * math.log1p(-chance)
+    return 2 * best * math.exp(log_value) * math.sqrt(min(spread / equal_coins, 1.0))

@@ -1,0 +1,283 @@
+"""Asks for pictures and attributions without computing any: one process on the side, one at a time.
+
+Unusual here: the process starts with the first question and ends with the last reader, so a server
+that nobody inspects a sample on pays nothing. Its owner loads no torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any, Final
+
+from workbench.errors import WorkbenchError
+from workbench.runs.attribution import nearest_checkpoint
+from workbench.store.store import Store
+
+KEPT_BYTES: Final = 32 * 2**20
+"""Of answers; those not asked for longest are let go."""
+
+Heard = Callable[["Answer"], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known of a question now.
+
+    Attributes:
+        state: ``waits`` for another question's end, ``working``, ``done``, ``refused`` or
+            ``cancelled``.
+        head: Facts as plain data; ``words`` where something is to be said.
+        body: Bytes of a finished answer.
+    """
+
+    state: str
+    head: Mapping[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes."""
+        return self.state not in ("waits", "working")
+
+
+@dataclass(eq=False)
+class Question:
+    """One question under way; :meth:`Explainer.cancel` takes it back."""
+
+    asked: Mapping[str, Any]
+    heard: Heard
+    key: tuple[Any, ...]
+    number: int = 0
+    cancelled: bool = False
+
+
+class Explainer:
+    """The one place that a server asks at.
+
+    Args:
+        store: Where runs lie.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Condition()
+        self._waiting: deque[Question] = deque()
+        self._current: Question | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread: threading.Thread | None = None
+        self._readers: set[object] = set()
+        self._answers: OrderedDict[tuple[Any, ...], Answer] = OrderedDict()
+        self._count = 0
+        self._closed = False
+
+    def attach(self, reader: object) -> None:
+        """Somebody reads answers from now on."""
+        with self._lock:
+            self._readers.add(reader)
+
+    def detach(self, reader: object) -> None:
+        """One reader less; with the last one process and answers go."""
+        with self._lock:
+            self._readers.discard(reader)
+            if not self._readers:
+                self._answers.clear()
+                self._end_process()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the living process, or None."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def pictures(self, run: str, heard: Heard) -> Question:
+        """Ask for all samples of the run's probe split; ``heard`` is called from another thread."""
+        return self._ask({"do": "pictures", "run": run}, ("pictures", run), heard)
+
+    def maps(
+        self, run: str, step: int, sample: int, method: str, target: str | int, heard: Heard
+    ) -> Question:
+        """Ask for the attribution maps of one sample at the checkpoint nearest to a step.
+
+        Args:
+            run: Its id.
+            step: That is shown.
+            sample: Id, of the probe split.
+            method: Of attribution.
+            target: Class that both models are asked about, or what names one.
+            heard: Called with each word of progress and the answer, from another thread, or at
+                once if the answer is known.
+        """
+        asked = {"do": "maps", "run": run, "sample": sample, "method": method, "target": target}
+        try:
+            found = nearest_checkpoint(self._store, run, step)
+        except WorkbenchError as error:
+            question = Question(asked, heard, ())
+            heard(Answer("refused", {"words": error.message}))
+            return question
+        key = ("maps", run, str(found.sha256), sample, method, target)
+        return self._ask({**asked, "step": int(found.step)}, key, heard)
+
+    def cancel(self, question: Question) -> None:
+        """Take a question back; if it is worked on, the process is killed."""
+        with self._lock:
+            if question is self._current and not question.cancelled:
+                question.cancelled = True
+                self._end_process()
+        self.drop(question)
+
+    def drop(self, question: Question) -> None:
+        """Take a question back if nobody works on it yet; else let it end: others may ask it."""
+        with self._lock:
+            if question not in self._waiting:
+                return
+            question.cancelled = True
+            self._waiting.remove(question)
+        question.heard(Answer("cancelled"))
+
+    def close(self) -> None:
+        """End process and thread."""
+        with self._lock:
+            self._closed = True
+            self._waiting.clear()
+            self._end_process()
+            self._lock.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def _ask(self, asked: Mapping[str, Any], key: tuple[Any, ...], heard: Heard) -> Question:
+        question = Question(asked, heard, key)
+        with self._lock:
+            known = self._answers.get(key)
+            if known is not None:
+                self._answers.move_to_end(key)
+            else:
+                self._count += 1
+                question.number = self._count
+                waits = self._current is not None or bool(self._waiting)
+                self._waiting.append(question)
+                if self._thread is None:
+                    self._thread = threading.Thread(
+                        target=self._work, name="explainer", daemon=True
+                    )
+                    self._thread.start()
+                self._lock.notify_all()
+        if known is not None:
+            heard(known)
+        else:
+            words = "Waits for the process" if self.pid is not None else "Starts a process"
+            words = "Waits for another sample" if waits else words
+            heard(Answer("waits", {"words": words}))
+        return question
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                while not self._waiting and not self._closed:
+                    self._lock.wait()
+                if self._closed:
+                    return
+                self._current = question = self._waiting.popleft()
+            answer = self._known(question.key) or self._answered(question)
+            with self._lock:
+                self._current = None
+            question.heard(answer)
+
+    def _known(self, key: tuple[Any, ...]) -> Answer | None:
+        """Two pages may have asked the same meanwhile."""
+        with self._lock:
+            return self._answers.get(key)
+
+    def _answered(self, question: Question) -> Answer:
+        process = self._living(question)
+        if process is None or process.stdin is None or process.stdout is None:
+            return Answer("cancelled")
+        line = json.dumps({**question.asked, "number": question.number}).encode() + b"\n"
+        try:
+            process.stdin.write(line)
+            process.stdin.flush()
+        except OSError:  # it has just ended
+            return self._gone(question, process)
+        while (found := _read(process.stdout)) is not None:
+            told, body = found
+            number, state = told.pop("number"), told.pop("state")
+            if number != question.number:
+                continue
+            answer = Answer(state, told, body)
+            if not answer.ended:
+                question.heard(answer)
+                continue
+            if state == "done":
+                self._keep(question.key, answer)
+            return answer
+        return self._gone(question, process)
+
+    def _living(self, question: Question) -> subprocess.Popen[bytes] | None:
+        with self._lock:
+            if question.cancelled or self._closed:
+                return None
+            if self._process is None or self._process.poll() is not None:
+                self._end_process()
+                self._process = subprocess.Popen(
+                    # -P: a file of the user's working folder must not stand in for a library
+                    [sys.executable, "-P", "-m", __name__.rpartition(".")[0] + ".explaining",
+                     str(self._store.path.resolve())],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )  # fmt: skip
+            return self._process
+
+    def _gone(self, question: Question, process: subprocess.Popen[bytes]) -> Answer:
+        code = process.wait()
+        with self._lock:
+            if self._process is process:
+                self._end_process()
+        if question.cancelled or self._closed or not self._readers:
+            return Answer("cancelled")
+        how = f"it was killed by signal {-code}" if code < 0 else f"it ended with code {code}"
+        words = f"The process that computes it is gone: {how}. Training goes on; try again."
+        return Answer("refused", {"words": words})
+
+    def _keep(self, key: tuple[Any, ...], answer: Answer) -> None:
+        with self._lock:
+            self._answers[key] = answer
+            while sum(len(one.body) for one in self._answers.values()) > KEPT_BYTES:
+                if len(self._answers) == 1:
+                    return
+                self._answers.popitem(last=False)
+
+    def _end_process(self) -> None:
+        """Kill it; the thread that reads from it sees the end. Called with the lock held."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):  # what was still to be written has no reader
+                process.stdin.close()
+        threading.Thread(target=_reap, args=(process,), name="reaper", daemon=True).start()
+
+
+def _read(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
+    """The next answer; None at the end of the pipe."""
+    try:
+        head = pipe.readline()
+        told: dict[str, Any] = json.loads(head) if head.endswith(b"\n") else {}
+        body = pipe.read(told.pop("size", 0))
+    except ValueError:  # closed between two reads: the process was ended
+        return None
+    return (told, body) if told else None
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

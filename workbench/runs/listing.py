@@ -1,0 +1,212 @@
+"""All runs as short lines: what tables, cards and the queue are made of.
+
+Unusual here: a run that has ended is read once and kept as its line, so that a list of a thousand
+runs costs one small query; no block of metrics is read for any of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Final
+
+from workbench.runs.seeds import paired
+from workbench.runs.settings import SEEDS, as_started
+from workbench.specs.experiment import ExperimentSpec
+from workbench.store import RunRow, Store
+from workbench.store.listing import Mark, marks
+from workbench.store.runs import RESUMABLE
+
+SETTLED: Final = frozenset({"finished", "stopped", "failed"})
+"""Statuses of a row that moves again only if somebody resumes it."""
+MANY: Final = 20
+"""Rows that are read one by one at most; more are read in one go."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A run in one line.
+
+    Attributes:
+        id: Of the run.
+        name: As the experiment calls it.
+        recipe: That it was made from, or None.
+        seed: Of the run.
+        status: What is true now.
+        step: That it has reached.
+        steps: Planned; 0 before the data were read.
+        created_ns: When it was accepted.
+        seconds: From its worker's start to its end, controls and teacher included; None before.
+        slow: Whether it was stretched to be watched when it was last heard of.
+        cohort: First of the runs that it was started with, or None.
+        parent: That it was forked from, or None.
+        teacher: Key of its teacher in the cache, or None.
+        setting: Equal for runs of one experiment that differ in their seed only.
+        touched: Whether somebody changed something while it trained.
+        accuracy: On test by part (``student``, ``teacher``, ``control``), in [0, 1].
+        num_test: Rows of the test split; 0 before the data were read.
+        waits: Whether no process has taken it yet.
+        error: What it failed with, or empty.
+        weights: SHA-256 of the student's last weights, or empty.
+        rate: Steps a second lately, or None.
+    """
+
+    id: str
+    name: str
+    recipe: str | None
+    seed: int
+    status: str
+    step: int
+    steps: int
+    created_ns: int
+    seconds: float | None
+    slow: bool
+    cohort: str | None
+    parent: str | None
+    teacher: str | None
+    setting: str
+    touched: bool
+    accuracy: Mapping[str, float]
+    num_test: int
+    waits: bool
+    error: str
+    weights: str
+    rate: float | None
+
+    @property
+    def group(self) -> str:
+        """Head of its group; itself if it was started alone."""
+        return self.cohort or self.id
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it waits for somebody to let it go on."""
+        return self.status in RESUMABLE
+
+
+class Listing:
+    """Lines of a store, kept while it is open; may be asked from any thread.
+
+    Args:
+        store: Where runs lie.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[Mark, Line]] = {}
+
+    def lines(self) -> list[Line]:
+        """All runs, newest first."""
+        with self._lock:
+            now = marks(self._store.database)
+            due = [mark.id for mark in now if not self._is_kept(mark)]
+            rows = {row.id: row for row in self._read(due)}
+            kept = {}
+            for mark in now:
+                if mark.id in rows:
+                    kept[mark.id] = (mark, line_of(rows[mark.id]))
+                elif mark.id in self._kept:
+                    kept[mark.id] = self._kept[mark.id]
+            self._kept = kept
+            return [line for _, line in kept.values()]
+
+    def _is_kept(self, mark: Mark) -> bool:
+        before = self._kept.get(mark.id)
+        # The group of a settled run may still change: more seeds join it.
+        return mark.written in SETTLED and before is not None and before[0] == mark
+
+    def _read(self, runs: Sequence[str]) -> list[RunRow]:
+        if len(runs) > MANY:
+            return self._store.runs.list()
+        return [self._store.runs.get(run) for run in runs]
+
+    def forget(self, runs: Iterable[str]) -> None:
+        """Read these anew: their group has changed."""
+        with self._lock:
+            for run in runs:
+                self._kept.pop(run, None)
+
+
+def line_of(row: RunRow) -> Line:
+    """A row in short."""
+    protocol, result = row.protocol or {}, row.result or {}
+    metrics = result.get("metrics") or {}
+    ended = row.ended_ns if row.ended_ns and row.started_ns else None
+    test = (protocol.get("splits") or {}).get("test") or {}
+    return Line(
+        id=row.id,
+        name=row.name,
+        recipe=row.recipe,
+        seed=int(row.experiment.get("seed", 0)),
+        status=row.status,
+        step=row.step,
+        steps=row.steps,
+        created_ns=row.created_ns,
+        seconds=(ended - (row.started_ns or 0)) / 1e9 if ended else None,
+        slow=row.pace is not None,
+        cohort=row.cohort,
+        parent=row.parent,
+        teacher=row.teacher,
+        setting=_short(as_started(row)),
+        touched=bool(protocol.get("interventions")) or row.parent is not None,
+        accuracy={
+            part: float(found["accuracy"])
+            for part, found in metrics.items()
+            if found and found.get("accuracy") is not None
+        },
+        num_test=int(test.get("rows", 0)),
+        waits=row.status == "queued" and row.pid is None,
+        error=str((row.error or {}).get("message", "")),
+        weights=str(result.get("weights") or ""),
+        rate=row.rate,
+    )
+
+
+def setting_of(spec: ExperimentSpec) -> str:
+    """What :attr:`Line.setting` is for a run of this experiment."""
+    kept = {key: value for key, value in spec.given().items() if key not in SEEDS}
+    return _short(json.dumps(kept, sort_keys=True))
+
+
+def alike(lines: Iterable[Line], setting: str) -> list[Line]:
+    """Runs of a setting that ended and that nobody touched, the newest of each seed."""
+    found: dict[int, Line] = {}
+    for line in lines:
+        if line.setting == setting and line.status == "finished" and not line.touched:
+            found.setdefault(line.seed, line)
+    return list(found.values())
+
+
+def time_here(lines: Sequence[Line]) -> tuple[float, bool] | None:
+    """Median seconds of runs, and whether they were in slow motion; None without any.
+
+    Runs at full speed count first: slow motion is chosen, not measured.
+    """
+    quick = [line.seconds for line in lines if line.seconds is not None and not line.slow]
+    if quick:
+        return median(quick), False
+    slow = [line.seconds for line in lines if line.seconds is not None]
+    return (median(slow), True) if slow else None
+
+
+def gain_here(lines: Sequence[Line]) -> dict[str, Any] | None:
+    """Student minus control on test, seed by seed: ``mean``, ``n``, ``interval``, ``why``.
+
+    None where no run has a control.
+    """
+    pairs = [
+        ({"accuracy": line.accuracy["student"]}, {"accuracy": line.accuracy["control"]})
+        for line in lines
+        if "student" in line.accuracy and "control" in line.accuracy
+    ]
+    found = paired(pairs)
+    return None if found is None else found["accuracy"]
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
