@@ -37,6 +37,16 @@ GROWTH = 1.0
 """Mebibytes a minute that memory may grow by, once the first minute is over."""
 SAMPLE_SECONDS = 0.5
 SETTLE_SECONDS = 30.0
+READY = {
+    "events": [
+        {
+            "kind": "MessageSent",
+            "msg_type": "bokeh_event",
+            "msg_data": {"type": "event", "name": "document_ready", "values": {"type": "map"}},
+        }
+    ]
+}
+"""What a page says once it is drawn; Panel sends changes from then on."""
 TOKEN = re.compile(r'"token":\s*"([^"]+)"')
 VIEWERS = re.compile(r"(\d+) viewers")
 
@@ -63,7 +73,14 @@ class Session:
         root = self._url.split("?", 1)[0]
         asked = HTTPRequest(f"{root.replace('http', 'ws', 1)}ws", headers={"Origin": root[:-1]})
         self._socket = await websocket_connect(asked, subprotocols=["bokeh", found[1]])
+        for _ in range(3):  # the server is there: header, metadata, content
+            await self._socket.read_message()
         self._task = asyncio.create_task(self._listen())
+        # A page asks for its document first; changes follow from then on.
+        for part in ({"msgid": "1", "msgtype": "PULL-DOC-REQ"}, {}, {}):
+            await self._socket.write_message(json.dumps(part))
+        for part in ({"msgid": "2", "msgtype": "PATCH-DOC"}, {}, READY):
+            await self._socket.write_message(json.dumps(part))
 
     async def _listen(self) -> None:
         while (message := await self._socket.read_message()) is not None:

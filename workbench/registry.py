@@ -1,12 +1,14 @@
 """Open registries: the names a user can pick, ours, a third party's and the notebook's own.
 
 A registry knows the module whose import registers our own names and the entry-point group
-of third parties; both are loaded at the first look-up, so importing workbench stays free.
+of third parties; both are loaded at the first look-up, so importing workbench stays free. Modules
+of the reader's own, named in ``WORKBENCH_IMPORT``, are imported then too, in workers as well.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
@@ -16,6 +18,8 @@ from workbench.errors import BadInput, UnknownName
 
 T = TypeVar("T")
 FAMILY_MARKS = ("/", ":")
+OWN_MODULES = "WORKBENCH_IMPORT"
+"""Variable with the reader's own modules, parted by commas; processes that we start inherit it."""
 
 
 class Registry(Generic[T]):
@@ -97,9 +101,26 @@ class Registry(Generic[T]):
                 importlib.import_module(self._builtin)
                 for point in entry_points(group=self._group):
                     point.load()
+                import_own()
                 self._loaded = True  # only now may other threads look without waiting
             finally:
                 self._loading = False
+
+
+def import_own() -> None:
+    """Import the modules that ``WORKBENCH_IMPORT`` names, so that what they register is there.
+
+    Raises:
+        BadInput: If one cannot be imported; names it and why.
+    """
+    for name in filter(None, map(str.strip, os.environ.get(OWN_MODULES, "").split(","))):
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # a module of the reader's: anything may happen in it
+            raise BadInput(
+                f"The module {name!r} could not be imported: {error}. "
+                "Install its package, or put its folder on PYTHONPATH."
+            ) from error
 
 
 def _origin(entry: object) -> str:

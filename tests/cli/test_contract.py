@@ -20,6 +20,7 @@ COMMANDS = [
     "pause",
     "stop",
     "set",
+    "note",
     "checkpoint",
     "probe",
     "fork",

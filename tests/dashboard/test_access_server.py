@@ -27,6 +27,11 @@ from workbench.dashboard.login import add_user
 
 PREFIX = "/team/kd"
 PASSWORD = "correct horse"
+FORGE = """(asked) => {
+  const models = [...Bokeh.documents[0]._all_models.values()];
+  models.find((model) => model.data?.kind === "top").data.asked = asked;
+}"""
+"""Asks the session of a page for something that the page itself does not offer."""
 
 expect.set_options(timeout=20_000)
 
@@ -292,16 +297,8 @@ def test_a_link_shows_its_run_without_a_login_and_cannot_touch(team, page, finis
     expect(page.locator('[data-do="fork"], [data-do="note"], [data-do="where"]')).to_have_count(0)
     expect(page.locator("#rail :is(input, textarea, select)")).to_have_count(0)
     # Past the page: its own websocket, as a person would who knows how.
-    page.evaluate(
-        """() => {
-          const [doc] = Bokeh.documents;
-          const part = [...doc._all_models.values()].find(
-            (model) => model.attributes.data?.attributes?.kind === "top" || model.data?.kind === "top");
-          part.data.asked = [
-            { do: "note", text: "forged", count: 1 }, { do: "resume", count: 2 },
-            { do: "fork", at: 0, count: 3 }, { do: "look", away: true, count: 4 }];
-        }"""
-    )
+    page.evaluate(FORGE, [{"do": "note", "text": "forged", "at": 0, "count": 1}])
+    page.evaluate(FORGE, [{"do": "fork", "at": 0, "count": 2}, {"do": "look", "count": 3}])
     taken = page.request.get(f"{team.proxy.url}export?run={team.run}&to=yaml")
     assert taken.status == 200 and "student" in taken.text()
     assert page.request.get(f"{team.proxy.url}export?run=other&to=yaml").status == 403
@@ -326,6 +323,10 @@ def test_behind_the_proxy_somebody_logs_in_and_their_name_stands_in_the_journal(
     expect(page.locator("#cka .main-svg").first).to_be_attached()
     expect(page.locator('[data-do="person"]')).to_contain_text("mira")
     assert failed == []
-    assert all(PREFIX in url for url in page.evaluate(
-        "performance.getEntriesByType('resource').map((one) => one.name).filter((url) => url.startsWith('http'))"
-    ))  # fmt: skip
+    loaded = "performance.getEntriesByType('resource').map((one) => one.name)"
+    assert all(PREFIX in url for url in page.evaluate(loaded) if url.startswith("http"))
+    # What the test of the link does, by somebody who may: it arrives, with the name of the login.
+    page.evaluate(FORGE, [{"do": "note", "text": "by mira", "at": 0, "count": 1000}])
+    expect(page.locator("#rail .journal")).to_contain_text("by mira")
+    events = finished.store.journal.events(team.run)
+    assert [event.who for event in events if event.payload.get("text") == "by mira"] == ["mira"]

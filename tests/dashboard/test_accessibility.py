@@ -14,6 +14,8 @@ READY = {
     "start": ("/", "Start"),
     "run": ("/?run={run}", None),
     "compare": ("/?compare={run}", None),
+    "runs": ("/?runs=", "Student"),
+    "models": ("/?models=", "Teachers 1"),
 }
 """Place: its address, and the name of a button that is there once it is drawn."""
 

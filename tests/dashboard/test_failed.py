@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -26,11 +25,11 @@ def page():
 
 
 def broken(finished) -> str:
-    """The quickstart at smoke scale whose KD weight is changed to what no float32 holds."""
+    """The quickstart at smoke scale; its temperature is changed to what no float32 divides by."""
     spec, recipe, base = open_experiment("quickstart")
     spec = spec.at_scale("smoke")
     data = spec.model_dump(mode="json", exclude_unset=True)
-    data["interventions"] = [{"step": 9, "set": {"stages.main.terms.kd.weight": 3e38}}]
+    data["interventions"] = [{"step": 9, "set": {"stages.main.terms.kd.temperature": 1e-38}}]
     run = accept(
         finished.store, type(spec).model_validate(data), recipe=recipe, base=base, threads=1
     )
@@ -43,12 +42,12 @@ def test_a_loss_that_became_no_number_names_term_step_and_samples_and_offers_the
 ):
     run = broken(finished)
     row = finished.store.runs.get(run)
-    good = row.error["last_good_step"]
+    good = row.error["last_good_step"] or 0
     line = summary.notice(History.load(finished.store, run))
     assert (line["kind"], line["code"]) == ("bad", "WB201")
     for word in ("Failed at step", "first in the term 'kd'", "Sample ids:", f"step {row.step}"):
         assert word in line["head"]
-    assert f"Last good checkpoint: step {good}" in line["text"]
+    assert line["acts"][0]["step"] == good
 
     page.goto(f"{served.url}?run={run}")
     expect(page.locator("[data-run]")).to_have_attribute("data-status", "failed")
@@ -60,3 +59,12 @@ def test_a_loss_that_became_no_number_names_term_step_and_samples_and_offers_the
     child = page.url.split("run=")[1].split("&")[0]
     assert finished.store.runs.get(child).parent == run
     assert finished.store.runs.get(child).forked_at == good
+    assert "1e-38" not in str(finished.store.runs.get(child).experiment)
+
+
+def test_a_failure_with_a_checkpoint_counts_the_steps_that_are_lost(finished):
+    run = finished.store.runs.get(finished.run)
+    error = {"code": "WB201", "message": "The loss became nan.", "last_good_step": 20}
+    line = summary._failed(replace(run, status="failed", step=30, error=error))
+    assert line["text"] == "Last good checkpoint: step 20; steps lost: 10."
+    assert [act["word"] for act in line["acts"]] == ["Fork at 20"]

@@ -116,7 +116,8 @@ def test_maps_come_on_a_press_then_follow_the_sample_and_name_their_checkpoint(
     steps = finished.store.runs.get(finished.run).steps
     expect(shown).to_contain_text(
         re.compile(
-            rf"gap ≤ 0\.\d+ logit.*\|integrated gradients\|, 50 steps, cosine · S of checkpoint {steps}"
+            rf"gap ≤ 0\.\d+ logit.*\|integrated gradients\|, 50 steps, cosine "
+            rf"· S of checkpoint {steps}"
         )
     )
     before = maps.nth(1).get_attribute("src")

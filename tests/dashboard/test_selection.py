@@ -15,6 +15,7 @@ from workbench.dashboard.selection import Selection
 from workbench.errors import BadAddress
 from workbench.runs.frames import SNAPSHOT_VIEWS, Frames
 from workbench.runs.history import History
+from workbench.runs.run import Run
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,25 @@ def test_a_link_with_samples_of_another_run_keeps_those_that_there_are(live):
     bad = Selection(live)
     bad.open("<script>")
     assert bad.ids == () and "All samples are shown." in bad.said["selection"]["words"]
+
+
+def test_in_python_all_views_of_a_show_follow_the_selection_at_any_step(finished, live):
+    ids = sorted(live.sample_ids)[:30]
+    shown = Run(finished.run, finished.store).show()
+    heard = []
+    shown.observe(lambda change: heard.append(change["new"]), names="selection")
+    shown.views["calibration"].selected = np.asarray(ids[::-1], "<i4").tobytes()
+    assert heard == [tuple(ids)] and shown.selection == tuple(ids)
+    for name, view in shown.views.items():
+        assert sorted(view.selected_ids.tolist()) == ids
+        if name in ("trilateral", "calibration", "loyalty"):
+            assert view.frame["facts"]["selected"] == {"n": 30, "of": len(live.sample_ids)}
+    shown.step = 0
+    assert shown.views["loyalty"].frame["facts"]["selected"]["n"] == 30
+    assert shown.views["loyalty"].frame["step"] == 0
+    shown.selection = ()
+    assert "selected" not in shown.views["loyalty"].frame["facts"]
+    shown.close()
 
 
 def test_past_snapshots_of_a_selection_are_those_of_its_samples(finished, live):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from workbench_widgets import FrameError, trilateral
+from workbench_widgets.frame import plain
 
 
 def test_density_holds_every_image_and_the_four_wedges_split_them(digits_run: Any) -> None:
@@ -67,3 +68,22 @@ def test_arrays_of_two_snapshots_are_refused(digits_run: Any) -> None:
     arrays, facts = digits_run["trilateral"]
     with pytest.raises(FrameError, match="'alpha' has shape"):
         trilateral.frame({**arrays, "alpha": arrays["alpha"][:5]}, facts)
+
+
+def test_of_a_selection_the_numbers_are_theirs_and_the_others_stay_as_a_grey_floor(
+    digits_run: Any,
+) -> None:
+    arrays, facts = digits_run["trilateral"]
+    chosen = arrays["student_right"] == 0
+    told = {"n": int(chosen.sum()), "selected": {"n": int(chosen.sum()), "of": len(chosen)}}
+    frame = trilateral.frame({**arrays, "chosen": chosen.astype(np.uint8)}, {**facts, **told})
+    alone = trilateral.frame({name: values[chosen] for name, values in arrays.items()}, facts)
+    for name in ("density", "ratio", "rug", "both", "neither", "teacher_only"):
+        np.testing.assert_array_equal(frame.arrays[name], alone.arrays[name], err_msg=name)
+    assert frame.parts[1] == alone.parts[1], "medians"
+    everything = trilateral.frame(arrays, facts)
+    assert frame.facts["zmax"] == everything.facts["zmax"], "a colour keeps its meaning"
+    both = [10 ** np.nan_to_num(frame.arrays[name], nan=-np.inf) for name in ("density", "others")]
+    all_cells = 10 ** np.nan_to_num(everything.arrays["density"], nan=-np.inf)
+    np.testing.assert_allclose(sum(both), all_cells, rtol=1e-4)
+    assert plain(frame.footer).startswith(f"n = {chosen.sum()} of {len(chosen)} selected, test")

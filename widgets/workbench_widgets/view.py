@@ -60,7 +60,8 @@ class View(anywidget.AnyWidget):
         plotly_gz: plotly.js, gzipped, sent with the view's state: draws even while the kernel is
             busy and could not answer the browser's request. None: sent when asked for.
         event: The last thing a person did in the view: ``{"kind": "pair" | "quadrant" | "bin" |
-            "range" | "mark" | "sample", ...}``.
+            "range" | "mark" | "sample" | "select", ...}``; where samples were selected, with
+            ``how`` in words.
         marker: Step that a line in a plot over steps points at, or None.
         kept: Whether the cell's next output is a picture of this view, for readers without a
             kernel: hidden where the view is alive.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from workbench.cli.options import StoreUrl
+from workbench.registry import OWN_MODULES, import_own
 
 TEAM = "A team on one server"
 
@@ -29,6 +31,12 @@ def serve(
         int | None, typer.Option(metavar="N", help="Port; the first free one by default.")
     ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import", metavar="MODULE", help="A module that registers terms, models; repeat."
+        ),
+    ] = None,
     basic_auth: Annotated[
         Path | None,
         typer.Option(
@@ -85,6 +93,8 @@ def serve(
     if add_user is not None:
         _add_user(basic_auth, add_user)
         return
+    if imports:
+        _import(imports)
     from workbench.dashboard.server import Team
     from workbench.dashboard.server import serve as serve_page
 
@@ -99,6 +109,13 @@ def serve(
         share_links,
     )
     serve_page(store_url, host=host, port=port, open_browser=not no_browser, team=team)
+
+
+def _import(modules: list[str]) -> None:
+    """Here and, by the environment, in every process that we start."""
+    given = os.environ.get(OWN_MODULES, "")
+    os.environ[OWN_MODULES] = ",".join(filter(None, [given, *modules]))
+    import_own()
 
 
 def _add_user(path: Path | None, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlencode
 
 from workbench_widgets.words import count, fixed, percent
@@ -12,6 +12,7 @@ from workbench_widgets.words import count, fixed, percent
 from workbench.dashboard import wording
 from workbench.dashboard.address import first_of
 from workbench.dashboard.runs_place import when
+from workbench.dashboard.template import Mode
 from workbench.runs.kept_models import KeptModel
 from workbench.training.card import SHORT
 
@@ -36,7 +37,7 @@ class ModelsAsked:
     teacher: str = ""
     student: str = ""
 
-    kind = "models"
+    kind: ClassVar[Mode] = "models"
 
     @classmethod
     def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> ModelsAsked | None:

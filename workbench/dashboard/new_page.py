@@ -37,7 +37,11 @@ def new_page(
         redo: Whether there is one to make again.
     """
     checks = rows(draft, told)
-    failed = {row.path: row.detail for row in checks if row.state == "failed" and row.path}
+    failed = {
+        row.path: f"{row.detail.partition('. ')[0].rstrip('.')}."
+        for row in checks
+        if row.state == "failed" and row.path
+    }
     known = told or {}
     changed = draft.changed()
     return {
@@ -50,7 +54,7 @@ def new_page(
         "models_words": _models_words(known),
         "data": {**form(draft, "data"), "facts": _data_words(known.get("data"))},
         "pictures": (known.get("data") or {}).get("pictures", []),
-        "loss": _loss(draft),
+        "loss": _loss(draft, failed),
         "terms": [_term(draft, key, failed) for key in draft.terms],
         "target": _target(draft, known),
         "menu": menu(TERMS),
@@ -148,16 +152,30 @@ def _data_words(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     ]
 
 
-def _loss(draft: Draft) -> dict[str, Any]:
+def _loss(draft: Draft, failed: Mapping[str, str]) -> dict[str, Any]:
     """The text, its pieces with the colours of what they pull towards, and what is wrong in it."""
     typed = draft.typed
     error = dict(typed.error) if typed is not None and typed.kind == "loss" else None
+    error = error or _wrong_in_loss(draft, failed)
     try:
         printed = printed_terms(draft.terms)
     except (KeyError, TypeError, ValueError):  # half typed in the text beside: its rows say so
         printed = []
     pieces = [{"text": text, "colour": _colour(draft, key)} for key, text in printed]
     return {"text": draft.loss, "pieces": pieces, "error": error, "terms": len(draft.terms)}
+
+
+def _wrong_in_loss(draft: Draft, failed: Mapping[str, str]) -> dict[str, Any] | None:
+    """The first wrong value of a term, where it stands in the text."""
+    prefix = f"stages.{draft.stage}.terms."
+    for path, message in failed.items():
+        if path.startswith(prefix):
+            word = str(value_at(draft.data, path))
+            start = draft.loss.find(word)
+            if start >= 0:
+                end = start + len(word)
+                return {"start": start, "end": end, "message": message, "nearest": None}
+    return None
 
 
 def _colour(draft: Draft, key: str) -> str:

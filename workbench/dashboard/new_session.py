@@ -220,7 +220,7 @@ class NewSession:
         for path in changed:
             if not path.startswith(prefix):
                 pairs.append(("set", f"{path}={_as_text(value_at(draft.data, path))}"))
-        address = f"/?{urlencode(pairs, safe='@:/')}"
+        address = f"/?{urlencode(pairs, safe='@:/=()*,')}"
         return address if len(address) <= LONGEST else f"/?new={self._asked.origin}"
 
     def _opened(self, asked: NewAsked) -> Draft:

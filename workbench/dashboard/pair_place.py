@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from workbench_widgets.words import count, fixed, number, percent
 
 from workbench.dashboard.address import first_of
 from workbench.dashboard.models_place import title
+from workbench.dashboard.template import Mode
 from workbench.errors import UnknownName
 from workbench.recipes import names, open_experiment
 from workbench.runs.inspecting import Question, Seen
@@ -42,7 +43,7 @@ class PairAsked:
     data: str = ""
     split: str = "probe"
 
-    kind = "pair"
+    kind: ClassVar[Mode] = "pair"
 
     @classmethod
     def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> PairAsked | None:
@@ -50,8 +51,12 @@ class PairAsked:
         if "pair" not in arguments:
             return None
         split = first_of(arguments, "split")
-        asked = (first_of(arguments, name) for name in ("teacher", "student", "data"))
-        return cls(*asked, split=split if split in SPLITS else "probe")
+        return cls(
+            teacher=first_of(arguments, "teacher"),
+            student=first_of(arguments, "student"),
+            data=first_of(arguments, "data"),
+            split=split if split in SPLITS else "probe",
+        )
 
     @property
     def address(self) -> str:
@@ -141,13 +146,20 @@ def pair_page(
         "rows": [] if seen is None or seen.state != "done" else _rows(seen.numbers),
         "n": "" if seen is None or not seen.numbers else count(seen.numbers["n"]),
         "warnings": [] if seen is None else list(seen.warnings),
-        "lines": [] if seen is None else list(seen.lines),
+        "lines": [] if seen is None else [_by_id(line, models) for line in seen.lines],
     }
 
 
 def _first(models: Sequence[KeptModel], role: str) -> list[KeptModel]:
     """Models of a role first: a student may be looked at as a teacher, too."""
     return sorted(models, key=lambda model: model.role != role)
+
+
+def _by_id(line: str, models: Sequence[KeptModel]) -> str:
+    """A line of the conditions that names a kept teacher by its id, not by where its file lies."""
+    for model in models:
+        line = line.replace(model.use, model.id)
+    return line
 
 
 def _option(model: KeptModel) -> str:

@@ -62,15 +62,16 @@ class PlaceSession:
         self._scheduled = False
         self._refused = ""
         self._models: tuple[Any, list[KeptModel]] = (None, [])
-        self._parts = {kind: Part(kind, self.act) for kind in ("top", asked.kind)}
+        self._parts: dict[str, Part] = {
+            kind: Part(kind, self.act) for kind in ("top", str(asked.kind))
+        }
         self._parts["top"].sizing_mode = "stretch_width"
         self._parts[asked.kind].sizing_mode = "stretch_both"
         self._looking: tuple[Question, Inspection] | None = None
         self._seen: Seen | None = None
         self._pushed: Seen | None = None
-        self._views = {
-            view: PanelView.make() for view in SNAPSHOT_VIEWS if isinstance(asked, PairAsked)
-        }
+        shown = SNAPSHOT_VIEWS if isinstance(asked, PairAsked) else ()
+        self._views: dict[str, PanelView] = {str(view): PanelView.make() for view in shown}
         self._draw()
         self.template = make_template(asked.kind, {**self._parts, **self._views})
         self._doc.on_session_destroyed(lambda _: self._end())

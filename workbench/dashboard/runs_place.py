@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from workbench_widgets.words import count, percent
@@ -17,6 +17,7 @@ from workbench_widgets.words import count, percent
 from workbench.dashboard import wording
 from workbench.dashboard.address import first_of
 from workbench.dashboard.start import step_words
+from workbench.dashboard.template import Mode
 from workbench.runs.listing import Line
 from workbench.runs.more_seeds import queue
 from workbench.store import Store
@@ -65,7 +66,7 @@ class RunsAsked:
     chosen: tuple[str, ...] = ()
     pages: int = 1
 
-    kind = "runs"
+    kind: ClassVar[Mode] = "runs"
 
     @classmethod
     def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> RunsAsked | None:
@@ -104,7 +105,8 @@ class RunsAsked:
         """After what a reader did: ``{"do": "sort", "value": "student"}`` and the like."""
         do, value = str(asked.get("do", "")), str(asked.get("value") or "")
         if do in ("find", "status", "recipe"):
-            return replace(self, **{do: value[:200]}, pages=1)
+            told: dict[str, Any] = {do: value[:200], "pages": 1}
+            return replace(self, **told)
         if do == "sort" and value in SORTS:
             again = value == self.sort
             return replace(self, sort=value, turned=again and not self.turned)

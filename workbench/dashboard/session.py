@@ -282,7 +282,10 @@ class Session:
             self._set(str(asked.get("path", "")), str(asked.get("value", "")))
         elif do == "fork":
             at = int(asked.get("at") or 0)
-            child = fork(store, self.run, at, {}, who=self.person.who, pause=True)
+            # What was done before a failure is what broke it: its fork begins without that.
+            keep = store.runs.get(self.run).status != "failed"
+            who = self.person.who
+            child = fork(store, self.run, at, {}, who=who, keep_later=keep, pause=True)
             self.hub.starter.start(store, child)
             self._go(child)
         elif do in ("pause", "stop"):

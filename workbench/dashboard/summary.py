@@ -118,8 +118,8 @@ def _failed(row: RunRow) -> dict[str, Any]:
     message = error.get("message", "no reason was recorded.")
     head = f"Failed at step {count(row.step)}: {message}"
     line = _line("bad", "✕", head, lost, str(error.get("code", "")))
-    if good is not None and row.role == "student":
-        line["acts"] = [_fork_before(good)]
+    if row.role == "student" and row.started_ns is not None:
+        line["acts"] = [_fork_before(good or 0)]
     return line
 
 
@@ -129,7 +129,8 @@ def _fork_before(step: int) -> dict[str, Any]:
         "do": "fork",
         "step": step,
         "word": f"Fork at {count(step)}",
-        "title": "A new run that stands paused at this step: change what broke it, then resume.",
+        "title": "A new run that stands paused at this step, without what was changed later: "
+        "change what broke it, then resume.",
     }
 
 

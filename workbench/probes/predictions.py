@@ -1,7 +1,7 @@
 """Probes that read predictions only: the wedge, calibration, loyalty.
 
-Calibration and loyalty also keep what their numbers are means of, so that a selection of samples has
-the same numbers of its own without a forward.
+Calibration and loyalty also keep what their numbers are means of, so that a selection of samples
+has the same numbers of its own without a forward.
 Shapes: n = probe rows, K = classes, M = bins.
 """
 

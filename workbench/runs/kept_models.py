@@ -85,7 +85,7 @@ def kept_models(store: Store) -> list[KeptModel]:
     for row in reversed(rows):
         if row.teacher:
             taught.setdefault(row.teacher, []).append(row)
-    stored = {}
+    stored: dict[str, list[str]] = {}
     for row in rows:
         name = _named(row.experiment.get("teacher"))[0]
         if name.startswith("run:"):

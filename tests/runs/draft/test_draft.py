@@ -9,6 +9,7 @@ import threading
 import pytest
 from pydantic import Field
 
+from workbench.errors import BadInput
 from workbench.recipes import names
 from workbench.registries import TERMS
 from workbench.runs.draft import Draft
@@ -76,6 +77,14 @@ def test_a_wrong_value_stays_as_typed_with_its_error_and_its_line(draft):
         ("python", "EXPERIMENT = {'name': __import__('os')}", "may hold numbers, texts"),
         ("python", "x = (", "line 1"),
         ("python", "x = 1", "needs a line EXPERIMENT"),
+        ("python", "EXPERIMENT = {'name': {1, 2}}", "name: a set is no number"),
+        ("python", "EXPERIMENT = {'stages': (1, 2)}", "stages: a mapping of stages"),
+        ("yaml", "stages: 5", "stages: a mapping of stages"),
+        ("yaml", "stages: {main: {terms: {kd: 3}}}", "stages.main.terms.kd: a term needs use"),
+        ("yaml", "teacher: 3", "teacher: a name is needed"),
+        ("yaml", "probes: [3]", "probes: a list of names"),
+        ("yaml", "stages: {1: {}}", "stages: 1 is no name"),
+        ("yaml", "seed: .inf", "seed: inf is no finite number"),
     ],
 )
 def test_a_text_that_cannot_be_followed_stays_and_changes_nothing(draft, kind, text, says):
@@ -86,6 +95,19 @@ def test_a_text_that_cannot_be_followed_stays_and_changes_nothing(draft, kind, t
     assert (row.state, row.path) == ("failed", kind)
     assert says in row.detail
     assert why_not([row]) == "1 check failed. Mend it first."
+
+
+@pytest.mark.parametrize(("path", "value"), [("stages", 3), ("seed", float("nan"))])
+def test_a_value_that_no_form_can_hold_is_refused(draft, path, value):
+    with pytest.raises(BadInput, match=path):
+        draft.edit(path, value)
+
+
+def test_a_file_of_somebody_is_the_beginning_and_a_misshapen_one_is_refused(draft):
+    brought = Draft.of_yaml(draft.yaml)
+    assert (brought.origin, brought.changed()) == ("a file", [])
+    with pytest.raises(BadInput, match="stages"):
+        Draft.of_yaml("stages: [a]")
 
 
 def test_epochs_and_steps_take_each_other_s_place(draft):

@@ -80,6 +80,8 @@ def test_a_second_term_of_a_kind_gets_a_key_of_its_own_and_a_given_key_stays():
         ("KD + kd: KD", "kd:", "The key kd is there twice", None),
         ("KD(T=4, T=5)", "T", "T is given twice", None),
         ("KD $ CE", "$", "Terms are added with +", None),
+        ('KD(T="\\q")', '"\\q"', "A text in quotes stands on one line", None),
+        ("1e999 * KD", "1e999", "too large", None),
     ],
 )
 def test_a_wrong_piece_is_named_with_its_place_and_what_is_near(text, wrong, says, near):

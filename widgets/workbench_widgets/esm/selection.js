@@ -93,9 +93,7 @@ class Chooser {
       this.soon();
     };
     const end = (last) => {
-      for (const name of ["pointerup", "pointercancel", "keydown"]) removeEventListener(name, end, true);
-      removeEventListener("pointermove", move, true);
-      if (last.type === "keydown" && last.key !== "Escape") return void this.listen(move, end);
+      for (const [name, act] of heard) removeEventListener(name, act, true);
       this.view.middle.classList.remove("wb-drawing");
       const drawn = this.drawing;
       this.drawing = null;
@@ -104,12 +102,9 @@ class Chooser {
       else if (ground.picks) this.pick(ground.picks, 0, { kind: "select" }, last.shiftKey);
       this.paint();
     };
-    this.listen(move, end);
-  }
-
-  listen(move, end) {
-    for (const name of ["pointerup", "pointercancel", "keydown"]) addEventListener(name, end, true);
-    addEventListener("pointermove", move, true);
+    const giveUp = (pressed) => pressed.key === "Escape" && end(pressed);
+    const heard = [["pointermove", move], ["pointerup", end], ["pointercancel", end], ["keydown", giveUp]];
+    for (const [name, act] of heard) addEventListener(name, act, true);
   }
 
   release(drawn, add) {

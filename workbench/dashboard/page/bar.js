@@ -37,7 +37,7 @@ const PLACES = [
 const places = (state) =>
   h("nav", { class: "places", "aria-label": "Places" },
     PLACES.map(([place, text, href]) =>
-      h("a", { href, "aria-current": place === (state.place ?? "start") ? "page" : null }, text,
+      h("a", { href, "aria-current": place === (state.place ?? "start") ? "page" : null }, text, " ",
         place === "runs" && state.runs ? h("span", { class: "count" }, state.runs) : null)));
 
 const waits = (state) =>

@@ -93,9 +93,10 @@ function watchContact() {
   }, HEARTBEAT);
 }
 
-// What was typed and not sent, by what the field is; it is put back where the page comes back.
+// What was typed and not sent, by what the field is (a step in its label may be another by then);
+// it is put back where the page comes back.
 const fieldName = (kind, field) =>
-  [kind, field.nodeName, field.id, field.name, field.dataset.path, field.getAttribute("aria-label"), field.placeholder].join("|");
+  [kind, field.nodeName, field.id, field.name, field.dataset.path, field.getAttribute("aria-label"), field.placeholder].join("|").replace(/\d+/g, "#");
 const isTyped = (field) => !["range", "checkbox", "radio", "hidden", "file"].includes(field.type) && field.value !== field.defaultValue;
 
 function keepTyped() {

@@ -27,7 +27,7 @@ function morph(old, made) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   if ("value" in old && old.nodeName !== "BUTTON" && old.getRootNode().activeElement !== old) {
     if (old.type === "checkbox") old.checked = made.hasAttribute("checked");
-    else if (old.nodeName === "INPUT" && made.hasAttribute("value")) old.value = made.getAttribute("value");
+    else if (["INPUT", "TEXTAREA"].includes(old.nodeName) && made.hasAttribute("value")) old.value = made.getAttribute("value");
   }
   const [before, after] = [[...old.childNodes], [...made.childNodes]];
   after.forEach((node, k) => (before[k] ? morph(before[k], node) : old.append(node)));

@@ -151,7 +151,7 @@ class Looking {
   select({ ids, how }) {
     const { look } = this.own;
     const list = [...(ids ?? [])];
-    if (!list.length && !look.selected) return;
+    if (String(list) === String(look.selected?.ids ?? [])) return; // browser and server tell the same
     look.selected = list.length ? { ids: list, how: String(how ?? "") } : null;
     look.cell = look.selected ? "selected" : "neither";
     this.free = !look.selected;

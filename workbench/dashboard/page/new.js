@@ -29,8 +29,8 @@ const NEW = `
 .probe-cards label { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0 8px; padding: 8px 10px; border: 1px solid var(--wb-line); border-radius: 5px; cursor: pointer; }
 .probe-cards .small { grid-column: 2; color: var(--wb-ink3); }
 .note-line { padding: 6px 10px; border-radius: 5px; background: var(--wb-attention); border: 1px solid var(--wb-attention-edge); }
-@media (max-width: 1199px) { .new { grid-template-columns: minmax(0, 1fr) 340px; } .pair-cards, .stage-row { grid-template-columns: minmax(0, 1fr); } }
-@media (max-width: 899px) { .new { grid-template-columns: minmax(0, 1fr); height: auto; padding-bottom: 68px; } .new .cards { overflow: visible; }
+@media (max-width: 1199px) { .new { grid-template-columns: minmax(0, 1fr) 340px; } .stage-row { grid-template-columns: minmax(0, 1fr); } .headed .read { flex-basis: auto; } }
+@media (max-width: 899px) { .pair-cards { grid-template-columns: minmax(0, 1fr); } .new { grid-template-columns: minmax(0, 1fr); height: auto; padding-bottom: 68px; } .new .cards { overflow: visible; }
   .new .go { position: fixed; inset: auto 0 0 0; background: var(--wb-surface); z-index: 10; } .text-card { flex: none; height: 320px; } }
 `;
 

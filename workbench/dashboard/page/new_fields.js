@@ -2,7 +2,7 @@
 
 const FIELDS = `
 .fields { display: grid; grid-template-columns: minmax(84px, max-content) minmax(0, 1fr); gap: 6px 10px; align-items: center; }
-.fields > label { color: var(--wb-ink2); overflow-wrap: anywhere; }
+.fields > label { color: var(--wb-ink2); overflow-wrap: anywhere; align-self: start; padding-top: 5px; }
 .fields > label.changed::after { content: " ●"; color: var(--wb-ink); font-size: 8px; vertical-align: 2px; }
 .fields > .wide { grid-column: 1 / -1; }
 .root :is(input.in, select.in, textarea.in) { box-sizing: border-box; width: 100%; min-width: 0; min-height: 26px; padding: 0 8px; font: inherit;

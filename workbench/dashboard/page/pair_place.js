@@ -7,6 +7,7 @@ const PAIR_STYLE = `
 .pair-card table { width: 100%; border-collapse: collapse; margin-top: 4px; }
 .pair-card th { font-weight: 400; text-align: right; padding: 4px 0; } .pair-card td { border-top: 1px solid var(--wb-line); padding: 5px 0; text-align: right; font-weight: 600; }
 .pair-card thead td { border-top: 0; }
+.pair-card :is(td, th):not(:first-child) { white-space: nowrap; padding-left: 8px; }
 .pair-card td:first-child, .pair-card th:first-child { text-align: left; font-weight: 400; color: var(--wb-ink2); }
 .pair-card p { margin: 0; }
 .pair-card .lines { margin: 0; padding: 0; list-style: none; color: var(--wb-ink3); overflow-wrap: anywhere; }

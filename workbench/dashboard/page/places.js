@@ -59,7 +59,7 @@ const facet = (name, title, values, chosen) =>
     ? h("div", { class: "chips", role: "group", "aria-label": title },
         values.map(({ value, words, count }) =>
           h("button", { type: "button", ...say(name, value === chosen ? "" : value), "aria-pressed": String(value === chosen) },
-            words, h("span", { class: "count" }, count))))
+            words, " ", h("span", { class: "count" }, count))))
     : null;
 
 const said = (state) => (state.refused ? h("div", { class: "said", role: "alert" }, state.refused) : null);

@@ -30,8 +30,8 @@ const RECIPES = `
 .root .recipe .now { position: absolute; right: 8px; top: 8px; z-index: 1; min-height: 22px; opacity: 0; }
 .recipe:is(:hover, :focus-within) .now { opacity: 1; }
 .recipe:is(:hover, :focus-within) .file { visibility: hidden; }
-.expect { width: 300px; border-left: 1px solid var(--wb-line); padding-left: 18px; align-self: stretch; display: flex; flex-direction: column; gap: 4px; }
-.expect svg { width: 100%; height: auto; } .expect svg text { font-size: 10.5px; fill: var(--wb-ink3); }
+.expect { width: 304px; border-left: 1px solid var(--wb-line); padding-left: 14px; align-self: stretch; display: flex; flex-direction: column; gap: 4px; }
+.expect svg { width: 100%; height: auto; } .expect svg text { font-size: 11.5px; fill: var(--wb-ink3); }
 .expect .axis { fill: none; stroke: var(--wb-line-strong); } .expect .grid { fill: none; stroke: var(--wb-line); }
 .expect .band { fill: var(--wb-student); opacity: .18; stroke: none; } .expect .band.control { fill: var(--wb-ink3); opacity: .25; }
 .expect .line { fill: none; stroke: var(--wb-student); stroke-width: 1.6; } .expect .line.control { stroke: var(--wb-ink2); stroke-dasharray: 2 2.5; }
@@ -41,8 +41,8 @@ const RECIPES = `
 .root .own :is(a, .file-pick) { display: block; position: relative; cursor: pointer; margin-top: 6px; padding: 4px 10px; border: 1px solid var(--wb-line-strong); border-radius: 5px; text-decoration: none; }
 .root .file-pick:focus-within { outline: 2px solid var(--wb-ink); outline-offset: 1px; }
 .root .own :is(a, .file-pick):hover { border-color: var(--wb-ink3); }
-@media (max-width: 1279px) { .cards3 { grid-template-columns: repeat(2, minmax(0, 1fr)); } .expect { width: 260px; } }
-@media (max-width: 1199px) { .expect { border-left: 0; padding-left: 0; width: auto; max-width: 420px; } }
+@media (max-width: 1279px) { .cards3 { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+@media (max-width: 899px) { .expect { border-left: 0; padding-left: 0; width: 300px; } }
 @media (max-width: 699px) { .cards3 { grid-template-columns: minmax(0, 1fr); } }
 @media (pointer: coarse) { .root .recipe .now { opacity: 1; } .recipe .file { display: none; } }
 `;

@@ -52,7 +52,8 @@ kbd { font: 11.5px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; 
 pre { margin: 8px 0 0; padding: 8px; border-radius: 4px; background: var(--wb-sunken); white-space: pre-wrap; }
 .warn { padding: 10px 12px; border: 1px solid var(--wb-attention-edge); border-radius: 6px; background: var(--wb-attention); }
 .hero td:first-child { white-space: nowrap; }
-@media (max-width: 1199px) { .hero { grid-template-columns: minmax(0, 1fr); } .hero .picture { display: none; } }
+@media (max-width: 1199px) { .hero .picture { display: none; } }
+@media (max-width: 899px) { .hero { grid-template-columns: minmax(0, 1fr); } }
 @media (max-width: 1199px) { .start { grid-template-columns: 168px minmax(0, 1fr); } .start > .right { grid-column: 2; } }
 @media (max-width: 899px) { .start { grid-template-columns: minmax(0, 1fr); } .start > .right { grid-column: 1; } }
 `;

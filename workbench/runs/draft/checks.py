@@ -80,7 +80,7 @@ def _typed(draft: Draft) -> Iterator[Row]:
         fix = {"label": f"Use {typed.error['nearest']}", "path": "loss", "value": mended}
     yield Row(
         "failed",
-        f"The {NAMES[typed.kind]} can be read",
+        NAMES[typed.kind],
         str(typed.error["message"]),
         typed.kind,
         fix=fix,
@@ -134,13 +134,23 @@ def _refused(draft: Draft, told: Mapping[str, Any]) -> Row:
     if missing is None:
         return Row("failed", "The experiment can be built", message)
     found = next(_paths_of(missing[1], draft.terms, f"stages.{draft.stage}.terms"), "")
-    side = told.get("teacher" if "teacher" in found.rpartition(".")[2] else "student") or {}
+    role = "teacher" if "teacher" in found.rpartition(".")[2] else "student"
+    side = told.get(role) or {}
     names = [*side.get("stages", ()), *(layer["name"] for layer in side.get("layers", ()))]
-    near = nearest(missing[1], names) or (side.get("stages") or [None])[-1]
-    fix = {"label": f"Use {near}", "path": found, "value": near} if near and found else None
+    if not names:
+        return Row("failed", f"Layer {missing[1]} exists", message, found)
+    near = nearest(missing[1], names) or names[-1]
+    words = f"The {role} {side['name']} has no layer {missing[1]}. It has {', '.join(names)}; any "
+    fix = {"label": f"Use {near}", "path": found, "value": near} if found else None
     if found.rpartition(".")[2].isdigit():  # within a list: said, but mended by hand
         fix = None
-    return Row("failed", f"Layer {missing[1]} exists", message, found, fix=fix)
+    return Row(
+        "failed",
+        f"Layer {missing[1]} exists",
+        f"{words}other module path works too.",
+        found,
+        fix=fix,
+    )
 
 
 def _paths_of(value: str, node: Any, path: str) -> Iterator[str]:

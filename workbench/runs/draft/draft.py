@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from workbench.errors import InvalidExperiment, WorkbenchError
+from workbench.errors import BadInput, InvalidExperiment, WorkbenchError
 from workbench.export.literal import literal
 from workbench.recipes import open_experiment
 from workbench.registries import TERMS
 from workbench.runs.draft.loss_text import LossError, parse_loss, print_loss
+from workbench.runs.draft.shape import misshapen
 from workbench.runs.objects import refuse_stored_objects
 from workbench.specs.experiment import ExperimentSpec, set_path
 from workbench.specs.files import dump_yaml, parse_yaml
@@ -121,8 +122,11 @@ class Draft:
 
         Raises:
             BadFile: If it is no YAML mapping.
+            BadInput: If it cannot stand in a form.
         """
         data = parse_yaml(text, source="the file")
+        if found := misshapen(data):
+            raise BadInput(found)
         return cls(data, "a file", copy.deepcopy(data))
 
     # What it says
@@ -161,8 +165,7 @@ class Draft:
         """The loss as text: as typed while it is wrong, else printed from the terms."""
         if self.typed is not None and self.typed.kind == "loss":
             return self.typed.text
-        good = {key: term for key, term in self.terms.items() if _is_term(term)}
-        return print_loss(good)
+        return print_loss(self.terms)
 
     @property
     def yaml(self) -> str:
@@ -188,7 +191,11 @@ class Draft:
     # Edits
 
     def edit(self, path: str, value: Any) -> Draft:
-        """Another value at a path; a kind's options that the new kind does not have are dropped."""
+        """Another value at a path; a kind's options that the new kind does not have are dropped.
+
+        Raises:
+            BadInput: If the form could not hold it: a number for all stages, an infinite weight.
+        """
         data = copy.deepcopy(dict(self.data))
         if value is None and path.rpartition(".")[2] in ("epochs", "steps"):
             _drop(data, path)
@@ -198,6 +205,8 @@ class Draft:
         other = {"epochs": "steps", "steps": "epochs"}.get(last)
         if other and value is not None:
             _drop(data, f"{stage}.{other}")
+        if found := misshapen(data):
+            raise BadInput(found)
         return self._with(data)
 
     def clear(self, path: str) -> Draft:
@@ -236,7 +245,7 @@ class Draft:
             data = parse_yaml(text, source="the text")
         except WorkbenchError as error:
             return replace(self, typed=Typed("yaml", text, {"message": error.message}))
-        return self._with(self._with_words(data))
+        return self._read("yaml", text, data)
 
     def set_python(self, text: str) -> Draft:
         """The experiment that stands under ``EXPERIMENT`` in a program; only literals are read."""
@@ -248,11 +257,17 @@ class Draft:
             said = getattr(error, "msg", None) or str(error)
             error_of = {"message": f"{where}{said}.".replace("..", "."), "line": line}
             return replace(self, typed=Typed("python", text, error_of))
-        return self._with(self._with_words(data))
+        return self._read("python", text, data)
 
     def reset(self) -> Draft:
         """As it began."""
         return replace(self, data=copy.deepcopy(dict(self.began)), typed=None)
+
+    def _read(self, kind: str, text: str, data: Mapping[str, Any]) -> Draft:
+        """What was read from a text, if a form can hold it."""
+        if found := misshapen(data):
+            return replace(self, typed=Typed(kind, text, {"message": found}))
+        return self._with(self._with_words(data))
 
     def _with(self, data: Mapping[str, Any]) -> Draft:
         return replace(self, data=data, typed=None)
@@ -307,10 +322,6 @@ def _wrong(problem: str) -> Wrong:
     return Wrong(path, message[:1].upper() + message[1:], near[1] if near else None)
 
 
-def _is_term(term: Any) -> bool:
-    return isinstance(term, str) or (isinstance(term, Mapping) and isinstance(term.get("use"), str))
-
-
 def _without_words(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in KEPT}
 
@@ -348,10 +359,10 @@ def _read_python(text: str) -> dict[str, Any]:
         ] == ["EXPERIMENT"]:
             try:
                 data = ast.literal_eval(node.value)
-            except ValueError:
+            except (ValueError, TypeError):
                 raise ValueError(
                     f"line {node.lineno}: EXPERIMENT may hold numbers, texts, lists and mappings"
                 ) from None
             if isinstance(data, dict):
-                return {str(key): value for key, value in data.items()}
+                return data
     raise ValueError("The text needs a line EXPERIMENT = {...}")

@@ -9,6 +9,7 @@ Values are written as in JSON, words without quotes. Nothing is evaluated.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ CONSTANTS: Final = {"true": True, "false": False, "none": None}
 LAYERS: Final = ("teacher_tap", "student_tap")
 MOST_DEEP: Final = 12
 """Values within values."""
+MOST_DIGITS: Final = 300
 
 
 @dataclass(eq=False)
@@ -236,13 +238,13 @@ class _Reader:
         if depth > MOST_DEEP:
             raise LossError(token.start, token.end, "Too many brackets within brackets.")
         if token.kind == "number":
-            return _number(token.text)
+            return _number(token)
         if token.text == "-" and self._peek().kind == "number":
-            return -_number(self._take().text)
+            return -_number(self._take())
         if token.kind == "word":
             return CONSTANTS.get(token.text.lower(), token.text)
         if token.kind == "text":
-            return json.loads(token.text)
+            return _quoted(token)
         if token.text == "[":
             return self._listed("]", lambda: self._any(depth + 1))
         if token.text == "{":
@@ -258,7 +260,7 @@ class _Reader:
         if token.kind == "word" and token.text.endswith(":"):
             return token.text[:-1], self._any(depth)
         self._expect(":", "A colon is needed: {use: linear, start: 0}.")
-        return json.loads(token.text) if token.kind == "text" else token.text, self._any(depth)
+        return _quoted(token) if token.kind == "text" else token.text, self._any(depth)
 
     def _listed(self, closing: str, read: Any) -> list[Any]:
         found: list[Any] = []
@@ -284,8 +286,21 @@ class _Reader:
             raise LossError(token.start, token.end, message)
 
 
-def _number(text: str) -> float | int:
-    return int(text) if text.isdigit() else float(text)
+def _number(token: Token) -> float | int:
+    if len(token.text) > MOST_DIGITS or not math.isfinite(float(token.text)):
+        raise LossError(token.start, token.end, "This number is too large.")
+    return int(token.text) if token.text.isdigit() else float(token.text)
+
+
+def _quoted(token: Token) -> str:
+    try:
+        return str(json.loads(token.text))
+    except ValueError:
+        raise LossError(
+            token.start,
+            token.end,
+            "A text in quotes stands on one line; \\ begins \\n, \\t, \\u00e9.",
+        ) from None
 
 
 def _registered(token: Token) -> str:

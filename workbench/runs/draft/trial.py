@@ -18,6 +18,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from workbench.errors import WorkbenchError
+from workbench.registries import (
+    DATA,
+    MODELS,
+    OPTIMISERS,
+    PROBES,
+    SCHEDULES,
+    TARGETS,
+    TASKS,
+    TERMS,
+)
 from workbench.runs.worker import NICENESS, settle
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.store import Store
@@ -140,10 +150,20 @@ def serve(store_url: str) -> None:
     """Preload, then try what comes, each in a child; a newer one ends the older."""
     import timm  # noqa: F401
     import torch
+    from PIL import Image
 
+    import workbench.models.nets
+    import workbench.probes.balance
+    import workbench.probes.predictions
+    import workbench.probes.similarity
+    import workbench.runs.keeper
     import workbench.training.before
     import workbench.training.session  # noqa: F401
     from workbench.training.device import configure
+
+    Image.init()
+    for registry in (DATA, MODELS, OPTIMISERS, PROBES, SCHEDULES, TARGETS, TASKS, TERMS):
+        registry.names()  # what a child would import anew at each edit
 
     configure(1)
     print(json.dumps({"ready": torch.__version__}), flush=True)

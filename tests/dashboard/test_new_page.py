@@ -1,0 +1,99 @@
+"""New experiment in a real browser: text, cards and forms stay one value; checks; Start."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from workbench.dashboard.new_session import NewAsked
+from workbench.store import Store
+
+from .test_page import quiet_end  # noqa: F401  a fixture
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+KD = "stages.main.terms.kd"
+
+
+def edit(page: Page, path: str):
+    return page.locator(f'[data-edit="{path}"]')
+
+
+def loss(page: Page):
+    return page.get_by_label("Loss, for example")
+
+
+def checked(page: Page) -> None:
+    expect(page.get_by_text("Ready.")).to_be_visible()
+
+
+def test_an_address_names_the_origin_and_what_was_changed():
+    asked = NewAsked.read({"new": [b"quickstart"], "set": [b"seed=3", b"loss=KD(T=2) + CE"]})
+    assert asked == NewAsked("quickstart", (("seed", "3"), ("loss", "KD(T=2) + CE")))
+    assert NewAsked.read({"run": [b"x"]}) is None
+    assert NewAsked.read({"new": [b""]}).origin == "quickstart"
+
+
+def test_text_cards_and_file_are_one_value_and_what_is_wrong_is_mended_with_a_press(served, page):
+    page.goto(f"{served.url}/?new=quickstart")
+    checked(page)
+    heat = edit(page, f"{KD}.temperature")
+    heat.fill("2")
+    heat.press("Tab")
+    expect(loss(page)).to_have_value("0.9 * KD(T=2) + 0.1 * CE")
+    paper = page.get_by_label("The experiment as YAML")
+    expect(paper).to_have_value(re.compile("temperature: 2\n"))
+    expect(page).to_have_url(re.compile(r"set=loss="))
+
+    loss(page).fill("0.9 * KD(T=2) + 0.5 * Hint(stge3 -> stage1)")
+    fix = page.get_by_role("button", name="Use stage3")
+    expect(fix).to_be_visible()
+    start = page.get_by_role("button", name="Start", exact=True)
+    expect(start).to_be_disabled()
+    expect(page.get_by_text("Off: 1 check failed. Mend it first.")).to_be_visible()
+    fix.click()
+    expect(edit(page, "stages.main.terms.hint.teacher_tap")).to_have_value("stage3")
+    checked(page)
+
+    loss(page).fill("0.9 * KD(T=2) + Hnt")
+    expect(page.locator(".squiggle")).to_have_text("Hnt")
+    page.get_by_role("button", name="Use hint").first.click()
+    expect(loss(page)).to_have_value("0.9 * KD(T=2) + HINT")
+
+    paper.fill(paper.input_value().replace("temperature: 2", "temperature: 7"))
+    expect(heat).to_have_value("7")
+    paper.fill("name: [")
+    expect(page.get_by_role("alert").filter(has_text="not valid YAML")).to_be_visible()
+    expect(paper).to_have_value("name: [")
+    expect(heat).to_have_value("7")
+    page.get_by_role("button", name="Reset").click()
+    expect(loss(page)).to_have_value("0.9 * KD(T=4) + 0.1 * CE")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("not valid YAML").first).to_be_visible()
+
+
+def test_a_pasted_address_opens_the_same_and_start_lands_on_the_run(quiet_end, page):  # noqa: F811
+    served = quiet_end()
+    text = quote("KD(T=3) + 0.2 * CE")
+    page.goto(f"{served.url}/?new=quickstart&set=teacher.train.epochs=2&set=loss={text}")
+    expect(loss(page)).to_have_value("KD(T=3) + 0.2 * CE")
+    expect(edit(page, "teacher.train.epochs")).to_have_value("2")
+    page.get_by_role("button", name="+ Add a term").click()
+    page.get_by_label("Search a term").fill("dkd")
+    page.locator('[data-add="dkd"]').click()
+    expect(loss(page)).to_have_value("KD(T=3) + 0.2 * CE + DKD")
+    page.get_by_role("button", name="Remove dkd").click()
+    checked(page)
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url("**run=*")
+    run = str(page.locator("[data-run]").get_attribute("data-run"))
+    store = Store(str(served.store))
+    terms = store.runs.get(run).experiment["stages"]["main"]["terms"]
+    store.close()
+    assert terms == {
+        "kd": {"use": "kd", "temperature": 3},
+        "ce": {"use": "ce", "weight": 0.2},
+    }
