@@ -1,4 +1,4 @@
-"""Every place, light and dark, under an automated accessibility audit (axe), and by what it misses."""
+"""Every place, light and dark, under an automated audit (axe); keys, zoom and calm by hand."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 READY = {
     "start": ("/", "Start"),
     "run": ("/?run={run}", None),
+    "new": ("/?new=quickstart", "+ Add a term"),
     "compare": ("/?compare={run}", None),
     "runs": ("/?runs=", "Student"),
     "models": ("/?models=", "Teachers 1"),
@@ -20,6 +21,16 @@ READY = {
 """Place: its address, and the name of a button that is there once it is drawn."""
 
 THEMES = ("light", "dark")
+PAGE = ("cka", "trilateral", "calibration", "loyalty")
+PAGE_ORDER = ("cka", "trilateral", "curves", "calibration", "loyalty", "result")
+AREA = """
+() => {
+  const at = document.activeElement;
+  if (at?.classList.contains("skip")) return "skip";
+  return at?.closest("#top, #rail, .slot, #scrubber")?.id;
+}
+"""
+"""Where the focus is, by the piece of the page."""
 
 
 def opened(page: Page, served, finished, place: str, theme: str) -> None:
@@ -33,6 +44,8 @@ def opened(page: Page, served, finished, place: str, theme: str) -> None:
             expect(page.locator(f'[data-view="{view}"][data-step]')).to_be_visible()
     if place == "compare":
         expect(page.get_by_role("table").first).to_be_visible()
+    if place == "new":
+        expect(page.get_by_text("Class counts agree")).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -50,3 +63,42 @@ def test_the_audit_finds_nothing(page, served, finished, place, theme):
         for rule in found
     ]
     assert not said, json.dumps(said, indent=1)
+
+
+def test_twice_the_size_is_the_narrow_page_and_nothing_is_cut_off(served, finished, page):
+    """200 % zoom of 1440 x 900 shows 720 x 450 of the page's own pixels: one view a row."""
+    page.set_viewport_size({"width": 720, "height": 450})
+    page.goto(f"{served.url}/?run={finished.run}")
+    views = [page.locator(f'[data-view="{view}"][data-step]') for view in PAGE]
+    for view in views:
+        view.scroll_into_view_if_needed()
+        box = view.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 720
+    assert page.evaluate("document.documentElement.scrollWidth") <= 720
+
+
+def test_with_reduced_motion_nothing_moves(served, finished, page):
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(f"{served.url}/?run={finished.run}")
+    expect(page.locator('[data-view="cka"][data-step]')).to_be_visible()
+    page.get_by_role("button", name="open", exact=False).first.click()
+    moving = page.evaluate("document.getAnimations({ subtree: true }).length")
+    assert moving == 0
+
+
+def test_the_keyboard_goes_from_the_bar_through_rail_and_views_to_the_scrubber(
+    served, finished, page
+):
+    page.goto(f"{served.url}/?run={finished.run}")
+    expect(page.locator('[data-view="cka"][data-step]')).to_be_visible()
+    seen: list[str] = []
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        area = page.evaluate(AREA)
+        if area and (not seen or seen[-1] != area):
+            seen.append(area)
+        if area == "scrubber":
+            break
+    order = [area for k, area in enumerate(seen) if area not in seen[:k]]
+    assert order == ["skip", "top", "rail", *PAGE_ORDER, "scrubber"]

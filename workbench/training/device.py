@@ -45,8 +45,8 @@ def configure(threads: int | None = None) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if threads is not None:
         torch.set_num_threads(threads)
-    # Not use_deterministic_algorithms: it also sets a flag of the compiler, for which it imports all
-    # of that, a second in every process. The compiler takes the same flag from the environment.
+    # Not use_deterministic_algorithms: it also sets a flag of the compiler, and imports all of it
+    # for that, a second in every process. The compiler takes the flag from the environment too.
     os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
     torch.set_deterministic_debug_mode("error")
     torch.backends.cudnn.benchmark = False
