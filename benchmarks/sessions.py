@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import re
 import statistics
 import subprocess
@@ -35,9 +36,12 @@ SESSIONS = 10
 MINUTES = 10.0
 GROWTH = 1.0
 """Mebibytes a minute that memory may grow by, once the first minute is over."""
+PACE = 0.15
+"""Seconds a step, so that the run outlives the watch on any machine."""
+SPARE_MINUTES = 3.0
 SAMPLE_SECONDS = 0.5
 SETTLE_SECONDS = 30.0
-READY = {
+READY: dict[str, Any] = {
     "events": [
         {
             "kind": "MessageSent",
@@ -77,9 +81,11 @@ class Session:
             await self._socket.read_message()
         self._task = asyncio.create_task(self._listen())
         # A page asks for its document first; changes follow from then on.
-        for part in ({"msgid": "1", "msgtype": "PULL-DOC-REQ"}, {}, {}):
-            await self._socket.write_message(json.dumps(part))
-        for part in ({"msgid": "2", "msgtype": "PATCH-DOC"}, {}, READY):
+        await self._say("PULL-DOC-REQ", {})
+        await self._say("PATCH-DOC", READY)
+
+    async def _say(self, kind: str, content: dict[str, Any]) -> None:
+        for part in ({"msgid": kind, "msgtype": kind}, {}, content):
             await self._socket.write_message(json.dumps(part))
 
     async def _listen(self) -> None:
@@ -106,9 +112,11 @@ def measure(minutes: float) -> dict[str, Any]:
         path = Path(folder) / "workbench.db"
         store = Store(str(path))
         spec, recipe, base = open_experiment("quickstart")
-        steps = int(spec.stage.steps or 1200)
-        pace = 60 * (minutes + 2) / steps
-        run = accept(store, spec, recipe=recipe, base=base, threads=1, pace=pace)
+        told = spec.model_dump(mode="json", exclude_unset=True)
+        epoch = 15 * PACE  # seconds of its 15 batches
+        told["stages"]["main"]["epochs"] = math.ceil(60 * (minutes + SPARE_MINUTES) / epoch)
+        long = type(spec).model_validate(told)
+        run = accept(store, long, recipe=recipe, base=base, threads=1, pace=PACE)
         worker = subprocess.Popen(
             [sys.executable, "-m", "workbench.runs.worker", str(path), run],
             stdout=subprocess.DEVNULL,

@@ -20,7 +20,10 @@ from workbench.store import Store
 SERVE = """
 import json, pathlib, sys
 from workbench.dashboard.server import Team, serve
+from workbench.dashboard import server
 given = json.loads(sys.argv[3])
+server.UNUSED_SESSION_MS = given.pop("session_ms", server.UNUSED_SESSION_MS)
+server.CHECK_SESSIONS_MS = min(server.CHECK_SESSIONS_MS, server.UNUSED_SESSION_MS)
 if "basic_auth" in given:
     given["basic_auth"] = pathlib.Path(given["basic_auth"])
 serve(sys.argv[1], port=int(sys.argv[2]), open_browser=False, team=Team(**given))
@@ -82,7 +85,8 @@ class Servers:
         Args:
             store: Its database.
             port: Where; None takes a free one.
-            team: Fields of ``server.Team``; none for this machine only.
+            team: Fields of ``server.Team``; none for this machine only. ``session_ms`` is the
+                life of a session whose browser has gone.
         """
         port = port or free_port()
         process = subprocess.Popen(

@@ -19,7 +19,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, create_signed_value
-from tornado.websocket import WebSocketHandler, websocket_connect
+from tornado.websocket import WebSocketClosedError, WebSocketHandler, websocket_connect
 
 from workbench.dashboard import assets
 from workbench.dashboard.access import SECRET_FILE, Access
@@ -96,7 +96,10 @@ class Socket(WebSocketHandler):
 
     async def _back(self) -> None:
         while (message := await self._server.read_message()) is not None:
-            await self.write_message(message, binary=isinstance(message, bytes))
+            try:
+                await self.write_message(message, binary=isinstance(message, bytes))
+            except WebSocketClosedError:  # the tab was faster
+                return
         self.close()
 
     async def on_message(self, message: str | bytes) -> None:
@@ -329,4 +332,4 @@ def test_behind_the_proxy_somebody_logs_in_and_their_name_stands_in_the_journal(
     page.evaluate(FORGE, [{"do": "note", "text": "by mira", "at": 0, "count": 1000}])
     expect(page.locator("#rail .journal")).to_contain_text("by mira")
     events = finished.store.journal.events(team.run)
-    assert [event.who for event in events if event.payload.get("text") == "by mira"] == ["mira"]
+    assert [event.who for event in events if "by mira" in str(event.payload)] == ["mira"]

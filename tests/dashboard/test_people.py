@@ -58,7 +58,8 @@ def test_the_top_bar_is_told_who_looks_on_and_who_may_touch():
     assert mira.told(Access(), "a", [mira])["viewers"] == ""
 
 
-def test_a_name_and_a_note_of_one_are_seen_by_the_other_at_once(served, finished):
+def test_a_name_and_a_note_of_one_are_seen_by_the_other_at_once(servers, finished):
+    served = servers.start(finished.store.path, team={"session_ms": 500})
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
@@ -94,9 +95,7 @@ def test_a_name_and_a_note_of_one_are_seen_by_the_other_at_once(served, finished
         one.reload()
         expect(one.locator(button)).to_contain_text("Mira <i>K.</i>")
         one.close()
-        expect(other.locator(button)).to_have_attribute(
-            "aria-label", "People: on the page", timeout=30_000
-        )
+        expect(other.locator(button)).to_have_attribute("aria-label", "People: on the page")
         browser.close()
     notes = [event for event in finished.store.journal.events(finished.run) if event.kind == "note"]
     assert notes[-1].who == "Mira <i>K.</i>"

@@ -102,3 +102,9 @@ def test_dumped_text_loads_back_to_the_same_data_in_the_same_order():
     text = dump_yaml(data)
     assert yaml.safe_load(text) == data
     assert list(yaml.safe_load(text)) == ["z", "a", "ü"]
+
+
+@pytest.mark.parametrize("mark", ["\x85", "\u2028", "\u2029", "\n", "\r", "\t"])
+def test_rare_line_breaks_in_a_text_survive(mark):
+    data = {"name": f"a{mark}b", "x": mark}
+    assert yaml.safe_load(dump_yaml(data)) == data

@@ -39,6 +39,7 @@ READS: frozenset[str] = frozenset(
     {
         *("look", "name", "select", "explain", "unexplain"),  # on a run
         *("against", "measure", "focus", "add"),  # on the page that compares
+        *("find", "status", "recipe", "sort", "choose", "more", "clear", "address"),  # on lists
     }
 )
 """What a page that may only look may ask of its session: everything else is refused."""

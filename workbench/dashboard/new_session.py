@@ -25,6 +25,7 @@ from workbench.dashboard.carrier import Part
 from workbench.dashboard.hub import Hub
 from workbench.dashboard.live import Shown
 from workbench.dashboard.new_page import new_page
+from workbench.dashboard.new_sweep import sweep_part, swept
 from workbench.dashboard.people import may, visit_here
 from workbench.dashboard.start import QUICKSTART, pace_of
 from workbench.dashboard.template import make_template
@@ -32,7 +33,7 @@ from workbench.errors import BadInput, WorkbenchError
 from workbench.recipes import names
 from workbench.runs.draft import Draft
 from workbench.runs.draft.draft import value_at
-from workbench.runs.launch import accept
+from workbench.runs.launch import accept_all
 from workbench.specs.files import parse_scalar
 
 MOST_EDITS: Final = 200
@@ -50,10 +51,12 @@ class NewAsked:
     Attributes:
         origin: A recipe or a run.
         settings: Paths and their values as text, in order.
+        sweep: A path and several values of it as text, ``2, 4``; empty for one experiment.
     """
 
     origin: str
     settings: tuple[tuple[str, str], ...] = ()
+    sweep: tuple[str, str] = ("", "")
 
     @classmethod
     def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> NewAsked | None:
@@ -62,7 +65,8 @@ class NewAsked:
             return None
         texts = (value.decode("utf-8", "replace") for value in arguments.get("set", ()))
         pairs = tuple((path, value) for path, _, value in (text.partition("=") for text in texts))
-        return cls(first_of(arguments, "new") or QUICKSTART, pairs)
+        path, _, values = first_of(arguments, "sweep").partition("=")
+        return cls(first_of(arguments, "new") or QUICKSTART, pairs, (path, values))
 
 
 class NewSession:
@@ -84,6 +88,7 @@ class NewSession:
         self._refused = ""
         self._done: list[Draft] = []
         self._undone: list[Draft] = []
+        self._sweep = asked.sweep
         self._told: dict[str, Any] | None = None
         self._last: dict[str, Any] = {}
         self._draft = self._opened(asked)
@@ -143,6 +148,8 @@ class NewSession:
             self._change(draft.add_term(value))
         elif do == "remove":
             self._change(draft.remove_term(value))
+        elif do == "sweep":
+            self._sweep = (path, value)
         elif do == "probe":
             self._change(_with_probe(draft, value))
 
@@ -164,9 +171,14 @@ class NewSession:
         spec = self._draft.spec
         if spec is None:
             raise BadInput("Something is still wrong; the checks say what.")
-        pace = pace_of(spec, None)
-        run = accept(
-            self.hub.store, spec, recipe=self._draft.recipe, base=self._draft.base, pace=pace
+        planned = swept(spec, self._sweep)
+        one = planned.num_runs == 1
+        run = accept_all(
+            self.hub.store,
+            planned.specs,
+            recipe=self._draft.recipe,
+            base=self._draft.base,
+            pace=pace_of(spec, None) if one else None,  # several are compared, not watched
         )
         self.hub.starter.start(self.hub.store, run)
         top = self._parts["top"]
@@ -197,7 +209,8 @@ class NewSession:
 
     def _page(self) -> dict[str, Any]:
         undo, redo = bool(self._done), bool(self._undone)
-        return new_page(self._draft, self._told, undo=undo, redo=redo)
+        page = new_page(self._draft, self._told, undo=undo, redo=redo)
+        return {**page, **sweep_part(self._draft, self._sweep, page["off"])}
 
     def _draw(self) -> None:
         page = self._page()
@@ -220,6 +233,8 @@ class NewSession:
         for path in changed:
             if not path.startswith(prefix):
                 pairs.append(("set", f"{path}={_as_text(value_at(draft.data, path))}"))
+        if self._sweep[1].strip():
+            pairs.append(("sweep", "=".join(self._sweep)))
         address = f"/?{urlencode(pairs, safe='@:/=()*,')}"
         return address if len(address) <= LONGEST else f"/?new={self._asked.origin}"
 

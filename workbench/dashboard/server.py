@@ -178,13 +178,12 @@ def _reached(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def make_server(hub: Hub, bound: Bound, **lifetimes: int) -> Any:
+def make_server(hub: Hub, bound: Bound) -> Any:
     """The Panel server, not started.
 
     Args:
         hub: What its pages share, with the rule of who may do what.
         bound: Where it listens.
-        **lifetimes: Bokeh's ``*_milliseconds`` of sessions, for a test that cannot wait.
 
     Raises:
         BadAddress: If somebody took the port meanwhile.
@@ -200,11 +199,6 @@ def make_server(hub: Hub, bound: Bound, **lifetimes: int) -> Any:
         ("/answers", guarded(AnswersHandler, access), data),
         ("/pictures", guarded(PicturesHandler, access), pictures),
     ]
-    kept: dict[str, Any] = {
-        "unused_session_lifetime_milliseconds": UNUSED_SESSION_MS,
-        "check_unused_sessions_milliseconds": CHECK_SESSIONS_MS,
-        **lifetimes,
-    }
     try:
         server = pn.io.server.get_server(
             {"/": lambda: open_page(hub)},
@@ -230,8 +224,9 @@ def make_server(hub: Hub, bound: Bound, **lifetimes: int) -> Any:
             xsrf_cookies=True,
             compress_response=True,
             websocket_max_message_size=MESSAGE_BYTES,
+            unused_session_lifetime_milliseconds=UNUSED_SESSION_MS,
+            check_unused_sessions_milliseconds=CHECK_SESSIONS_MS,
             extra_patterns=[*assets.PATTERNS, *routes],
-            **kept,
             **_door(hub, bound),
         )
     except OSError as error:

@@ -19,7 +19,6 @@ from workbench.runs.settings import SEEDS, as_started
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow, Store
 from workbench.store.listing import Mark, marks
-from workbench.store.runs import RESUMABLE
 
 SETTLED: Final = frozenset({"finished", "stopped", "failed"})
 """Statuses of a row that moves again only if somebody resumes it."""
@@ -82,11 +81,6 @@ class Line:
         """Head of its group; itself if it was started alone."""
         return self.cohort or self.id
 
-    @property
-    def resumable(self) -> bool:
-        """Whether it waits for somebody to let it go on."""
-        return self.status in RESUMABLE
-
 
 class Listing:
     """Lines of a store, kept while it is open; may be asked from any thread.
@@ -124,12 +118,6 @@ class Listing:
         if len(runs) > MANY:
             return self._store.runs.list()
         return [self._store.runs.get(run) for run in runs]
-
-    def forget(self, runs: Iterable[str]) -> None:
-        """Read these anew: their group has changed."""
-        with self._lock:
-            for run in runs:
-                self._kept.pop(run, None)
 
 
 def line_of(row: RunRow) -> Line:

@@ -96,9 +96,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return parse_yaml(text, source=source)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes rare line breaks as escapes: within plain quotes a reader folds them to a space."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if any(mark in text for mark in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 def dump_yaml(data: Any) -> str:
     """YAML text of plain data, keys in their order; loads back to the same data."""
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def parse_scalar(text: str) -> Any:

@@ -85,11 +85,6 @@ def marks(database: Database) -> list[Mark]:
         return [Mark(*row) for row in connection.execute(query)]
 
 
-def num_runs(database: Database) -> int:
-    """Runs in the store."""
-    return len(marks(database))
-
-
 def waiting(database: Database) -> list[str]:
     """Runs that no process has taken yet, in the order in which they were accepted."""
     query = (

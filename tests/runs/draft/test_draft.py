@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import Field
 
 from workbench.errors import BadInput
@@ -17,6 +20,8 @@ from workbench.runs.draft.checker import Checker
 from workbench.runs.draft.checks import rows, why_not
 from workbench.runs.draft.draft import lines_of
 from workbench.runs.draft.forms import form, menu, stage_form
+from workbench.runs.launch import accept
+from workbench.specs.experiment import ExperimentSpec
 from workbench.store import Store
 from workbench.terms.term import TermKind
 
@@ -108,6 +113,40 @@ def test_a_file_of_somebody_is_the_beginning_and_a_misshapen_one_is_refused(draf
     assert (brought.origin, brought.changed()) == ("a file", [])
     with pytest.raises(BadInput, match="stages"):
         Draft.of_yaml("stages: [a]")
+
+
+ANYTHING = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(["use", "main", "terms", "kd", "lr", "train", "optimiser"]), inner
+        ),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.dictionaries(st.sampled_from([*ExperimentSpec.model_fields]), ANYTHING, max_size=4))
+def test_whatever_a_text_holds_every_form_can_still_be_drawn(data):
+    draft = Draft.of_recipe("quickstart").set_python(f"EXPERIMENT = {data!r}")
+    forms = [form(draft, role) for role in ("teacher", "student", "data")]
+    assert all(shown["use"]["choices"] for shown in forms)
+    assert stage_form(draft)["fields"]
+    assert draft.set_yaml(draft.yaml).yaml == draft.yaml
+    assert isinstance(draft.loss, str)
+    json.dumps([forms, stage_form(draft), draft.changed()], allow_nan=False)
+
+
+def test_the_experiment_of_a_run_is_the_beginning_of_another(tmp_path, draft):
+    store = Store(str(tmp_path / "workbench.db"))
+    spec = draft.edit(f"{KD}.temperature", 3).spec
+    run = accept(store, spec, recipe="quickstart", base=None)
+    again = Draft.of_run(store, run)
+    store.close()
+    assert (again.origin, again.recipe, again.spec) == (f"run {run}", "quickstart", spec)
+    assert again.edit(f"{KD}.temperature", 4).changed() == [f"{KD}.temperature"]
 
 
 def test_epochs_and_steps_take_each_other_s_place(draft):

@@ -49,7 +49,7 @@ const home = (own) =>
   h("div", { class: "home", "data-key": "home" },
     h("button", { type: "button", class: "bare brand", "data-do": "home", "aria-expanded": String(Boolean(own.home)),
       "aria-haspopup": "true", "aria-label": "Workbench, places" }, logo(), h("b", {}, "Workbench"),
-      h("span", { class: "ink3", "aria-hidden": "true", style: "font-size:9px" }, "▾")),
+      h("span", { class: "icon ink3", "aria-hidden": "true", style: "margin:0" }, "▾")),
     own.home ? h("nav", { class: "menu", "aria-label": "Places" },
       PLACES.map(([, text, href]) => h("a", { href }, text))) : null);
 

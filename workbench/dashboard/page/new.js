@@ -161,6 +161,10 @@ function listenToNew(el, own, send, draw) {
   });
   el.addEventListener("change", ({ target }) => {
     const { edit, slide, probe } = target.dataset;
+    if ("sweep" in target.dataset || "sweepPath" in target.dataset) {
+      const [path, values] = [el.querySelector("[data-sweep-path]").value, el.querySelector("[data-sweep]").value];
+      send({ do: "sweep", path, value: path ? values : "" });
+    }
     if (slide) send({ do: "edit", path: slide, value: String(Number(Number(target.value).toPrecision(3))) });
     else if (edit) send({ do: "edit", path: edit, value: target.type === "checkbox" ? String(target.checked) : target.value });
     else if (probe) send({ do: "probe", value: probe });
@@ -218,6 +222,7 @@ function listenToNew(el, own, send, draw) {
     }
   });
   el.addEventListener("dragover", (event) => event.preventDefault());
+  takeCarried((value) => send({ do: "open", value })); // a file dropped on Start
   el.addEventListener("drop", (event) => {
     event.preventDefault();
     event.dataTransfer.files[0]?.text().then((text) => send({ do: "open", value: text }));

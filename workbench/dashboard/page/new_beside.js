@@ -21,6 +21,8 @@ const BESIDE = `
 .check-list li.failed { background: var(--wb-error-wash); } .check-list li.warning { background: var(--wb-attention); }
 .check-list .sign { grid-row: span 2; } .check-list li.failed .sign { color: var(--wb-error); }
 .check-list .why { grid-column: 2 / -1; color: var(--wb-ink2); font-size: 11.5px; line-height: 15px; overflow-wrap: anywhere; }
+.sweep { display: grid; grid-template-columns: auto minmax(0, 1fr) minmax(0, 1fr); gap: 4px 8px; align-items: center; padding: 8px 12px; border-top: 1px solid var(--wb-line); }
+.sweep > span { grid-column: 2 / -1; } .sweep > span:empty { display: none; }
 .go { display: flex; align-items: center; gap: 12px; padding: 10px 12px; border-top: 1px solid var(--wb-line); }
 .root .go button.primary { min-height: 32px; padding: 0 16px; }
 .root .go button.primary:disabled { background: var(--wb-sunken); border-color: var(--wb-line-strong); color: var(--wb-ink3); }
@@ -46,6 +48,20 @@ function textCard(state, own) {
     h("div", { class: error ? "bad" : "small ink3", role: error ? "alert" : null }, error ? error.message : "Edits here change the form. Saving and loading give back exactly this."));
 }
 
+// Several values of one field: as many runs, one after the other, which Compare shows beside each other.
+function sweepLine(state) {
+  const { sweep } = state;
+  if (!sweep) return null;
+  const short = (path) => path.replace(/^stages\.[^.]+\./, "").replace(/^terms\./, "");
+  return h("div", { class: "sweep", "data-key": "sweep" },
+    h("label", { for: "sweep-values" }, "Sweep"),
+    h("select", { class: "in", "data-sweep-path": "", "aria-label": "Field of the sweep" }, h("option", { value: "", selected: !sweep.path }, "one field…"),
+      sweep.paths.map((path) => h("option", { value: path, selected: path === sweep.path }, short(path)))),
+    h("input", { class: "in", id: "sweep-values", "data-sweep": "", type: "text", placeholder: "values, for example 2, 4", value: sweep.text, disabled: !sweep.path,
+      "aria-invalid": sweep.wrong ? "true" : null, "aria-describedby": "sweep-words", autocomplete: "off" }),
+    h("span", { id: "sweep-words", class: sweep.wrong ? "bad" : "small ink2" }, sweep.wrong || sweep.words));
+}
+
 function checkCard(state, own) {
   const row = (check) =>
     h("li", { class: check.state, "data-key": `${check.title}-${check.path}` },
@@ -56,6 +72,7 @@ function checkCard(state, own) {
   return h("section", { class: "card check-card", "data-key": "checks" },
     h("div", { class: "row" }, h("h2", { class: "title" }, "Checks before step 0"), h("span", { class: "ink2", role: "status" }, state.counts)),
     h("ul", { class: "check-list", tabindex: 0, "aria-label": "Checks" }, state.checks.map(row)),
+    sweepLine(state),
     h("div", { class: "go" },
       h("button", { type: "button", class: "primary", "data-do": "begin", disabled: Boolean(state.off) || own.starting, "aria-describedby": "go-why" }, icon("▶"), "Start"),
       h("div", {}, h("div", { id: "go-why", class: state.refused ? "error" : "" }, words), h("div", { class: "small ink2" }, state.about || "time, memory and disk: measured by the checks"))));

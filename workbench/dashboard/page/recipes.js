@@ -222,8 +222,14 @@ const MOST_BYTES = 1024 * 1024;
 // A file goes to New as text in this tab's own memory; New takes it from there.
 async function carry(file) {
   if (file.size > MOST_BYTES) return;
-  sessionStorage.setItem(CARRIED, JSON.stringify({ name: file.name, text: await file.text() }));
-  location.search = "?new=&open=file";
+  sessionStorage.setItem(CARRIED, await file.text());
+  location.search = "?new=";
+}
+
+function takeCarried(open) {
+  const text = sessionStorage.getItem(CARRIED);
+  sessionStorage.removeItem(CARRIED);
+  if (text) open(text);
 }
 
 const bringYourOwn = () =>
