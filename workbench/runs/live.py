@@ -84,6 +84,7 @@ class LiveViews(traitlets.HasTraits):
         self.views = widgets_of({name: frames[name] for name in VIEWS if view in (None, name)})
         for each in self.views.values():
             each.theme, each.height = theme, height
+            each.marker = frames["cka"].step if step is not None else None
             each.observe(self._selected, names="selected")
             each.observe(self._told, names="event")
         if "curves" in self.views:
