@@ -22,7 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote
 
+from workbench.dashboard.access import Access, kept_secret
+from workbench.dashboard.select_text import encode
 from workbench.recipes import open_experiment
 from workbench.runs.launch import FreshStarter, accept, ask_to_set, command
 from workbench.store import Store
@@ -110,6 +113,19 @@ def start(studio: Studio) -> None:
     studio.take("start", "/", shown("Recent runs"))
 
 
+def new(studio: Studio) -> None:
+    """An experiment being written: one term names a layer that is not there."""
+    loss = "0.9 * KD(T=4) + 0.1 * CE + 0.5 * hint(stge3 -> stage1)"
+    address = f"/?new=quickstart&set=teacher.train.epochs=6&set=loss={quote(loss)}"
+    studio.take("new", address, shown("Use stage3"))
+
+
+def places(studio: Studio) -> None:
+    """Runs and Models, of what this store has by now."""
+    studio.take("runs", "/?runs=", shown("Accepted"))
+    studio.take("models", "/?models=", shown("Teachers"))
+
+
 def run(studio: Studio) -> None:
     """A run in slow motion that was touched three times; it stands paused for the other looks."""
     name = _go(studio, "quickstart", slow=0.08)
@@ -136,6 +152,12 @@ def past(studio: Studio) -> None:
     studio.take("finished", f"/?run={name}", drawn)
     steps = studio.store.snapshot_steps(name)
     studio.take("looking-back", f"/?run={name}&step={steps[len(steps) // 3]}", drawn)
+    answers = studio.store.snapshots(name)[-1].arrays
+    wrong = answers["answers.labels"] != answers["answers.student_class"]
+    ids = [int(one) for one in answers["answers.ids"][wrong]]
+    studio.take("selected", f"/?run={name}&select={encode(ids)}", drawn)
+    token = Access(kept_secret(studio.store.path.parent)).token(name)
+    studio.take("view-only", f"/?run={name}&view={token}", drawn)
 
 
 def compare(studio: Studio) -> None:
@@ -179,10 +201,12 @@ def no_contact(studio: Studio) -> None:
 
 
 PICTURES: dict[str, Callable[[Studio], None]] = {
-    "start": start,
     "run": run,
     "past": past,
     "compare": compare,
+    "new": new,
+    "places": places,
+    "start": start,
     "failed": failed,
     "no-contact": no_contact,
 }
