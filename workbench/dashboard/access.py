@@ -40,6 +40,7 @@ READS: frozenset[str] = frozenset(
         *("look", "name", "select", "explain", "unexplain"),  # on a run
         *("against", "measure", "focus", "add"),  # on the page that compares
         *("find", "status", "recipe", "sort", "choose", "more", "clear", "address"),  # on lists
+        *("role", "teacher", "student", "data", "split", "cancel", "again"),  # on models, a pair
     }
 )
 """What a page that may only look may ask of its session: everything else is refused."""
@@ -70,12 +71,19 @@ class Visit:
         run: The only run that the page may show; None for all.
         touch: Whether it may change anything.
         fork: Whether it may start a run of its own from the one that it shows.
+        people: Who can log in; None asks nobody.
     """
 
     name: str | None = None
     run: str | None = None
     touch: bool = True
     fork: bool = True
+    people: People | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def stays(self) -> bool:
+        """Whether who opened the page may still come in: a page may stay open for days."""
+        return self.name is None or self.people is None or self.name in self.people
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,19 @@ def first_of(arguments: Mapping[str, Sequence[bytes]], name: str) -> str:
     return _first(arguments, name)
 
 
+def step_of(value: object) -> int:
+    """The step that a page names to its session; none is the first.
+
+    Raises:
+        BadAddress: If it is no whole number that a run could reach.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise BadAddress(f"Step {repr(value)[:LONGEST]}: a whole number from 0 on is needed.")
+    return value
+
+
 def _first(arguments: Mapping[str, Sequence[bytes]], name: str) -> str:
     values = arguments.get(name) or [b""]
     return values[0].decode("utf-8", "replace")

@@ -21,6 +21,13 @@ from workbench.dashboard.people import may, visit_here
 
 LOG = logging.getLogger(__name__)
 
+MOST_SENT = 400_000
+"""Bytes of one thing that a person did: an opened file is the largest."""
+MOST_SELECTED = 4_000_000
+"""Likewise of a selection, which may name a million samples."""
+MOST_TOLD = 40
+"""Letters of an unknown command that the log repeats."""
+
 # One binary property for a whole frame: Bokeh walks through nested data at every change (25 ms a
 # view, against 0.3 ms), and a frame that arrives in one piece is never half there.
 CARRIES = """
@@ -213,14 +220,28 @@ class Part(AnyWidgetComponent):
     def _follow(self, event: Any) -> None:
         """Do what is new: two presses in one turn arrive as one message."""
         for asked in event.new:
-            if asked["count"] > self._followed:
+            if not _well_made(asked):
+                LOG.warning("A page sent what no page of ours makes; nothing is done.")
+            elif asked["count"] > self._followed:
                 self._followed = asked["count"]
                 if may(self._visit, str(asked.get("do", ""))):
                     self._act(dict(asked))
                 else:
-                    LOG.warning("A view-only page asked for %r; refused.", asked.get("do"))
+                    told = str(asked.get("do"))[:MOST_TOLD]
+                    LOG.warning("A view-only page asked for %r; refused.", told)
 
     def tell(self, state: dict[str, Any]) -> None:
         """Draw this; nothing is sent if it is what was drawn last."""
         self.told = state
         self.state = json.dumps(state, allow_nan=False)
+
+
+def _well_made(asked: Any) -> bool:
+    """Whether a message is one of ours: counted, of a size, in letters that a file can hold."""
+    if not isinstance(asked, dict) or type(asked.get("count")) is not int:
+        return False
+    most = MOST_SELECTED if asked.get("do") == "select" else MOST_SENT
+    try:
+        return len(json.dumps(asked, ensure_ascii=False).encode()) <= most
+    except (TypeError, ValueError, RecursionError):  # half a surrogate pair, bytes, an array
+        return False

@@ -23,6 +23,7 @@ from workbench.dashboard.hub import Hub
 from workbench.dashboard.live import Shown
 from workbench.dashboard.template import make_template
 from workbench.errors import UnknownRun
+from workbench.runs.comparison import MOST_RUNS
 from workbench.runs.settings import seeds_of
 
 PICKS = ("against", "measure", "focus")
@@ -64,7 +65,10 @@ class CompareSession:
             if self._scheduled:
                 return
             self._scheduled = True
-        self._doc.add_next_tick_callback(self._turn)
+        try:
+            self._doc.add_next_tick_callback(self._turn)
+        except AttributeError:  # Bokeh takes the document apart at this very moment: the tab closed
+            self.hub.detach(self)
 
     def act(self, asked: dict[str, Any]) -> None:
         """Follow what a reader picked: ``{"do": "against", "value": RUN}`` and the like."""
@@ -96,8 +100,8 @@ class CompareSession:
         self._parts["compare"].tell(compare_page(self.hub.store, self._asked))
 
     def _marks(self) -> list[Any]:
-        """What changes when a run moves: its row but for its heartbeat."""
-        return [_mark(self.hub, run) for run in self._asked.runs]
+        """What changes when a run that is compared moves: its row but for its heartbeat."""
+        return [_mark(self.hub, run) for run in self._asked.runs[:MOST_RUNS]]
 
 
 def _mark(hub: Hub, run: str) -> Any:

@@ -6,6 +6,7 @@ A run's script or weights are made in a process of its own, for they may need to
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import sys
 from collections.abc import Sequence
@@ -30,7 +31,12 @@ TABLES = {
 KINDS = {"csv": "text/csv; charset=utf-8", "tex": "application/x-tex; charset=utf-8"}
 """What a table may be sent as, with its content type."""
 
-STEP = re.compile(r"\d{1,12}")
+STEP = re.compile(r"[0-9]{1,12}")
+MOST_EXPORTS = 2
+"""Processes that export at a time; further requests wait."""
+FAULT = b"Traceback (most recent call last)"
+"""What is for the server's log and not for a browser."""
+LOG = logging.getLogger(__name__)
 NAMES = {
     "script": "{run}.py",
     "notebook": "{run}.ipynb",
@@ -62,9 +68,17 @@ class ExportHandler(RequestHandler):
             raise HTTPError(404) from None
         if kind in TABLES:
             name, to = TABLES[kind]
-            sheets = await asyncio.to_thread(sheets_of_run, self._store, run, name)
+            try:
+                sheets = await asyncio.to_thread(sheets_of_run, self._store, run, name)
+            except WorkbenchError as error:
+                refuse(self, 409, error.message)
+                return
             await send(self, f"{run}-{name}", sheets, to)
             return
+        async with self.application.settings.setdefault("exports", asyncio.Semaphore(MOST_EXPORTS)):
+            await self._export(run, kind)
+
+    async def _export(self, run: str, kind: str) -> None:
         with TemporaryDirectory(prefix="workbench-export-") as folder:
             name = NAMES[kind].format(run=run)
             target = Path(folder) / name
@@ -77,14 +91,23 @@ class ExportHandler(RequestHandler):
                 stderr=asyncio.subprocess.PIPE,
             )
             _, words = await process.communicate()
+            if (process.returncode or 0) < 0 or FAULT in words:
+                LOG.error("Run %s could not be exported:\n%s", run, words.decode(errors="replace"))
+                refuse(self, 500, "The export failed; the server's log says why.")
+                return
             if process.returncode != 0:
-                self.set_status(409)
-                self.set_header("Content-Type", "text/plain; charset=utf-8")
-                self.finish(words)
+                refuse(self, 409, words.decode(errors="replace"))
                 return
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Disposition", f'attachment; filename="{name}"')
             self.finish(target.read_bytes())
+
+
+def refuse(handler: RequestHandler, status: int, words: str) -> None:
+    """Why there is no file, as plain text."""
+    handler.set_status(status)
+    handler.set_header("Content-Type", "text/plain; charset=utf-8")
+    handler.finish(words)
 
 
 async def send(handler: RequestHandler, name: str, sheets: Sequence[Sheet], to: str) -> None:
@@ -117,9 +140,7 @@ class TableHandler(RequestHandler):
         try:
             name, sheets = await asyncio.to_thread(self._sheets, to)
         except WorkbenchError as error:
-            self.set_status(404)
-            self.set_header("Content-Type", "text/plain; charset=utf-8")
-            self.finish(error.message)
+            refuse(self, 404, error.message)
             return
         await send(self, name, sheets, to)
 

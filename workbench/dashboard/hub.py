@@ -18,6 +18,7 @@ from workbench.dashboard.start import Quickstart, recent_runs
 from workbench.errors import WorkbenchError
 from workbench.runs.draft.checker import Checker
 from workbench.runs.explainer import Explainer
+from workbench.runs.inspecting import Inspection
 from workbench.runs.launch import Starter
 from workbench.store import Store
 
@@ -55,6 +56,8 @@ class Hub:
         self.after = After(store, starter)
         self.explainer = Explainer(store)
         self.checker = Checker(store)
+        self.inspections: list[Inspection] = []
+        """Pairs that are looked at in processes of their own; touched in the pages' turns only."""
         self.access = Access()
         """Who may look and touch; of this machine everybody, until a server says otherwise."""
         self._lives: dict[str, Live] = {}

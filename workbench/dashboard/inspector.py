@@ -157,8 +157,8 @@ class Inspector:
 
 
 def _whole(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BadInput(f"{name} {value!r}: a whole number from 0 on is needed.")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise BadInput(f"{name} {repr(value)[:20]}: a whole number from 0 on is needed.")
     return value
 
 
@@ -261,8 +261,12 @@ class PicturesHandler(RequestHandler):
             if answer.ended:
                 loop.call_soon_threadsafe(_settle, answered, answer)
 
-        self._explainer.pictures(run, heard)
-        answer = await answered
+        self._explainer.attach(self)  # a reader without a page must let the process go, too
+        try:
+            self._explainer.pictures(run, heard)
+            answer = await answered
+        finally:
+            self._explainer.detach(self)
         text = json.dumps({"state": answer.state, **answer.head}, allow_nan=False).encode()
         text += b" " * (-len(text) % 4)
         self.set_header("Content-Type", "application/octet-stream")

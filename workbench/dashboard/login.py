@@ -12,6 +12,7 @@ import base64
 import hmac
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import scrypt
@@ -40,8 +41,14 @@ from workbench.errors import BadFile, BadInput, UnknownName
 COST, BLOCK, LANES = 2**14, 8, 1
 """Of scrypt: 16 MiB and some 50 ms a guess."""
 SHORTEST_PASSWORD = 8
+LONGEST_PASSWORD = 1000
 WRONG_SECONDS = 1.0
 """A wrong password is answered so late."""
+MOST_GUESSES, MOST_GUESSES_OF_ALL = 5, 20
+"""Passwords that are tried at a time, from one address and from all: each takes 16 MiB and a core,
+and a wrong one waits."""
+FOREIGN = ("bokeh-token", "bokeh-session-id")
+"""Arguments by which an address brings along a session that it did not make."""
 FOLDER = Path(__file__).parent / "page"
 GUEST = "a guest by a view-only link"
 """What Bokeh is told of somebody without a login; never a name of the journal."""
@@ -120,9 +127,10 @@ def add_user(path: Path, name: str, password: str) -> None:
     name = clean_name(name)
     if ":" in name:
         raise BadInput(f"name {name!r} holds a colon, which parts name and hash in the file.")
-    if len(password) < SHORTEST_PASSWORD:
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise BadInput(
-            f"The password has {len(password)} letters; at least {SHORTEST_PASSWORD} are needed."
+            f"The password has {len(password)} letters. Allowed: {SHORTEST_PASSWORD} to "
+            f"{LONGEST_PASSWORD}."
         )
     known = Users(path)._hashes if path.exists() and path.stat().st_size else {}
     text = "".join(f"{who}:{kept}\n" for who, kept in {**known, name: hashed(password)}.items())
@@ -140,6 +148,7 @@ class LoginHandler(RequestHandler):
 
     users: Users
     access: Access
+    guesses: Counter[str]
 
     def get(self) -> None:
         """The form; where somebody wanted to go stays in its address."""
@@ -151,8 +160,21 @@ class LoginHandler(RequestHandler):
             self.get_body_argument("name", ""),
             self.get_body_argument("password", "", strip=False),
         )
-        if not await asyncio.to_thread(self.users.lets_in, name, password):
-            await asyncio.sleep(WRONG_SECONDS)
+        asks = str(self.request.remote_ip)
+        if self.guesses[asks] >= MOST_GUESSES or self.guesses.total() >= MOST_GUESSES_OF_ALL:
+            self.set_status(429)
+            self._show("Too many tries at a time. Wait a few seconds.", name)
+            return
+        self.guesses[asks] += 1
+        try:
+            known = len(password) <= LONGEST_PASSWORD and await asyncio.to_thread(
+                self.users.lets_in, name, password
+            )
+            if not known:
+                await asyncio.sleep(WRONG_SECONDS)
+        finally:
+            self.guesses -= Counter([asks])
+        if not known:
             self.set_status(401)
             self._show("Name and password do not belong together.", name)
             return
@@ -203,7 +225,7 @@ class PasswordDoor(AuthProvider):
 
     def __init__(self, access: Access, users: Users) -> None:
         self._access = access
-        mine: dict[str, Any] = {"access": access, "users": users}
+        mine: dict[str, Any] = {"access": access, "users": users, "guesses": Counter()}
         self._login = type("LoginHandler", (LoginHandler,), mine)
         self._logout = type("LogoutHandler", (LogoutHandler,), {"access": access})
         super().__init__()
@@ -261,6 +283,7 @@ class OAuthDoor(OAuthProvider):
         ask = super().get_user_async
 
         async def get_user(handler: Any) -> str | None:
+            refuse_foreign_session(handler)
             user: str | None = await ask(handler)
             if user is None:
                 return who_asks(handler, self._access)
@@ -273,6 +296,7 @@ class OAuthDoor(OAuthProvider):
 
 def who_asks(handler: RequestHandler, access: Access) -> str | None:
     """The name of the login, or that of a guest whose link is good; None for nobody."""
+    refuse_foreign_session(handler)
     cookies = cookies_of(handler)
     user = access.user(cookies)
     if user is not None:
@@ -285,6 +309,18 @@ def who_asks(handler: RequestHandler, access: Access) -> str | None:
         return None
     remember_view(handler, access, run)
     return GUEST
+
+
+def refuse_foreign_session(handler: RequestHandler) -> None:
+    """A link must not open somebody else's session: its page holds what they have made of it.
+
+    Raises:
+        HTTPError: 403 if the request names a session of its own.
+    """
+    if set(FOREIGN) & set(handler.request.arguments) or (
+        "Bokeh-Session-Id" in handler.request.headers
+    ):
+        raise HTTPError(403, "an address brought a session along")
 
 
 def check_oauth(provider: str, environment: Mapping[str, str]) -> str:

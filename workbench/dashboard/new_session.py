@@ -18,6 +18,7 @@ import panel as pn
 from bokeh.document import Document
 from panel.io.document import hold
 from panel.io.state import set_curdoc
+from workbench_widgets.words import count
 
 from workbench.dashboard.address import first_of
 from workbench.dashboard.bar import bar
@@ -40,6 +41,9 @@ MOST_EDITS: Final = 200
 """Edits that can be taken back."""
 LONGEST: Final = 6000
 """Characters of an address; a larger experiment is kept as a file instead."""
+LONGEST_TEXT: Final = 100_000
+"""Letters of one edit or file: reading them keeps all pages waiting."""
+ONLY_LOOKS: Final = "This server only shows: nothing is changed, tried or started here."
 LOSS: Final = "loss"
 """Stands for all terms in an address."""
 
@@ -121,10 +125,17 @@ class NewSession:
 
     def _act(self, do: str, asked: Mapping[str, Any]) -> None:
         path, value = str(asked.get("path", "")), str(asked.get("value", ""))
+        if not may(self._visit, "start"):
+            raise BadInput(ONLY_LOOKS)
+        size = asked.get("size")  # of a file that the browser did not send
+        letters = max(len(value), size if isinstance(size, int) else 0)
+        if letters > LONGEST_TEXT:
+            raise BadInput(
+                f"A text of {count(letters)} letters; at most {count(LONGEST_TEXT)} are read here. "
+                "Larger experiments: `workbench run FILE`."
+            )
         draft = self._draft
         if do == "begin":
-            if not may(self._visit, "start"):
-                raise BadInput("This page may look and write, but not start runs.")
             self._start()
         elif do == "undo" and self._done:
             self._undone.append(draft)
@@ -239,13 +250,17 @@ class NewSession:
         return address if len(address) <= LONGEST else f"/?new={self._asked.origin}"
 
     def _opened(self, asked: NewAsked) -> Draft:
+        settings = asked.settings
+        if not may(self._visit, "start"):
+            # Trying a draft builds it: it would read any file that an address names.
+            self._refused, settings, self._sweep = ONLY_LOOKS, (), ("", "")
         try:
             draft = (
                 Draft.of_recipe(asked.origin)
                 if asked.origin in names()
                 else Draft.of_run(self.hub.store, asked.origin)
             )
-            for path, text in asked.settings:
+            for path, text in settings:
                 draft = draft.set_loss(text) if path == LOSS else _edited(draft, path, text)
         except WorkbenchError as error:
             self._refused = error.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
+from dataclasses import replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -28,7 +29,7 @@ _visits: MutableMapping[Document, Visit] = WeakKeyDictionary()
 
 def come_in(access: Access) -> Visit:
     """Who has asked for the page that is being made; known from now on to all its pieces."""
-    visit = access.visit(pn.state.cookies, pn.state.session_args)
+    visit = replace(access.visit(pn.state.cookies, pn.state.session_args), people=access.people)
     if pn.state.curdoc is not None:
         _visits[pn.state.curdoc] = visit
     return visit
@@ -42,7 +43,9 @@ def visit_here() -> Visit:
 
 def may(visit: Visit, do: str) -> bool:
     """Whether a page of this visit may ask for this; the one place that every press passes."""
-    return visit.touch or do in READS or (visit.fork and do == "fork")
+    if do in READS:
+        return True
+    return visit.stays and (visit.touch or (visit.fork and do == "fork"))
 
 
 def clean_name(name: object) -> str:

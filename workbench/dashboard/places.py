@@ -32,6 +32,8 @@ from workbench.runs.kept_models import KeptModel, kept_models
 from workbench.runs.more_seeds import take_back
 
 Asked = RunsAsked | ModelsAsked | PairAsked
+MOST_LOOKING: Final = 4
+"""Pairs that a server looks at at a time, each in a process with both networks."""
 KINDS: Final[Sequence[type[Asked]]] = (RunsAsked, ModelsAsked, PairAsked)
 
 
@@ -155,7 +157,7 @@ class PlaceSession:
         ):
             self._leave()
             if wanted is not None:
-                self._look(wanted)
+                problem = self._look(wanted)
         self._push()
         return pair_page(models, asked, self._seen, problem)
 
@@ -168,7 +170,12 @@ class PlaceSession:
         for view, (content, buffers) in seen.views.items():
             self._views[view].push(Sent(0, pack_payload(content, buffers)))
 
-    def _look(self, wanted: Question) -> None:
+    def _look(self, wanted: Question) -> str:
+        """Start a process that looks; why it cannot be started now, or empty."""
+        others = [one for one in self.hub.inspections if one.lives]
+        if len(others) >= MOST_LOOKING:
+            return f"{len(others)} other pairs are looked at on this server. Try again in a while."
+
         def heard(seen: Seen) -> None:
             if self._looking is not None and self._looking[0] is wanted:
                 self._seen = seen
@@ -177,6 +184,8 @@ class PlaceSession:
         self._seen = Seen("working", "starting")
         inspection = Inspection(self.hub.store.path, wanted, heard)
         self._looking = (wanted, inspection)
+        self.hub.inspections = [*others, inspection]
+        return ""
 
     def _leave(self) -> None:
         """Let go of the pair that was looked at."""

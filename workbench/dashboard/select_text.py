@@ -63,12 +63,14 @@ def decode(text: str) -> Ids:
     if not PLAIN.fullmatch(text):
         raise _unreadable(text, "names no samples")
     found: set[int] = set()
+    named = 0  # ranges that overlap cost as much time as those that do not
     for piece in text.split(","):
         low, _, high = piece.partition("-")
         first, last = int(low), int(high or low)
         if last < first:
             raise _unreadable(text, f"has a range that ends before it begins (`{piece}`)")
-        if last - first + len(found) >= MOST:
+        named += last - first + 1
+        if named > MOST:
             raise _unreadable(text, f"names more than {count(MOST)} samples")
         found.update(range(first, last + 1))
     return tuple(sorted(found))

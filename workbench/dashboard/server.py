@@ -43,6 +43,8 @@ LOG = logging.getLogger(__name__)
 
 MESSAGE_BYTES = 4 * 1024 * 1024
 """Largest message that a browser may send."""
+BODY_BYTES = 64 * 1024
+"""Largest form: whoever fills in the login has not come in yet."""
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ def make_server(hub: Hub, bound: Bound) -> Any:
             use_xheaders=bound.behind_proxy,
             xsrf_cookies=True,
             compress_response=True,
+            http_server_kwargs={"max_body_size": BODY_BYTES},
             websocket_max_message_size=MESSAGE_BYTES,
             unused_session_lifetime_milliseconds=UNUSED_SESSION_MS,
             check_unused_sessions_milliseconds=CHECK_SESSIONS_MS,

@@ -21,7 +21,7 @@ from panel.io.state import set_curdoc
 from workbench_widgets.frame import VIEWS
 
 from workbench.dashboard import after, summary
-from workbench.dashboard.address import Compared, Place
+from workbench.dashboard.address import Compared, Place, step_of
 from workbench.dashboard.bar import bar
 from workbench.dashboard.carrier import PanelView, Part
 from workbench.dashboard.compare import group_link
@@ -281,7 +281,7 @@ class Session:
         elif do == "set":
             self._set(str(asked.get("path", "")), str(asked.get("value", "")))
         elif do == "fork":
-            at = int(asked.get("at") or 0)
+            at = step_of(asked.get("at"))
             # What was done before a failure is what broke it: its fork begins without that.
             keep = store.runs.get(self.run).status != "failed"
             who = self.person.who

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -19,6 +20,8 @@ from typing import IO, Any, Final
 from workbench.errors import WorkbenchError
 from workbench.runs.attribution import nearest_checkpoint
 from workbench.store.store import Store
+
+LOG = logging.getLogger(__name__)
 
 KEPT_BYTES: Final = 32 * 2**20
 """Of answers; those not asked for longest are let go."""
@@ -184,10 +187,14 @@ class Explainer:
                 if self._closed:
                     return
                 self._current = question = self._waiting.popleft()
-            answer = self._known(question.key) or self._answered(question)
+            try:
+                answer = self._known(question.key) or self._answered(question)
+            except OSError as error:  # no process to be had: too many, or no memory
+                words = f"No process could be started for it ({error.strerror}). Try again later."
+                answer = Answer("refused", {"words": words})
             with self._lock:
                 self._current = None
-            question.heard(answer)
+            _tell(question, answer)
 
     def _known(self, key: tuple[Any, ...]) -> Answer | None:
         """Two pages may have asked the same meanwhile."""
@@ -211,7 +218,7 @@ class Explainer:
                 continue
             answer = Answer(state, told, body)
             if not answer.ended:
-                question.heard(answer)
+                _tell(question, answer)
                 continue
             if state == "done":
                 self._keep(question.key, answer)
@@ -264,6 +271,13 @@ class Explainer:
             with contextlib.suppress(OSError):  # what was still to be written has no reader
                 process.stdin.close()
         threading.Thread(target=_reap, args=(process,), name="reaper", daemon=True).start()
+
+
+def _tell(question: Question, answer: Answer) -> None:
+    try:
+        question.heard(answer)
+    except Exception:  # the boundary of the thread: one reader's fault must not end all
+        LOG.exception("An answer could not be told; the next question goes on.")
 
 
 def _read(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:

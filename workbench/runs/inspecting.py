@@ -94,6 +94,11 @@ class Inspection:
         """Of the process."""
         return self._process.pid
 
+    @property
+    def lives(self) -> bool:
+        """Whether its process has not ended."""
+        return self._process.poll() is None
+
     def cancel(self) -> None:
         """Stop it; ``heard`` is told so unless it has ended."""
         self._cancelled = True

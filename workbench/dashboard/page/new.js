@@ -168,7 +168,7 @@ function listenToNew(el, own, send, draw) {
     if (slide) send({ do: "edit", path: slide, value: String(Number(Number(target.value).toPrecision(3))) });
     else if (edit) send({ do: "edit", path: edit, value: target.type === "checkbox" ? String(target.checked) : target.value });
     else if (probe) send({ do: "probe", value: probe });
-    else if ("file" in target.dataset) target.files[0]?.text().then((text) => send({ do: "open", value: text }));
+    else if ("file" in target.dataset) opened(target.files[0], send);
     own.heat = undefined;
   });
   el.addEventListener("focusout", ({ target }) => {
@@ -225,9 +225,14 @@ function listenToNew(el, own, send, draw) {
   takeCarried((value) => send({ do: "open", value })); // a file dropped on Start
   el.addEventListener("drop", (event) => {
     event.preventDefault();
-    event.dataTransfer.files[0]?.text().then((text) => send({ do: "open", value: text }));
+    opened(event.dataTransfer.files[0], send);
   });
 }
+
+// A file too large to be an experiment stays here; that it was too large is said.
+const LARGEST = 100_000;
+const opened = (file, send) =>
+  file && (file.size > 4 * LARGEST ? send({ do: "open", size: file.size }) : file.text().then((value) => send({ do: "open", value: value.slice(0, LARGEST + 1) })));
 
 function saveText(text, name) {
   const link = h("a", { href: URL.createObjectURL(new Blob([text], { type: "text/yaml" })), download: name });

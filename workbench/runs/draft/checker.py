@@ -6,6 +6,7 @@ more than the last edit. The process starts with the first question and ends wit
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import subprocess
@@ -20,6 +21,9 @@ from workbench.store.store import Store
 Heard = Callable[[dict[str, Any]], None]
 LOG = logging.getLogger(__name__)
 
+MOST_ASKING = 8
+"""Pages whose drafts are tried at a time, each in a child with both networks."""
+
 
 class Checker:
     """The one place that a server asks at; may be used from any thread.
@@ -30,14 +34,18 @@ class Checker:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
         self._heard: dict[str, tuple[int, Heard]] = {}
+        self._orders: dict[str, Mapping[str, Any]] = {}
+        self._sender: threading.Thread | None = None
         self._number = 0
         self._closed = False
 
     def ask(self, who: str, draft: Draft, heard: Heard) -> None:
         """Try a draft; ``heard`` is called once, from another thread, unless ``who`` asks again.
+
+        With more than :data:`MOST_ASKING` pages that wait it is called at once, with a refusal.
 
         Args:
             who: The page that asks.
@@ -45,35 +53,83 @@ class Checker:
             heard: Called with what :func:`workbench.runs.draft.trial.tried` tells.
         """
         with self._lock:
-            self._number += 1
-            self._heard[who] = self._number, heard
-            order = {
-                "who": who,
-                "number": self._number,
-                "experiment": dict(draft.data),
-                "base": str(draft.base or "."),
-            }
-            self._send(order)
+            full = who not in self._heard and len(self._heard) >= MOST_ASKING
+            if not full:
+                self._number += 1
+                self._heard[who] = self._number, heard
+                order = {
+                    "who": who,
+                    "number": self._number,
+                    "experiment": dict(draft.data),
+                    "base": str(draft.base or "."),
+                }
+                self._put(order)
+        if full:
+            words = f"{MOST_ASKING} other pages wait for their checks. Change a field to ask again."
+            heard({"refused": words})
 
     def forget(self, who: str) -> None:
         """The page has gone, or what it asked is no longer worth an answer."""
         with self._lock:
-            if self._heard.pop(who, None) is not None and self._process is not None:
-                self._send({"who": who})
+            if self._heard.pop(who, None) is None:
+                return
+            self._orders.pop(who, None)
+            if self._process is not None:
+                self._put({"who": who})
 
     def close(self) -> None:
         """End the process."""
         with self._lock:
             self._closed = True
+            self._orders.clear()
             process, self._process = self._process, None
+            self._lock.notify_all()
+        if self._sender is not None:
+            self._sender.join(timeout=20)
         if process is not None and process.stdin is not None:
-            process.stdin.close()
+            with contextlib.suppress(OSError):  # it has ended before what was left was written
+                process.stdin.close()
             process.wait(timeout=20)
             self._listener.join(timeout=20)
 
-    def _send(self, order: Mapping[str, Any]) -> None:
+    def _put(self, order: Mapping[str, Any]) -> None:
+        """A page's newest order stands for its older ones. Called with the lock held."""
         if self._closed:
             return
+        self._orders[str(order["who"])] = order
+        if self._sender is None:
+            self._sender = threading.Thread(target=self._send, name="draft-orders", daemon=True)
+            self._sender.start()
+        self._lock.notify_all()
+
+    def _send(self) -> None:
+        """In a thread: until the process has preloaded, its pipe may be full, and a write waits."""
+        while True:
+            with self._lock:
+                while not self._orders and not self._closed:
+                    self._lock.wait()
+                if self._closed:
+                    return
+                order = self._orders.pop(next(iter(self._orders)))
+            self._deliver(order)
+
+    def _deliver(self, order: Mapping[str, Any]) -> None:
+        try:
+            with self._lock:
+                if self._closed:
+                    return
+                process = self._living()
+        except OSError as error:  # too many processes, or no memory
+            self._let_go(f"No process could be started ({error.strerror}).")
+            return
+        if process.stdin is not None:
+            # Where it ends meanwhile, its listener tells whoever waits.
+            with contextlib.suppress(OSError):
+                process.stdin.write(json.dumps(order) + "\n")
+                process.stdin.flush()
+
+    def _living(self) -> subprocess.Popen[str]:
+        """The process, started if none lives. Called with the lock held."""
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "workbench.runs.draft.trial", str(self._store.path)],
@@ -86,9 +142,7 @@ class Checker:
                 target=self._listen, args=(self._process,), name="draft-checks", daemon=True
             )
             self._listener.start()
-        if self._process.stdin is not None:
-            self._process.stdin.write(json.dumps(order) + "\n")
-            self._process.stdin.flush()
+        return self._process
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         if process.stdout is None:
@@ -96,12 +150,16 @@ class Checker:
         with process.stdout as answers:
             for line in answers:
                 self._answered(json.loads(line))
+        if process is self._process:
+            self._let_go("The process that checks has ended; the next edit starts another.")
+
+    def _let_go(self, words: str) -> None:
+        """Nothing comes any more for those who wait."""
         with self._lock:
-            left = [] if process is not self._process else list(self._heard.values())
-            if process is self._process:
-                self._heard.clear()
+            left = list(self._heard.values())
+            self._heard.clear()
         for _, heard in left:
-            heard({"refused": "The process that checks has ended; the next edit starts another."})
+            heard({"refused": words})
 
     def _answered(self, answer: dict[str, Any]) -> None:
         with self._lock:

@@ -284,17 +284,24 @@ class Draft:
 
 
 def lines_of(text: str) -> dict[str, int]:
-    """Line of each path in YAML text, from 1; empty where it is no YAML."""
+    """Line of each path in YAML text, from 1; empty where it is no YAML.
+
+    What an alias stands for has its lines once: it may contain itself.
+    """
     import yaml
 
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return {}
     found: dict[str, int] = {}
+    followed: set[int] = set()
     pending = [("", root)]
     while pending:
         path, node = pending.pop()
+        if id(node) in followed:
+            continue
+        followed.add(id(node))
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 inner = f"{path}.{key.value}" if path else str(key.value)
