@@ -49,6 +49,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
     store.close()
 
 
+def copied(finished: Finished, folder: Path) -> Path:
+    """The store of a finished run for a test of its own; returns its database.
+
+    In another process: one that reads and closes the file of an open database takes away the locks
+    that this process holds on it.
+    """
+    source = finished.store.path
+    code = "import shutil, sys; shutil.copytree(sys.argv[1], sys.argv[2])"
+    subprocess.run([sys.executable, "-c", code, str(source.parent), str(folder)], check=True)
+    return folder / source.name
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """An empty store."""

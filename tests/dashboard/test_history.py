@@ -82,10 +82,24 @@ def test_thinning_keeps_both_ends_and_the_extremes(total):
     steps, values = np.arange(1, total + 1), rng.normal(size=(total, 2))
     peak = total // 3
     values[peak, 0] = 100.0
+    values[peak + 1, 1] = -100.0
     kept_steps, kept_values = decimate(steps, values, 2000)
     assert len(kept_steps) == min(total, len(kept_steps)) <= 2000
     assert (kept_steps[0], kept_steps[-1]) == (1, total)
     assert (np.diff(kept_steps) > 0).all()
     np.testing.assert_array_equal(kept_values, values[kept_steps - 1])
     assert kept_values[:, 0].max() == 100.0
-    assert kept_values[:, 0].min() == values[:, 0].min()
+    np.testing.assert_array_equal(kept_values.min(axis=0), values.min(axis=0))
+    np.testing.assert_array_equal(kept_values.max(axis=0), values.max(axis=0))
+
+
+def test_thinning_keeps_a_spike_of_the_second_term_in_each_bucket():
+    """A term that blows up for one step must be seen, whichever is drawn first."""
+    steps, values = np.arange(40_000), np.ones((40_000, 3))
+    spikes = np.arange(50, 40_000, 400)
+    values[spikes, 1] = 9.0
+    values[:100, 2] = np.nan
+    kept_steps, kept_values = decimate(steps, values, 2000)
+    assert len(kept_steps) <= 2000
+    assert set(spikes) <= set(kept_steps)
+    assert np.isnan(kept_values[0, 2]), "a gap stays a gap"

@@ -23,7 +23,8 @@ def test_a_note_is_written_found_in_the_drawer_and_jumped_to(finished, served, p
     field = page.get_by_role("textbox", name="Add a note at step 0…")
     field.fill("<b>starts</b> cold")
     field.press("Enter")
-    expect(page.locator(".rail .event .quote")).to_have_text("<b>starts</b> cold", timeout=15_000)
+    mine = page.locator(".rail .event .quote", has_text="starts")
+    expect(mine).to_have_text("<b>starts</b> cold", timeout=15_000)
     expect(field).to_have_value("")
     expect(page.get_by_role("button", name="Note: <b>starts</b> cold")).to_have_count(1)
     opener = page.get_by_role("button", name="open ↗")
@@ -38,11 +39,10 @@ def test_a_note_is_written_found_in_the_drawer_and_jumped_to(finished, served, p
     expect(page).not_to_have_url(re.compile("step=0"))
     sought.fill("")
     drawer.get_by_role("button", name="notes").click()
-    expect(lines).to_have_text([re.compile("starts")])
-    lines.first.click()
+    lines.filter(has_text="starts").click()
     expect(page).to_have_url(re.compile("step=0"))
     page.keyboard.press("Escape")
     expect(drawer).to_be_hidden()
     expect(opener).to_be_focused()
     notes = [e for e in finished.store.journal.events(finished.run) if e.kind == "note"]
-    assert [(event.step, event.payload) for event in notes] == [(0, {"note": "<b>starts</b> cold"})]
+    assert (0, {"note": "<b>starts</b> cold"}) in [(event.step, event.payload) for event in notes]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 
 import pytest
 from playwright.sync_api import expect
@@ -14,6 +13,7 @@ from workbench.recipes import open_experiment
 from workbench.runs.launch import accept
 from workbench.store import Store
 
+from .conftest import copied
 from .test_page import press_start, quiet_end  # noqa: F401  a fixture
 
 PAIR = {"student": "blocks.1", "teacher": "blocks.2"}
@@ -89,8 +89,7 @@ def test_what_the_panel_does_not_offer_is_refused(spec, asked, words):
 
 
 def test_of_a_run_that_has_ended_a_fork_begins_at_the_shown_step(finished, tmp_path):
-    copied = shutil.copytree(finished.store.path.parent, tmp_path / "copied")
-    store = Store(str(copied / finished.store.path.name))
+    store = Store(str(copied(finished, tmp_path / "copied")))
     pairing, part, starter, went = panel(store, finished.run)
     pairing.propose({"kind": "pair", "x": 1, "y": 2})
     assert part.told["pair"] == PAIR

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from playwright.sync_api import expect
 
 from workbench.store import Store
 
-from .conftest import Servers
+from .conftest import Servers, copied
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -17,10 +15,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def placed(finished, tmp_path_factory):
     """A server on a copy of the finished run's store: these tests add runs to it."""
-    folder = tmp_path_factory.mktemp("placed") / "store"
-    shutil.copytree(finished.store.path.parent, folder)
     servers = Servers()
-    yield servers.start(folder / finished.store.path.name)
+    yield servers.start(copied(finished, tmp_path_factory.mktemp("placed") / "store"))
     servers.end()
 
 

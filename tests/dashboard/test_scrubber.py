@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 import urllib.error
 import urllib.request
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +22,8 @@ from workbench.runs.launch import accept
 from workbench.store import Store
 from workbench.training.grid import grid
 from workbench.training.journal import Event
+
+from .conftest import copied
 
 
 def bar(store, run):
@@ -133,8 +134,7 @@ def test_only_the_snapshots_that_were_asked_for_are_sent_and_a_lost_one_is_left_
 
 
 def test_an_earlier_picture_has_no_mark_of_a_later_change(finished, steps, tmp_path):
-    shutil.copytree(finished.store.path.parent, tmp_path / "copy")
-    store = Store(str(tmp_path / "copy" / finished.store.path.name))
+    store = Store(str(copied(finished, tmp_path / "copy")))
     path = "stages.main.terms.kd.temperature"
     payload = {"path": path, "before": 4.0, "after": 2.0, "set": {path: 2.0}}
     store.journal.write(finished.run, Event(steps[6], "set", "ada", payload))

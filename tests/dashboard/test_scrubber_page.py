@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 
 import pytest
@@ -11,6 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from workbench.store import Store
 from workbench.training.journal import Event
+
+from .conftest import copied
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -42,9 +43,7 @@ def place(page: Page, share: float) -> tuple[float, float]:
 @pytest.fixture(scope="module")
 def marked(finished, tmp_path_factory):
     """The finished run with two changes in its journal: a store of its own, and the steps."""
-    folder = tmp_path_factory.mktemp("marked") / "store"
-    shutil.copytree(finished.store.path.parent, folder)
-    store = Store(str(folder / finished.store.path.name))
+    store = Store(str(copied(finished, tmp_path_factory.mktemp("marked") / "store")))
     steps = store.snapshot_steps(finished.run)
     for at, before, after in ((steps[3] + 1, 4.0, 2.0), (steps[8], 2.0, 3.0)):
         payload = {"path": PATH, "before": before, "after": after, "set": {PATH: after}}

@@ -9,12 +9,19 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
+from bokeh.document import Document
+from bokeh.models import ImportedStyleSheet
+from panel.io.state import set_curdoc
 
 from workbench.dashboard import assets
+from workbench.dashboard.hub import Hub
 from workbench.dashboard.server import serve
+from workbench.dashboard.session import open_page
 from workbench.errors import BadAddress
+from workbench.runs.launch import FreshStarter
 
 
 def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -106,3 +113,19 @@ def test_the_server_process_does_not_load_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("asked", [{}, {"runs": [b""]}, {"new": [b"quickstart"]}])
+def test_no_piece_of_a_page_is_made_with_a_style_from_elsewhere(store, asked):
+    hub = Hub(store, FreshStarter())
+    doc = Document()
+    try:
+        with set_curdoc(doc):
+            request = SimpleNamespace(arguments=asked, cookies={}, headers={})
+            doc._session_context = lambda: SimpleNamespace(request=request, id="x")
+            open_page(hub)._init_doc(doc)
+        styles = [model.url for model in doc.models if isinstance(model, ImportedStyleSheet)]
+        assert styles
+        assert not [url for url in styles if url.startswith("http")]
+    finally:
+        hub.close()

@@ -37,7 +37,7 @@ from workbench.dashboard.places import PlaceSession, asked_place
 from workbench.dashboard.scrubber import settle
 from workbench.dashboard.selection import Selection
 from workbench.dashboard.start import QUICKSTART, recent_runs
-from workbench.dashboard.template import Mode, make_template
+from workbench.dashboard.template import Mode, make_template, own_styles
 from workbench.errors import InvalidExperiment, WorkbenchError
 from workbench.runs.fork import fork
 from workbench.runs.launch import ask_to_set, command, resume
@@ -62,6 +62,7 @@ def open_page(hub: Hub) -> pn.Template:
     `/`, `/?run=RUN`, `/?run=RUN&step=120`, `/?new=RECIPE`, `/?compare=RUN,RUN`, `/?runs=`,
     `/?models=`, `/?pair=`.
     """
+    own_styles(pn.state.curdoc)
     if come_in(hub.access).run is not None:  # a view-only link shows its run and nothing else
         return Session(hub, Place.read(pn.state.session_args)).template
     compared = Compared.read(pn.state.session_args)

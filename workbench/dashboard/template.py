@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import panel as pn
 from bokeh.core.templates import get_env
+from bokeh.document import Document
+from panel.io.resources import LOCAL_DIST
 from workbench_widgets.tokens import css_variables
 
 from workbench.dashboard import assets
@@ -31,6 +33,17 @@ def make_template(mode: Mode, pieces: Mapping[str, Any]) -> pn.Template:
     template.add_variable("app_favicon", assets.url("icon.svg"))
     template.add_variable("plotly_url", assets.url("plotly.js"))
     return template
+
+
+def own_styles(doc: Document | None) -> None:
+    """Let every piece that is made from now on take its styles from this server.
+
+    Panel makes pieces with the address of its own network of servers, and puts ours in its place
+    once the page is written; a piece that is busy at that moment would keep the other one.
+    """
+    if doc is not None:
+        base = pn.state.rel_path
+        doc.template_variables["dist_url"] = f"{base}/{LOCAL_DIST}" if base else LOCAL_DIST
 
 
 @cache

@@ -186,25 +186,27 @@ def _word(value: Any) -> str:
 
 
 def decimate(steps: np.ndarray, values: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most ``limit`` of the rows, keeping every bucket's extremes of the first column.
+    """At most ``limit`` of the rows, keeping each column's extremes in every bucket.
 
     Args:
         steps: Rising, shape (M,).
-        values: Shape (M, R).
-        limit: Rows to keep, >= 4.
+        values: Shape (M, R); NaN is nobody's extreme.
+        limit: Rows to keep, >= 2 R + 2.
 
     Returns:
         Steps and values of the rows kept, first and last row included; all when they fit.
     """
-    total = len(steps)
+    total, terms = values.shape
     if total <= limit:
         return steps, values
-    edges = np.linspace(0, total, (limit - 2) // 2 + 1).astype(np.int64)
-    first = np.nan_to_num(values[:, 0])
+    buckets = max((limit - 2) // max(2 * terms, 1), 1)
+    edges = np.linspace(0, total, buckets + 1).astype(np.int64)
+    lows = np.where(np.isnan(values), np.inf, values)
+    highs = np.where(np.isnan(values), -np.inf, values)
     kept = {0, total - 1}
     for low, high in pairwise(edges):
-        kept.add(int(low + np.argmin(first[low:high])))
-        kept.add(int(low + np.argmax(first[low:high])))
+        kept.update((low + lows[low:high].argmin(axis=0)).tolist())
+        kept.update((low + highs[low:high].argmax(axis=0)).tolist())
     rows = np.asarray(sorted(kept))
     return steps[rows], values[rows]
 

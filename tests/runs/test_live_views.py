@@ -1,0 +1,109 @@
+"""The views of a run in a notebook: one selection, one step, and figures as files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import traitlets
+from workbench_widgets.frame import VIEWS
+
+from workbench.errors import BadFile, RefusedCommand, UnknownName
+from workbench.runs.live import LiveViews
+from workbench.runs.run import Run
+
+from .conftest import until_ended
+
+CHANGES = {"student": "cnn-tiny", "stages.main.steps": 12, "control": False}
+BEGINS = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF-", ".html": b"<!doctype html>"}
+
+
+@pytest.fixture(scope="module")
+def trained(store, accepted, workers) -> Run:
+    run = accepted(CHANGES)
+    workers.start(store, run)
+    assert until_ended(store, run).status == "finished"
+    return Run(run, store)
+
+
+@pytest.fixture
+def shown(trained) -> Iterator[LiveViews]:
+    views = trained.show()
+    yield views
+    views.close()
+
+
+def ids_of(run: Run) -> list[int]:
+    return [int(sample) for sample in run.arrays("trilateral")[-1][1]["ids"]]
+
+
+def test_a_selection_set_in_python_is_in_every_view_and_is_told_once(trained, shown):
+    one, two = sorted(ids_of(trained)[:2])
+    heard = []
+    shown.observe(lambda change: heard.append(change["new"]), names="selection")
+    shown.selection = [two, one, two]
+    assert heard == [(one, two)]
+    states = [bytes(view.selected) for view in shown.views.values()]
+    assert len(states) == len(VIEWS) and len(set(states)) == 1
+    shown.selection = ()
+    assert shown.selection == ()
+    assert not any(view.selected for view in shown.views.values())
+
+
+def test_a_selection_made_in_one_view_reaches_the_trait_and_the_others(trained, shown):
+    shown.selection = ids_of(trained)[:1]
+    drawn = bytes(shown.views["trilateral"].selected)
+    shown.selection = ()
+    shown.views["trilateral"].selected = drawn
+    assert shown.selection == tuple(ids_of(trained)[:1])
+    assert bytes(shown.views["calibration"].selected) == drawn
+
+
+@pytest.mark.parametrize("wrong", [["zero"], [None], 3])
+def test_a_selection_that_is_no_list_of_ids_is_refused_and_the_old_one_stays(shown, wrong):
+    before = shown.selection
+    with pytest.raises(traitlets.TraitError):
+        shown.selection = wrong
+    assert shown.selection == before
+
+
+def test_another_step_turns_all_views_to_the_snapshot_at_or_before_it(trained, shown):
+    steps = [step for step, _ in trained.arrays("cka")]
+    assert len(steps) > 2
+    assert {view.marker for view in shown.views.values()} == {None}, "it follows the run"
+    shown.step = steps[2] - 1
+    assert {view.marker for view in shown.views.values()} == {steps[1]}
+    shown.step = None
+    assert {view.marker for view in shown.views.values()} == {None}
+
+
+def test_the_frames_of_a_past_step_are_those_of_its_snapshot(trained):
+    steps = [step for step, _ in trained.arrays("calibration")]
+    early, late = (trained.figure("trilateral", step=step) for step in (steps[0], steps[-1]))
+    assert early.to_json() != late.to_json()
+    assert late.to_json() == trained.figure("trilateral").to_json(), "None is the newest"
+
+
+def test_one_view_alone_by_name_and_by_method(trained):
+    alone = trained.views.loyalty(step=0)
+    assert list(alone.views) == ["loyalty"] and alone.step == 0
+    alone.close()
+    with pytest.raises(UnknownName, match="loyalty"):
+        trained.show("loyality")
+
+
+def test_a_step_of_a_run_without_a_snapshot_is_refused(store, accepted):
+    waiting = Run(accepted(CHANGES), store)
+    with pytest.raises(RefusedCommand, match="snapshot"):
+        waiting.show(step=3)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_each_view_is_saved_in_each_format(trained, tmp_path, view):
+    for suffix, begins in BEGINS.items():
+        path = trained.save_figure(view, tmp_path / f"{view}{suffix}", scale=1.0)
+        assert path.read_bytes().startswith(begins), suffix
+    with pytest.raises(BadFile, match="exists"):
+        trained.save_figure(view, path)
+    with pytest.raises(BadFile, match="ends in"):
+        trained.save_figure(view, tmp_path / "figure.jpeg")
