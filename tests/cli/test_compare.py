@@ -67,6 +67,18 @@ def test_compare_in_words_names_n_split_protocol_and_why_there_is_no_interval(sh
     assert "Where the experiments differ:" in said
 
 
+def test_compare_as_csv_keeps_all_digits_and_as_latex_is_for_print(shell, swept):
+    runs = [setting["run"] for setting in swept.json["settings"]]
+    first = swept.json["settings"][0]["seeds"][0]
+    said = shell("compare", *runs, "--csv").out
+    assert repr(first["metrics"]["student"]["nll"]) in said, "the very float"
+    assert "Comparison by setting" in said and "Comparison by run" in said
+    paper = shell("compare", *runs, "--latex").out
+    assert paper.count("\\begin{tabular}") == 1 and "\\toprule" in paper
+    refused = shell("compare", *runs, "--csv", "--latex", code=2)
+    assert "give one of them" in refused.err
+
+
 def test_what_cannot_be_compared_or_swept_exits_with_2_and_leaves_nothing(shell, swept):
     run = swept.json["run"]
     before = len(shell.rows("--all"))

@@ -10,6 +10,7 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+PICTURES = {"application/vnd.plotly.v1+json", "image/png"}
 
 
 def quick(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -44,10 +45,7 @@ def test_notebook_is_kept_with_its_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     figures = [
-        output
-        for cell in code
-        for output in cell.outputs
-        if "application/vnd.plotly.v1+json" in output.get("data", {})
+        output for cell in code for output in cell.outputs if PICTURES & set(output.get("data", {}))
     ]
     assert len(figures) >= 5
     assert not any(output.output_type == "error" for cell in code for output in cell.outputs)

@@ -14,7 +14,8 @@ from workbench.runs.run import Run
 
 from .conftest import until_ended
 
-CHANGES = {"student": "cnn-tiny", "stages.main.steps": 12, "control": False}
+PROBES = ["cka", "trilateral", "calibration", "loyalty"]
+CHANGES = {"student": "cnn-tiny", "stages.main.steps": 12, "probes": PROBES, "control": False}
 BEGINS = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF-", ".html": b"<!doctype html>"}
 
 

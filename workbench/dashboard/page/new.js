@@ -43,7 +43,7 @@ const headed = (nth, title, read, ...more) =>
 // Channels of each tap, input to output.
 function layerBars(layers) {
   if (!layers.length) return null;
-  const [width, height, room] = [430, 62, 44];
+  const [width, height, room] = [innerWidth < 1200 ? 290 : 430, 62, 44]; // about as wide as its card, so that labels keep their size
   const step = width / layers.length;
   const most = Math.max(...layers.map(({ channels }) => channels));
   const label = (name) => (step > 46 ? name.replace("blocks.", "b") : layers.length <= 16 ? name.replace(/^.*\./, "") : "");
