@@ -167,7 +167,7 @@ def compare(studio: Studio) -> None:
          f"{KD}.temperature=2,4", "--store", str(studio.store.path), "--json"],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    runs = [row.id for row in studio.store.runs.list() if row.role == "run"][:6]
+    runs = [row.id for row in studio.store.runs.list() if row.role == "student"][:6]
     studio.take("compare", f"/?compare={','.join(runs)}", shown("Fork tree"))
 
 
@@ -239,7 +239,7 @@ def _after(step: int) -> Callable[[Any], bool]:
 def _finished(studio: Studio) -> str:
     """A quickstart that has ended, touched on its way; trained once."""
     for row in studio.store.runs.list():
-        if row.role == "run" and row.status == "finished" and row.name == "quickstart":
+        if row.role == "student" and row.status == "finished" and row.name == "quickstart":
             return str(row.id)
     name = _go(studio, "quickstart")
     studio.until(name, lambda row: row.status == "finished", "finished")
