@@ -89,6 +89,8 @@ function tip(text) {
 const write = (x, y, content, kind = "", anchor = "start") => h("text", { x, y, class: kind, "text-anchor": anchor }, content);
 const points = (xs, ys) => xs.map((x, k) => `${k ? "L" : "M"}${x.toFixed(1)} ${ys[k].toFixed(1)}`).join("");
 const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+// Where there is no room, a setting's name is what tells it apart: it stands behind the run's name.
+const shortly = (text, most) => cut(text.length > most && text.includes(", ") ? text.slice(text.indexOf(", ") + 2) : text, most);
 const stroke = (style, width = 24) =>
   h("svg", { width, height: 8, viewBox: `0 0 ${width} 8`, "aria-hidden": "true", style: "display:inline-block;margin-right:6px" },
     line(`M0 4H${width}`, `stroke ${style.role}`, style.dash));
@@ -260,7 +262,7 @@ function curveCard(state, own) {
   ends.sort((a, b) => a.y - b.y);
   ends.forEach((one, k) => { one.at = Math.max(one.y, k ? ends[k - 1].at + 14 : 0); });
   const labels = ends.map((one) => [
-    line(`M${Math.max(one.x, right - 4)} ${one.y}L${right + 8} ${one.at}`, "grid"), write(right + 10, one.at + 4, cut(one.name, 24), one.role)]);
+    line(`M${Math.max(one.x, right - 4)} ${one.y}L${right + 8} ${one.at}`, "grid"), write(right + 10, one.at + 4, shortly(one.name, 24), one.role)]);
   const rows = Array.from({ length: Math.round((top - low) / 0.05) + 1 }, (_, k) => low + 0.05 * k).filter((_, k, all) => all.length < 9 || k % 2 === 0);
   const focus = told.settings.find((one) => one.role === "focus") ?? told.settings[0];
   const phases = mode === "share" ? focus.phases : [];
@@ -300,7 +302,7 @@ function answersCard(told) {
       k < 2 ? h("div", { class: "track" }, value ? h("div", { class: `fill ${cell}`, style: `width:${(100 * value) / most}%` }) : null) : null));
   const tint = (value) => value
     ? `background:color-mix(in srgb, var(--wb-measure3) ${Math.round(15 + (45 * value) / Math.max(told.most, 1))}%, var(--wb-surface))` : null;
-  const row = (name, key) => h("tr", {}, h("td", { title: name }, cut(name, 18)), told.classes.map((one) => h("td", { style: tint(one[key]) }, String(one[key]))));
+  const row = (name, key) => h("tr", {}, h("td", { title: name }, shortly(name, 18)), told.classes.map((one) => h("td", { style: tint(one[key]) }, String(one[key]))));
   return h("section", { class: "card answers", "data-answers": "shown" }, title,
     h("div", { class: "read" }, told.read), cells,
     h("div", { class: "ink2", style: "margin-top:12px" }, "by class of the sample; right alone"),

@@ -91,5 +91,13 @@ function viewOnlyGroup(state, own) {
     h("ul", { class: "can" }, can.map((what) => h("li", {}, what))),
     fork ? [h("input", { type: "hidden", "data-at": "", value: step }),
       button("Fork to my runs", "fork", { title: "A run of your own that begins at this step; this one stays as it is" })] : null,
-    h("p", { class: "read watch" }, editors.length ? `${editors.join(", ")} can edit.` : "Nobody who looks on now can edit."));
+    h("p", { class: "read watch" }, editorWords(editors)));
+}
+
+// Who of those that look on can edit; somebody without a name sits "on the page".
+function editorWords(editors) {
+  const named = editors.filter((one) => one !== "on the page");
+  const others = named.length < editors.length ? ["somebody without a name"] : [];
+  const words = [...named, ...others].join(", ");
+  return words ? `${words[0].toUpperCase()}${words.slice(1)} can edit.` : "Nobody who looks on now can edit.";
 }
