@@ -86,14 +86,21 @@ def test_a_pasted_address_opens_the_same_and_start_lands_on_the_run(quiet_end, p
     page.locator('[data-add="dkd"]').click()
     expect(loss(page)).to_have_value("KD(T=3) + 0.2 * CE + DKD")
     page.get_by_role("button", name="Remove dkd").click()
+    page.get_by_label("Field of the sweep").select_option(f"{KD}.temperature")
+    values = page.get_by_role("textbox", name="Sweep")
+    values.fill("3, 5, 5")
+    values.press("Enter")
+    expect(page.get_by_text("Off:").first).to_be_visible()
+    values.fill("3, 5")
+    values.press("Enter")
+    expect(page.get_by_text("2 runs, one after the other")).to_be_visible()
     checked(page)
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url("**run=*")
     run = str(page.locator("[data-run]").get_attribute("data-run"))
     store = Store(str(served.store))
-    terms = store.runs.get(run).experiment["stages"]["main"]["terms"]
+    rows = store.runs.cohort(run)
+    terms = [row.experiment["stages"]["main"]["terms"] for row in rows]
     store.close()
-    assert terms == {
-        "kd": {"use": "kd", "temperature": 3},
-        "ce": {"use": "ce", "weight": 0.2},
-    }
+    assert [one["kd"]["temperature"] for one in terms] == [3, 5]
+    assert all(one["ce"] == {"use": "ce", "weight": 0.2} for one in terms)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -154,3 +156,18 @@ def test_a_tab_that_nobody_looks_at_is_told_nothing_and_catches_up(started, page
     page.evaluate(TURN, "visible")
     expect(curves).not_to_have_attribute("data-step", str(behind))
     assert int(curves.get_attribute("data-step")) >= at + 60
+
+
+def test_a_killed_worker_is_said_and_resume_trains_on_from_its_checkpoint(started, page):
+    store, run, _ = started
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.locator('[data-status="paused"]')).to_be_visible()
+    page.get_by_role("button", name="Resume", exact=True).click()
+    expect(page.locator('[data-status="training"]')).to_be_visible()
+    kept = store.checkpoints(run)[0].step
+    os.kill(store.runs.get(run).pid, signal.SIGKILL)
+    expect(page.locator('[data-status="interrupted"]')).to_be_visible()
+    expect(page.locator("#notice")).to_contain_text("Interrupted")
+    page.get_by_role("button", name="Resume", exact=True).click()
+    expect(page.locator('[data-status="training"]')).to_be_visible()
+    wait_for(lambda: store.runs.get(run).step > kept + 10, 60, "steps after the kill")

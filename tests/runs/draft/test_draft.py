@@ -273,3 +273,27 @@ def test_only_the_newest_of_many_edits_is_answered(asked, draft):
         asked.checker.ask("me", draft.edit("seed", seed), asked.heard)
     asked.answer(draft.edit("seed", 6))
     assert len(asked.answers) == before + 1
+
+
+@pytest.mark.slow
+def test_pages_that_ask_at_once_and_again_all_get_a_whole_answer(asked, draft):
+    """Answers are longer than a pipe takes in one piece, and children are ended in their midst."""
+    heard: dict[str, dict] = {}
+    came = threading.Semaphore(0)
+
+    def hear(who: str):
+        return lambda told: (heard.__setitem__(who, told), came.release())
+
+    for seed in range(12):
+        for who in ("ada", "ben", "cleo"):
+            asked.checker.ask(who, draft.edit("seed", seed), hear(who))
+    for _ in range(3):
+        assert came.acquire(timeout=90)
+    assert sorted(heard) == ["ada", "ben", "cleo"]
+    assert all(told["estimate"]["seconds"] > 0 for told in heard.values())
+
+
+@pytest.mark.slow
+def test_a_question_without_an_answer_is_said_to_have_none(asked, draft, monkeypatch):
+    monkeypatch.setattr("workbench.runs.draft.checker.ANSWER_SECONDS", 0.0)
+    assert "No answer" in asked.answer(draft)["refused"]

@@ -21,6 +21,8 @@ from workbench.store.store import Store
 Heard = Callable[[dict[str, Any]], None]
 LOG = logging.getLogger(__name__)
 
+ANSWER_SECONDS = 120.0
+"""After which a page that waits is told that nothing came."""
 MOST_ASKING = 8
 """Pages whose drafts are tried at a time, each in a child with both networks."""
 
@@ -38,6 +40,7 @@ class Checker:
         self._process: subprocess.Popen[str] | None = None
         self._heard: dict[str, tuple[int, Heard]] = {}
         self._orders: dict[str, Mapping[str, Any]] = {}
+        self._clocks: dict[str, threading.Timer] = {}
         self._sender: threading.Thread | None = None
         self._number = 0
         self._closed = False
@@ -64,6 +67,7 @@ class Checker:
                     "base": str(draft.base or "."),
                 }
                 self._put(order)
+                self._start_clock(who)
         if full:
             words = f"{MOST_ASKING} other pages wait for their checks. Change a field to ask again."
             heard({"refused": words})
@@ -74,6 +78,7 @@ class Checker:
             if self._heard.pop(who, None) is None:
                 return
             self._orders.pop(who, None)
+            self._stop_clock(who)
             if self._process is not None:
                 self._put({"who": who})
 
@@ -82,6 +87,8 @@ class Checker:
         with self._lock:
             self._closed = True
             self._orders.clear()
+            for who in list(self._clocks):
+                self._stop_clock(who)
             process, self._process = self._process, None
             self._lock.notify_all()
         if self._sender is not None:
@@ -149,7 +156,11 @@ class Checker:
             return
         with process.stdout as answers:
             for line in answers:
-                self._answered(json.loads(line))
+                try:
+                    answer = json.loads(line)
+                except ValueError:  # a child was ended in the midst of its line, or an empty line
+                    continue
+                self._answered(answer)
         if process is self._process:
             self._let_go("The process that checks has ended; the next edit starts another.")
 
@@ -158,6 +169,8 @@ class Checker:
         with self._lock:
             left = list(self._heard.values())
             self._heard.clear()
+            for who in list(self._clocks):
+                self._stop_clock(who)
         for _, heard in left:
             heard({"refused": words})
 
@@ -167,4 +180,20 @@ class Checker:
             if heard is None or number != answer["number"]:  # "ready", or asked again meanwhile
                 return
             del self._heard[answer["who"]]
+            self._stop_clock(answer["who"])
         heard(answer)
+
+    def _start_clock(self, who: str) -> None:
+        """Say so if this question finds no answer. Called with the lock held."""
+        self._stop_clock(who)
+        known = {"who": who, "number": self._number}
+        late = {"refused": f"No answer for {ANSWER_SECONDS:.0f} s. Change a field to ask again."}
+        clock = threading.Timer(ANSWER_SECONDS, self._answered, [{**late, **known}])
+        clock.daemon = True
+        self._clocks[who] = clock
+        clock.start()
+
+    def _stop_clock(self, who: str) -> None:
+        clock = self._clocks.pop(who, None)
+        if clock is not None:
+            clock.cancel()

@@ -8,14 +8,16 @@ child, whose answer nobody waits for. Nothing is trained, written or kept.
 from __future__ import annotations
 
 import base64
+import fcntl
 import io
 import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from workbench.errors import WorkbenchError
 from workbench.registries import (
@@ -166,6 +168,7 @@ def serve(store_url: str) -> None:
         registry.names()  # what a child would import anew at each edit
 
     configure(1)
+    gate = tempfile.TemporaryFile()  # noqa: SIM115  (its children lock it as long as they live)
     print(json.dumps({"ready": torch.__version__}), flush=True)
     children: dict[str, int] = {}
     for line in sys.stdin:
@@ -175,7 +178,7 @@ def serve(store_url: str) -> None:
             continue
         child = os.fork()
         if child == 0:
-            _answer(store_url, order)
+            _answer(store_url, order, gate)
         children[order["who"]] = child
     for child in children.values():
         _end(child)
@@ -188,7 +191,8 @@ def _end(child: int) -> None:
         os.waitpid(child, 0)
 
 
-def _answer(store_url: str, order: Mapping[str, Any]) -> None:
+def _answer(store_url: str, order: Mapping[str, Any], gate: IO[bytes]) -> None:
+    """In the child: try the draft, say what came of it, leave."""
     told: dict[str, Any] = {"refused": "The check ended without a word; see the server's log."}
     try:
         os.nice(NICENESS)
@@ -196,10 +200,28 @@ def _answer(store_url: str, order: Mapping[str, Any]) -> None:
         settle(base)
         told = tried(Store(store_url), order["experiment"], base)
     finally:
-        known = {key: order[key] for key in ("who", "number")}
-        line = json.dumps({**told, **known}, allow_nan=False) + "\n"
-        os.write(1, line.encode())
-        os._exit(0)
+        try:
+            _say(told, {key: order[key] for key in ("who", "number")}, gate)
+        finally:  # whatever happens, a child never comes to its parent's loop
+            os._exit(0)
+
+
+def _say(told: Mapping[str, Any], known: Mapping[str, Any], gate: IO[bytes]) -> None:
+    """One whole line to the server, whatever the others say or said.
+
+    They wait meanwhile; a child that is ended gives the lock back. The line break comes first,
+    since a line before it may have been ended in its midst.
+    """
+    try:
+        text = json.dumps({**told, **known}, allow_nan=False)
+    except ValueError:
+        text = json.dumps(
+            {"refused": "A number of the networks or the data is not finite.", **known}
+        )
+    line = f"\n{text}\n".encode()
+    fcntl.lockf(gate, fcntl.LOCK_EX)
+    while line:
+        line = line[os.write(1, line) :]
 
 
 if __name__ == "__main__":
