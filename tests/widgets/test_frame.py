@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -89,6 +90,21 @@ def test_the_footer_states_n(view: str, digits_run: Any) -> None:
     assert f"n = {digits_run[view][1]['n']}" in "".join(
         r if isinstance(r, str) else "" for r in frame.footer
     )
+
+
+@pytest.mark.parametrize("width", [360, 560, 1200])
+def test_a_long_protocol_is_wrapped_below_the_figure_and_the_plot_keeps_its_place(
+    width: int, digits_run: Any
+) -> None:
+    words = " ".join(f"word{k}" for k in range(60))
+    plain, told = built("cka", digits_run), replace(built("cka", digits_run), caption=words)
+    before, after = (frame.figure(width=width, height=400).layout for frame in (plain, told))
+    lines = [note.text for note in after.annotations if note.font.size == 9]
+    assert " ".join(lines) == words
+    assert max(map(len, lines)) * 9 * 0.53 <= width
+    grown = after.height - before.height
+    assert grown == 11 * (len(lines) - 1)
+    assert after.margin.b - before.margin.b == grown
 
 
 def test_a_missing_array_is_named_with_what_was_got() -> None:

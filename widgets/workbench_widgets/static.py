@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from workbench_widgets.fill import Surroundings, colour_text, fill, holds
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 PADDING = 14
 ROW = 19
 CELL_HEIGHT = 54
+CAPTION, CAPTION_LINE = 9, 11
+"""Size of the protocol's letters and of its lines, in pixels."""
+CHARACTER = 0.53
+"""Width of a letter, in letter sizes, on the average."""
 
 
 def draw(
@@ -72,8 +77,10 @@ class _Sheet:
             if part["kind"] != "plot":
                 getattr(self, f"_{part['kind']}")(part, top)
         self._text(self.frame.footer, PADDING, self.height - 26, 11, "$ink3")
-        if self.frame.caption:
-            self._text([self.frame.caption], PADDING, self.height - 13, 9, "$ink3")
+        caption = self._caption()
+        for k, line in enumerate(caption):
+            self._text([line], PADDING, self.height - 13 + CAPTION_LINE * k, CAPTION, "$ink3")
+        below = CAPTION_LINE * max(len(caption) - 1, 0)
         if self.frame.waiting:
             middle = (plot_top + plot_bottom) / 2 if plot is not None else self.height - 56.0
             text = [self.frame.waiting]
@@ -83,9 +90,14 @@ class _Sheet:
         shape = filled["layout"]
         shape["annotations"] = [*shape.get("annotations", []), *self.annotations]
         shape["shapes"] = [*shape.get("shapes", []), *self.shapes]
-        shape |= {"width": self.width, "height": self.height}
+        shape |= {"width": self.width, "height": self.height + below}
+        shape["margin"] = {**shape["margin"], "b": shape["margin"]["b"] + below}
         shape["paper_bgcolor"] = self.table["surface"]
         return filled
+
+    def _caption(self) -> list[str]:
+        """The protocol in lines that fit: none is cut off, the figure grows downwards."""
+        return wrap(self.frame.caption, int((self.width - 2 * PADDING) / (CAPTION * CHARACTER)))
 
     def _plot(self, top: float, bottom: float) -> dict[str, Any]:
         """The skeleton filled for the room between two heights; without one, an empty sheet."""
