@@ -96,8 +96,9 @@ def test_a_pasted_address_opens_the_same_and_start_lands_on_the_run(quiet_end, p
     expect(page.get_by_text("2 runs, one after the other")).to_be_visible()
     checked(page)
     page.get_by_role("button", name="Start", exact=True).click()
-    page.wait_for_url("**run=*")
-    run = str(page.locator("[data-run]").get_attribute("data-run"))
+    page.wait_for_url("**compare=*")
+    expect(page.locator("tr").filter(has_text="temperature 5").first).to_be_visible()
+    run = page.url.split("compare=")[1].split(",")[0]
     store = Store(str(served.store))
     rows = store.runs.cohort(run)
     terms = [row.experiment["stages"]["main"]["terms"] for row in rows]

@@ -167,7 +167,7 @@ def test_a_killed_worker_is_said_and_resume_trains_on_from_its_checkpoint(starte
     kept = store.checkpoints(run)[0].step
     os.kill(store.runs.get(run).pid, signal.SIGKILL)
     expect(page.locator('[data-status="interrupted"]')).to_be_visible()
-    expect(page.locator("#notice")).to_contain_text("Interrupted")
+    expect(page.locator("#notice")).to_contain_text("ended at step")
     page.get_by_role("button", name="Resume", exact=True).click()
     expect(page.locator('[data-status="training"]')).to_be_visible()
     wait_for(lambda: store.runs.get(run).step > kept + 10, 60, "steps after the kill")

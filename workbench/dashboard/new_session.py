@@ -23,6 +23,7 @@ from workbench_widgets.words import count
 from workbench.dashboard.address import first_of
 from workbench.dashboard.bar import bar
 from workbench.dashboard.carrier import Part
+from workbench.dashboard.compare import group_link
 from workbench.dashboard.hub import Hub
 from workbench.dashboard.live import Shown
 from workbench.dashboard.new_page import new_page
@@ -193,7 +194,10 @@ class NewSession:
         )
         self.hub.starter.start(self.hub.store, run)
         top = self._parts["top"]
-        top.tell({**top.told, "goto": run})
+        group = group_link(self.hub.store, run)
+        # Several are compared; the runs that still train move there as they do on their own page.
+        lands = {"goto": run} if group is None else {"open": group["href"]}
+        top.tell({**top.told, **lands})
 
     # What is known
 

@@ -36,11 +36,7 @@ def sweep_part(draft: Draft, asked: tuple[str, str], off: str) -> dict[str, Any]
     if spec is None:
         return {"sweep": {"path": path, "text": text, "paths": [], "words": "", "wrong": ""}}
     paths = [
-        *(
-            name
-            for name, knob in knobs(spec).items()
-            if knob.kind in ("number", "integer", "choice")
-        ),
+        *(name for name, knob in knobs(spec).items() if knob.kind in SWEPT),
         f"stages.{spec.stage_name}.batch_size",
         "student.width",
         "data.labels_per_class",

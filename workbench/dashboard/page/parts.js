@@ -73,6 +73,10 @@ function render({ model, el }) {
       own.told = model.get("state");
       own.looking.told();
     }
+    if (state.open && !own.gone) {
+      own.gone = true;
+      location.href = state.open.slice(1);
+    }
     if (state.goto && !own.gone) {
       own.gone = true;
       location.search = `?run=${encodeURIComponent(state.goto)}`;
