@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -52,9 +53,14 @@ def test_a_click_in_the_wedge_draws_the_trail_up_to_the_shown_step(finished, ser
         }""",
         at.tolist(),
     )
-    page.mouse.move(*where)
-    page.mouse.click(*where)
-    expect(view.locator(".wb-chip")).to_have_text(re.compile("n = 1 selected"))
+    chip = view.locator(".wb-chip")
+    deadline = time.monotonic() + 30
+    while not chip.count():  # a press while the picture is being drawn anew is nobody's
+        assert time.monotonic() < deadline
+        page.mouse.move(*where)
+        page.mouse.click(*where)
+        page.wait_for_timeout(500)
+    expect(chip).to_have_text(re.compile("n = 1 selected"))
     page.wait_for_function(
         f"view => ({LINE})(view)[0]?.[2].length === {len(steps)}", arg=view.element_handle()
     )

@@ -394,3 +394,14 @@ def test_many_processes_may_make_the_same_store_at_once(tmp_path):
     assert len(store.runs.list()) == 5
     store.close()
     assert sound(path)
+
+
+def test_a_connection_made_after_the_file_has_gone_says_that_it_was_moved(tmp_path):
+    store = Store(str(tmp_path / "workbench.db"))
+    (tmp_path / "away").mkdir()
+    for file in tmp_path.glob("workbench.db*"):
+        file.rename(tmp_path / "away" / file.name)
+    store.database.close()  # the pool forgets its connections: the next one opens the name anew
+    with pytest.raises(BadStore, match="was moved, deleted or replaced while it was open"):
+        store.runs.list()
+    store.close()

@@ -56,6 +56,8 @@ class Database:
         DiskFull: If there is no space to make it or to bring it up to date.
     """
 
+    _file: tuple[int, int] | None = None
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.folder = path.parent
@@ -147,11 +149,8 @@ class Database:
         """
         self._refuse_read_only("is read-only: its runs can be looked at, not started or changed")
         with self._transaction("BEGIN IMMEDIATE", self.patience, durable=durable) as connection:
-            if _identity(self.path) != self._file:  # the system lets us write on into the old file
-                raise BadStore(
-                    f"Store {self.path} was moved, deleted or replaced while it was open; what is "
-                    "written now could not be found again. Put it back, or start anew."
-                )
+            if self._is_another():  # the system lets us write on into the old file
+                raise self._moved()
             yield connection
 
     def watch(self) -> Watch:
@@ -162,6 +161,16 @@ class Database:
         """Close all connections."""
         self._fast.dispose()
         self._durable.dispose()
+
+    def _is_another(self) -> bool:
+        """Whether another file, or none, lies under the name since it was opened."""
+        return self._file is not None and _identity(self.path) != self._file
+
+    def _moved(self) -> BadStore:
+        return BadStore(
+            f"Store {self.path} was moved, deleted or replaced while it was open; what is "
+            "written now could not be found again. Put it back, or start anew."
+        )
 
     def _refuse_read_only(self, what: str) -> None:
         if self.read_only:
@@ -215,6 +224,8 @@ class Database:
         except (DBAPIError, sqlite3.Error) as error:
             size = 0 if connection is None else connection.info.get("asked", 0)
             words = in_words(error, self.path, size)
+            if isinstance(words, BadStore) and self._is_another():
+                words = self._moved()  # a connection made since found nothing under the name
             if words is None:
                 raise
             raise words from None
