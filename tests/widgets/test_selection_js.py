@@ -168,16 +168,39 @@ def test_a_bin_is_selected_by_pointer_and_by_key_and_too_few_offer_all(
     assert chosen(stage) == []
 
 
-def test_a_click_on_a_point_selects_the_nearest_sample(stage: Page, digits_run: Any) -> None:
+WHERE = """([x, y]) => {
+  const plot = document.querySelector(".js-plotly-plot");
+  const { xaxis, yaxis } = plot._fullLayout;
+  const { left, top } = plot.getBoundingClientRect();
+  return [left + xaxis._offset + xaxis.l2p(x), top + yaxis._offset + yaxis.l2p(y)]; }"""
+"""Where a place of the large wedge lies on the screen."""
+
+
+def test_a_press_selects_the_nearest_sample_also_across_a_redraw(
+    stage: Page, digits_run: Any
+) -> None:
+    """Nothing hovers first, and the picture is drawn anew before the pointer lets go."""
     arrays, _ = digits_run["trilateral"]
+    mount(stage, framed("trilateral", digits_run), by_hand=True)
+    drawn(stage, step=120)
+    lone = int(np.argmax(np.hypot(arrays["x"], arrays["y"])))
+    at = [float(arrays["x"][lone]) - 1e-3, float(arrays["y"][lone])]
+    stage.mouse.move(*stage.evaluate(WHERE, at))
+    stage.mouse.down()
+    moved = {**arrays, "x": arrays["x"][::-1].copy(), "y": arrays["y"][::-1].copy()}
+    push(stage, framed("trilateral", {**digits_run, "trilateral": (moved, {"n": 897, "step": 121})}))
+    drawn(stage, step=121, rev=2)
+    stage.mouse.up()
+    stage.locator(".wb-chip").wait_for()
+    nearest = int(np.argmin(np.hypot(arrays["x"] - at[0], arrays["y"] - at[1])))
+    assert chosen(stage) == [int(arrays["ids"][nearest])]
+    assert stage.evaluate("model.traits.event.count") == 1, "one press, one selection"
+
+
+def test_a_press_beside_the_floor_means_no_sample(stage: Page, digits_run: Any) -> None:
     mount(stage, framed("trilateral", digits_run))
     drawn(stage, step=120)
-    stage.evaluate(
-        """([x, y]) => { const plot = document.querySelector(".js-plotly-plot");
-          const k = plot.data.findIndex(({ meta }) => meta?.nearest);
-          plot.emit("plotly_click", { points: [{ data: plot.data[k], x, y }], event: {} }); }""",
-        [float(arrays["x"][5]) + 1e-4, float(arrays["y"][5])],
-    )
+    stage.mouse.click(*stage.evaluate(WHERE, [0.1, 1.1]))
+    stage.mouse.click(*stage.evaluate(WHERE, [1.0, 0.3]))
     stage.locator(".wb-chip").wait_for()
-    distance = np.hypot(arrays["x"] - arrays["x"][5] - 1e-4, arrays["y"] - arrays["y"][5])
-    assert chosen(stage) == [int(arrays["ids"][np.argmin(distance)])]
+    assert stage.evaluate("model.traits.event.count") == 1, "only the second meant one"

@@ -1,21 +1,21 @@
 """Calibration: reliability of student and teacher side by side, with what chance alone explains.
 
 Unusual here: ECE never appears without the 95th percentile of its null, and bins with fewer than 10
-samples are hollow. Papers: Guo et al. 2017, arXiv:1706.04599 (ECE, temperature scaling); Wilson
-1927 (intervals).
-Shapes: every array is (bins,), NaN where a bin is empty.
+samples are hollow. Papers: Guo et al. 2017, arXiv:1706.04599 (ECE, temperature scaling); Nguyen &
+O'Connor 2015 (bins of equal mass); Wilson 1927 (intervals).
+Shapes: every array is (bins,), NaN where a bin is empty; n = samples.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench_widgets.frame import Arrays, Facts, Frame, fact, need
+from workbench_widgets.frame import Arrays, Facts, Frame, Run, fact, need
 from workbench_widgets.sheets import declared
 from workbench_widgets.skeleton import Node, axis, ghost, label, layout, paint
 from workbench_widgets.words import count, number, percent, sampled
@@ -24,9 +24,11 @@ TITLE: Final = "Calibration"
 READ: Final = ("On the dotted line confidence = accuracy; band = chance.",)
 DEFINITION: Final = (
     "Samples are binned by the confidence of the answer; each point is a bin's accuracy at its "
-    "mean confidence, with its Wilson 95 % interval. The band is where 90 % of bins of a "
+    "mean confidence, with its Wilson 95 % interval. The band is where 95 % of bins of a "
     "perfectly calibrated model of the same confidences would fall. ECE: mean gap, weighted by "
-    "bin counts (Guo et al. 2017); read it against its null."
+    "bin counts (Guo et al. 2017); read it against its null. Bins of equal mass hold equally many "
+    "samples, equal confidences together (Nguyen & O'Connor 2015): they tell apart what a sure "
+    "model puts into one bin of equal width, and have an ECE and a null of their own."
 )
 BIN_ARRAYS: Final = (
     "count",
@@ -37,6 +39,16 @@ BIN_ARRAYS: Final = (
     "band_low",
     "band_high",
 )
+WIDTHS: Final = "15 equal-width (a, b]"
+"""How bins of equal width are named if the facts do not."""
+MASS: Final = "_mass"
+"""Of the names of arrays and facts of equal-mass bins; ``_scaled`` may follow."""
+BINS: Final = (
+    {"value": "width", "lead": "equal ", "label": "width"},
+    {"value": "mass", "lead": "equal ", "label": "mass", "title": "equally many samples a bin"},
+)
+THIN_BAR: Final = 0.006
+"""Least width of a bar: bins of equal mass can be narrower than a pixel."""
 FEW: Final = 10
 """Bins with fewer samples are hollow."""
 
@@ -51,12 +63,15 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         arrays: For each model (``student_...``, ``teacher_...``): ``count``, ``confidence``,
             ``accuracy``, ``wilson_low``, ``wilson_high``, ``band_low``, ``band_high``; the same
             with the suffix ``_scaled`` after temperature scaling, for both models or none;
-            optionally ``ids`` and, for each model and suffix, ``bin_student`` and the like (n,):
-            the bin of each sample, so that a click selects them. Empty while waiting.
+            optionally the same with ``_mass`` (and ``_mass_scaled``) in bins of equal mass, then
+            also ``edges`` (bins + 1,), with a number of bins for each; optionally ``ids`` and, for
+            each model and suffix, ``bin_student`` and the like (n,): the bin of each sample, so
+            that a click selects them. Empty while waiting.
         facts: ``student`` and ``teacher``, each with ``ece``, ``ece_null_p95``, ``nll``, ``brier``
             and, for scaled arrays, ``temperature``, ``ece_scaled`` and optionally
-            ``ece_scaled_null_p95``; ``n``, ``split``, ``step``, ``bins`` (such as ``15 equal-width
-            (a, b]``); optionally ``fitted_on`` (``val, n = 500``) and ``selected``.
+            ``ece_scaled_null_p95``, for bins of equal mass the same as ``ece_mass`` and so on;
+            ``n``, ``split``, ``step``, ``bins`` (such as ``15 equal-width (a, b]``); optionally
+            ``fitted_on`` (``val, n = 500``) and ``selected``.
 
     Raises:
         FrameError: If arrays or facts are missing or disagree.
@@ -67,45 +82,74 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
             step=-1,
             title=TITLE,
             read=READ,
-            footer=(str(facts.get("bins", "15 equal-width (a, b]")),),
+            footer=(str(facts.get("bins", WIDTHS)),),
             summary="No snapshot yet.",
             definition=DEFINITION,
-            state={"scaling": "raw"},
+            state={"scaling": "raw", "bins": "width"},
             parts=({"kind": "plot"},),
             skeleton=_skeleton({}, facts, [""]),
             waiting="Waits for the first snapshot.",
         )
     scaled = "student_count_scaled" in arrays
     suffixes = ["", "_scaled"] if scaled else [""]
-    names = [
-        f"{side}_{name}{suffix}" for side, *_ in SIDES for name in BIN_ARRAYS for suffix in suffixes
-    ]
-    need(arrays, "calibration", dict.fromkeys(names, ("bins",)))
-    data = {name: np.asarray(arrays[name], dtype=np.float32) for name in names}
+    by_mass = f"student_count{MASS}" in arrays
+    if by_mass:
+        suffixes += [f"{MASS}{suffix}" for suffix in suffixes]
+    needed: dict[str, tuple[int | str, ...]] = {}
+    for side, *_ in SIDES:
+        for suffix in suffixes:
+            bins = f"{side}{suffix}" if MASS in suffix else "bins"
+            needed |= {f"{side}_{name}{suffix}": (bins,) for name in BIN_ARRAYS}
+    need(arrays, "calibration", needed)
+    data = {name: np.asarray(arrays[name], dtype=np.float32) for name in needed}
     for side, *_ in SIDES:
         for suffix in suffixes:
             _derive(data, side, suffix)
-    each = [name for name in arrays if name == "ids" or name.startswith("bin_")]
-    data |= {name: np.asarray(arrays[name], dtype=np.int32) for name in each}
+            if MASS in suffix:
+                edges = f"{side}_edges{suffix}"
+                size = len(data[f"{side}_count{suffix}"]) + 1
+                need(arrays, "calibration", {edges: (size,)})
+                data |= _ends(np.asarray(arrays[edges], dtype=np.float32), side, suffix)
+    if "ids" in arrays:
+        each = ["ids", *(name for name in arrays if name.startswith("bin_"))]
+        data |= {name: np.asarray(arrays[name], dtype=np.int32) for name in each}
     n = int(fact(facts, "calibration", "n"))
-    footer = f"{sampled(n, facts)} · {facts.get('bins', '15 equal-width (a, b]')}"
-    options = [{"value": "raw", "label": "raw"}, {"value": "scaled", "label": "T-scaled"}]
+    scalings = [{"value": "raw", "label": "raw"}, {"value": "scaled", "label": "T-scaled"}]
+    controls: list[dict[str, Any]] = []
+    if by_mass:
+        controls.append({"name": "bins", "options": list(BINS)})
+    if scaled:
+        controls.append({"name": "scaling", "options": scalings})
     return Frame(
         view="calibration",
         step=int(fact(facts, "calibration", "step")),
         title=TITLE,
         read=READ,
-        footer=(f"{footer} · Wilson 95 % · bars: n",),
+        footer=_footer(sampled(n, facts), facts, data),
         summary=" ".join(_spoken(side, fact(facts, "calibration", side)) for side, *_ in SIDES),
         definition=DEFINITION,
         arrays=data,
         tables=declared("calibration", data, facts),
-        controls=({"name": "scaling", "options": options},) if scaled else (),
-        state={"scaling": "raw"},
+        controls=tuple(controls),
+        state={"scaling": "raw", "bins": "width"},
         parts=({"kind": "plot"},),
         skeleton=_skeleton(data, facts, suffixes),
         ids="ids" if "ids" in data else None,
     )
+
+
+def _footer(n: str, facts: Facts, data: Mapping[str, NDArray[Any]]) -> tuple[Run, ...]:
+    """n, the bins that are shown, and what bars and whiskers are."""
+    widths = str(facts.get("bins", WIDTHS))
+    rest = " · Wilson 95 % · bars: n"
+    if f"student_count{MASS}" not in data:
+        return (f"{n} · {widths}{rest}",)
+    sizes = {len(data[f"{side}_count{MASS}"]) for side, *_ in SIDES}
+    number_of = f"{min(sizes)} to {max(sizes)}" if len(sizes) > 1 else str(max(sizes))
+    masses = f"{number_of} equal-mass (a, b]"
+    shown = {"width": widths, "mass": masses}
+    runs: list[Run] = [{"text": words, "show": {"bins": own}} for own, words in shown.items()]
+    return (f"{n} · ", *runs, rest)
 
 
 def _derive(data: dict[str, NDArray[Any]], side: str, suffix: str) -> None:
@@ -120,12 +164,31 @@ def _derive(data: dict[str, NDArray[Any]], side: str, suffix: str) -> None:
     data[f"{side}_band_y{suffix}"] = np.concatenate([low[there], high[there][::-1]])
 
 
+def _ends(edges: NDArray[Any], side: str, suffix: str) -> dict[str, NDArray[Any]]:
+    """Where each bin begins and ends."""
+    return {f"{side}_from{suffix}": edges[:-1], f"{side}_to{suffix}": edges[1:]}
+
+
 def _spoken(side: str, facts: Mapping[str, Any]) -> str:
+    mass = ""
+    if f"ece{MASS}" in facts:
+        mass = (
+            f"in bins of equal mass {percent(facts[f'ece{MASS}'])}, null p95 "
+            f"{percent(facts.get(f'ece{MASS}_null_p95'))}, "
+        )
     return (
         f"{side.capitalize()}: ECE {percent(facts.get('ece'))}, null p95 "
-        f"{percent(facts.get('ece_null_p95'))}, NLL {number(facts.get('nll'))}, "
+        f"{percent(facts.get('ece_null_p95'))}, {mass}NLL {number(facts.get('nll'))}, "
         f"Brier {number(facts.get('brier'))}."
     )
+
+
+def _test(suffix: str) -> dict[str, str]:
+    """The toggles under which what has this suffix is shown."""
+    return {
+        "scaling": "scaled" if suffix.endswith("_scaled") else "raw",
+        "bins": "mass" if MASS in suffix else "width",
+    }
 
 
 def _skeleton(data: dict[str, NDArray[Any]], facts: Facts, suffixes: list[str]) -> dict[str, Node]:
@@ -190,7 +253,7 @@ def _skeleton(data: dict[str, NDArray[Any]], facts: Facts, suffixes: list[str]) 
         if not data:
             traces += [ghost(f"x{main}", f"y{main}"), ghost(f"x{bars}", f"y{bars}")]
         for suffix in suffixes if data else []:
-            test = {"scaling": "scaled" if suffix else "raw"}
+            test = _test(suffix)
             shown = _side(data, side, suffix, symbol, main, bars)
             traces += [{"$if": test, "then": trace} for trace in shown]
     return {"data": traces, "layout": shape}
@@ -213,15 +276,16 @@ def _headings(
     own: Mapping[str, Any] = fact(facts, "calibration", side)
     made: list[Node] = []
     for suffix in suffixes:
-        test = {"scaling": "scaled" if suffix else "raw"}
+        test = _test(suffix)
         key = f"ece{suffix}"
         chance = own.get(f"{key}_null_p95")
         line = f"null p95 {percent(chance)}"
-        if suffix:
+        if suffix.endswith("_scaled"):
             fit = str(facts.get("fitted_on", "val")).partition(",")[0]
             null = f"null {percent(chance)}"
             if chance is None:
-                null = f"raw null {percent(own.get('ece_null_p95'))}"
+                raw = own.get(f"{key.removesuffix('_scaled')}_null_p95")
+                null = f"raw null {percent(raw)}"
             line = f"T = {number(own.get('temperature'))} ({fit}), {null}"
         text = f"{title}  ECE <b>{percent(own.get(key))}</b>"
         made.append({"$if": test, "then": label(text, x, 1, **place)})
@@ -238,9 +302,18 @@ def _side(
     on = {"xaxis": f"x{main}", "yaxis": f"y{main}"}
     x = {"$data": f"{side}_confidence{suffix}"}
     bins = len(counts)
+    starts = np.arange(bins + 1) / bins
+    edges: tuple[Sequence[float], Sequence[float]] = (starts[:-1].tolist(), starts[1:].tolist())
+    gap = 0.88
+    if MASS in suffix:
+        edges = tuple(data[f"{side}_{end}{suffix}"].tolist() for end in ("from", "to"))
+        gap = 1.0
     meta: dict[str, Node] = {"event": {"kind": "bin", "model": side}}
     if f"bin_{side}{suffix}" in data:
-        ends = [(f"{b / bins:.2f}", f"{(b + 1) / bins:.2f}") for b in range(bins)]
+        digits = 4 if MASS in suffix else 2
+        ends = [
+            (f"{low:.{digits}f}", f"{high:.{digits}f}") for low, high in zip(*edges, strict=True)
+        ]
         words = [f"{side}: confidence {low} to {high}" for low, high in ends]
         meta["picks"] = {"where": [[f"bin_{side}{suffix}", "$index"]], "words": words}
     band = {
@@ -284,9 +357,9 @@ def _side(
     }
     heights = {
         "type": "bar",
-        "x": [(b + 0.5) / bins for b in range(bins)],
+        "x": [(low + high) / 2 for low, high in zip(*edges, strict=True)],
         "y": counts,
-        "width": 0.88 / bins,
+        "width": [max(gap * (high - low), THIN_BAR) for low, high in zip(*edges, strict=True)],
         "marker": {"color": "$line_strong", "line": {"width": 0}},
         "hovertemplate": "n = %{y}<extra></extra>",
         "xaxis": f"x{bars}",

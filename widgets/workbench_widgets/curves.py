@@ -16,6 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench_widgets.curve_axes import Clock, add_phases, x_axis_of
+from workbench_widgets.curve_selection import (
+    FAINT,
+    selected_data,
+    selected_legend,
+    selected_names,
+    selected_traces,
+)
 from workbench_widgets.frame import Arrays, Facts, Frame, Run, fact, need
 from workbench_widgets.sheets import declared
 from workbench_widgets.skeleton import (
@@ -29,7 +36,7 @@ from workbench_widgets.skeleton import (
     mark_numbers,
     paint,
 )
-from workbench_widgets.words import count, fixed, number, percent
+from workbench_widgets.words import count, fixed, number, percent, sampled
 
 TITLE: Final = "Curves"
 READ: Final = ("How right both are, and what each term still costs.",)
@@ -59,13 +66,14 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
 
     Args:
         arrays: ``steps`` (S,) and ``student_accuracy`` (S,) in [0, 1]; ``term_steps`` (M,) and
-            ``terms`` (R, M); optionally ``control_steps`` with ``control_accuracy``. Empty while
+            ``terms`` (R, M); optionally ``control_steps`` with ``control_accuracy``, and
+            ``selected_steps`` with ``selected_student`` and ``selected_teacher``. Empty while
             waiting.
         facts: ``teacher_accuracy`` in [0, 1] or None, ``term_names``, ``term_targets``
             (``teacher``, ``labels`` or other), ``steps_total``, ``n``, ``split``, ``step``;
             optionally ``marks`` (``{"step", "number", "text"}``), ``steps_per_epoch``,
             ``control_name``, ``times`` (step and seconds of each snapshot), ``phases`` of the
-            learning rate (name, first step, last step).
+            learning rate (name, first step, last step), ``selected`` (``n`` of ``of``).
 
     Raises:
         FrameError: If arrays are missing or disagree.
@@ -86,7 +94,8 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     if arrays:
         need(arrays, "curves", {"steps": ("S",), "student_accuracy": ("S",)})
         need(arrays, "curves", {"term_steps": ("M",), "terms": (len(names), "M")})
-        data = _data(arrays, total)
+        data = _data(arrays, total) | selected_data(arrays)
+    some = "selected_steps" in data
     accuracy = data.get("student_accuracy")
     latest = float(accuracy[-1]) / 100 if accuracy is not None and accuracy.size else None
     return Frame(
@@ -94,14 +103,15 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         step=int(fact(facts, "curves", "step")) if data else -1,
         title=TITLE,
         read=READ,
-        footer=_footer(facts, names, control="control_accuracy" in data),
+        footer=_footer(facts, control="control_accuracy" in data, some=some),
         summary=_spoken(latest, teacher, names, data) if data else "No snapshot yet.",
         definition=DEFINITION,
         arrays=data,
+        facts={"selected": facts["selected"]} if some else {},
         tables=declared("curves", data, facts),
         controls=controls,
         state={"x": "step"},
-        parts=(_legend(latest, teacher, facts), {"kind": "plot"}),
+        parts=(_legend(latest, teacher, data, facts), {"kind": "plot"}),
         skeleton=_skeleton(data, facts, names, styles, x_axis_of(total, epochs, clock)),
         waiting=None if data else "Waits for the first step.",
     )
@@ -166,7 +176,11 @@ def _styles(targets: Sequence[str]) -> list[tuple[str, str]]:
     return styles
 
 
-def _legend(latest: float | None, teacher: float | None, facts: Facts) -> dict[str, Any]:
+def _legend(
+    latest: float | None, teacher: float | None, data: dict[str, NDArray[Any]], facts: Facts
+) -> dict[str, Any]:
+    if "selected_steps" in data:
+        return {"kind": "note", "text": selected_legend(data, facts, latest, teacher)}
     n = f", n = {count(facts['n'])}" if "n" in facts else ""
     text: list[Run] = [
         {"text": "● S ", "colour": "$student"},
@@ -180,12 +194,16 @@ def _legend(latest: float | None, teacher: float | None, facts: Facts) -> dict[s
     return {"kind": "note", "text": text}
 
 
-def _footer(facts: Facts, names: Sequence[str], *, control: bool) -> tuple[Run, ...]:
+def _footer(facts: Facts, *, control: bool, some: bool) -> tuple[Run, ...]:
     parts = ["faint: raw"] if control else ["faint: raw, full: smoothed"]
-    if "n" in facts:
+    if some:
+        told = facts["selected"]
+        parts = [sampled(told["n"], facts), f"faint: all {count(told['of'])}, raw terms"]
+    elif "n" in facts:
         parts.insert(0, f"n = {count(facts['n'])} {facts.get('split', '')}".strip())
     if control:
-        parts.append(f"dotted: {facts.get('control_name', 'control')}")
+        all_ = ", all samples" if some else ""
+        parts.append(f"dotted: {facts.get('control_name', 'control')}{all_}")
     return (" · ".join(parts),)
 
 
@@ -198,6 +216,9 @@ def _spoken(
     ends = [row[np.isfinite(row)] for row in data["terms_smooth"]]
     costs = [f"{n} {number(float(e[-1]))}" for n, e in zip(names, ends, strict=True) if e.size]
     said = f"Accuracy: student {percent(latest)}, teacher {percent(teacher)}."
+    if "selected_steps" in data:
+        mine, theirs = (float(data[f"selected_{who}"][-1]) / 100 for who in ("student", "teacher"))
+        said += f" Of the selected: student {percent(mine)}, teacher {percent(theirs)}."
     return f"{said} Weighted terms: {', '.join(costs)}." if costs else said
 
 
@@ -214,6 +235,9 @@ def _skeleton(
     others = [] if teacher is None else [100 * teacher]
     if "control_accuracy" in data:
         others += _late(data["control_accuracy"])
+    some = "selected_steps" in data
+    for who in ("student", "teacher") if some else ():
+        others += _late(data[f"selected_{who}"])
     accuracy = data.get("student_accuracy", np.zeros(0))
     floor = accuracy_floor(accuracy, others)
     low, high = _decades(data.get("terms_smooth"))
@@ -223,7 +247,7 @@ def _skeleton(
         {"l": 40, "r": 10, "t": 6, "b": 32},
         xaxis={**x_axis, "domain": [0, 1], "anchor": "y2"},
         yaxis=axis(
-            {"$hold": "accuracy", "range": [floor, 100.6]},
+            {"$hold": "accuracy of some" if some else "accuracy", "range": [floor, 100.6]},
             ticks=grid,
             ticksuffix="",
             domain=[{"$px": [0.5, 8, "y"]}, 1],
@@ -244,6 +268,7 @@ def _skeleton(
         annotations=[
             _term_names(names, styles),
             *mark_numbers(marks, "x", "y domain"),
+            *(selected_names(data, facts, floor) if some else ()),
         ],
         dragmode="select",
         selectdirection="h",
@@ -254,14 +279,20 @@ def _skeleton(
     traces: list[Node] = [ghost("x", "y"), ghost("x", "y2")]
     if not data:
         return {"data": traces, "layout": shape}
+    faint: dict[str, Node] = {"opacity": FAINT} if some else {}
+    of_all = ", all" if some else ""
     if teacher is not None:
-        traces.append(_line([0, total], [100 * teacher] * 2, "$teacher", "7px,4px", "T %{y:.1f} %"))
+        flat = _line(
+            [0, total], [100 * teacher] * 2, "$teacher", "7px,4px", f"T{of_all} %{{y:.1f}} %"
+        )
+        traces.append({**flat, **faint})
     if "control_steps" in data:
         control = str(facts.get("control_name", "control"))
         ref = {"$data": "control_steps"}, {"$data": "control_accuracy"}
         traces.append(_line(*ref, "$ink", "2px,2px", f"{escape(control)} %{{y:.1f}} %", width=1.3))
     student = {"$data": "steps"}, {"$data": "student_accuracy"}
-    traces.append(_line(*student, "$student", "solid", "step %{x:d}<br>S %{y:.1f} %", width=2))
+    hover = f"step %{{x:d}}<br>S{of_all} %{{y:.1f}} %"
+    traces.append({**_line(*student, "$student", "solid", hover, width=2), **faint})
     if accuracy.size:
         head = _line([float(data["steps"][-1])], [float(accuracy[-1])], "$student", "solid", "")
         open_head = bool(facts.get("paused"))
@@ -281,8 +312,10 @@ def _skeleton(
                 "marker": marker,
                 "hoverinfo": "skip",
                 "cliponaxis": False,
+                **faint,
             }
         )
+    traces += selected_traces(data) if some else []
     for k, (name, (colour, dash)) in enumerate(zip(names, styles, strict=True)):
         raw = _line({"$data": "term_steps"}, {"$data": "terms", "at": [k]}, colour, "solid", "")
         on = {"yaxis": "y2"}

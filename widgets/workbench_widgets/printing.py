@@ -100,6 +100,9 @@ class _Printer:
             return
         inside = None if trace.get("cliponaxis") is False else self.sheet.box(x, y)
         line = trace.get("line") or {}
+        points = across, up
+        if line.get("shape") == "hv":
+            across, up = np.repeat(across, 2)[1:], np.repeat(up, 2)[:-1]
         if trace.get("fill") == "toself" and length > 2:
             self.canvas.shape(np.stack([across, up], -1), trace["fillcolor"], clip=inside)
         if "lines" in mode and float(line.get("width", 2)) > 0:
@@ -112,6 +115,7 @@ class _Printer:
                 opacity=opacity,
                 clip=inside,
             )
+        across, up = points
         self._whiskers(trace, x, y, across)
         if "markers" in mode:
             self._markers(trace, across, up, opacity, inside)

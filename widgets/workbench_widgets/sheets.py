@@ -288,6 +288,16 @@ def _curves(arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> list[dict[st
             index = [{"name": "step", "array": steps}]
             columns = [_column(f"{who} accuracy, %", name)]
             tables.append({"title": f"Accuracy, {who}", "index": index, "columns": columns})
+    if "selected_steps" in arrays:
+        told = facts.get("selected") or {}
+        index = [{"name": "step", "array": "selected_steps"}]
+        columns = [
+            _column(f"{who} accuracy, %", f"selected_{who}") for who in ("student", "teacher")
+        ]
+        title = (
+            f"Accuracy, n = {told['n']} of {told['of']} selected" if told else "Accuracy, selected"
+        )
+        tables.append({"title": title, "index": index, "columns": columns})
     steps_, terms = arrays.get("term_steps"), arrays.get("terms")
     if steps_ is not None and terms is not None and terms.ndim == 2:
         names = [str(name) for name in facts.get("term_names", range(terms.shape[0]))]

@@ -125,7 +125,6 @@ def _densities() -> list[Node]:
         "type": "heatmap",
         **grid,
         "hoverongaps": False,
-        "meta": {"nearest": {"state": "picked", "x": "x", "y": "y"}},
     }
     by_count = {
         **common,
@@ -170,7 +169,6 @@ def _others() -> Node:
         "showscale": False,
         "hoverongaps": False,
         "hovertemplate": "about x %{x:.2f}, y %{y:.2f}<br>not selected<extra></extra>",
-        "meta": {"nearest": {"state": "picked", "x": "x", "y": "y"}},
     }
 
 
@@ -190,7 +188,7 @@ def _corners() -> Node:
         },
         "cliponaxis": False,
         "hoverinfo": "skip",
-        "meta": {"selects": SELECTS},
+        "meta": {"selects": SELECTS, "nearest": {"state": "picked"}},
     }
 
 

@@ -6,22 +6,15 @@ anew only where one of them has moved.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
-from typing import Any, cast
-
-import panel as pn
-from bokeh.document import Document
-from panel.io.document import hold
-from panel.io.state import set_curdoc
+from typing import Any
 
 from workbench.dashboard.address import Compared
 from workbench.dashboard.bar import bar
-from workbench.dashboard.carrier import Part
 from workbench.dashboard.compare import compare_page
 from workbench.dashboard.hub import Hub
-from workbench.dashboard.live import Shown
 from workbench.dashboard.template import make_template
+from workbench.dashboard.turns import PlainSession
 from workbench.errors import UnknownRun
 from workbench.runs.comparison import MOST_RUNS
 from workbench.runs.settings import seeds_of
@@ -30,8 +23,8 @@ PICKS = ("against", "measure", "focus")
 """What a reader can pick: fields of :class:`Compared`."""
 
 
-class CompareSession:
-    """A page in a browser; told by the hub's thread, drawn in its own document's turn.
+class CompareSession(PlainSession):
+    """The page in a browser.
 
     Args:
         hub: The server's runs.
@@ -39,46 +32,23 @@ class CompareSession:
     """
 
     def __init__(self, hub: Hub, asked: Compared) -> None:
-        self.hub = hub
-        self.run: str | None = None  # the hub tells of the store, not of one run
+        super().__init__(hub)
         self._asked = asked
-        self._doc: Document = cast(Document, pn.state.curdoc)
-        self._lock = threading.Lock()
-        self._scheduled = False
         self._seen: Any = None
-        self._parts = {kind: Part(kind, self.act) for kind in ("top", "compare")}
-        self._parts["top"].sizing_mode = "stretch_width"
-        self._parts["compare"].sizing_mode = "stretch_both"
+        self._parts = self._make_parts("top", "compare")
         self._parts["top"].tell(bar(hub, "compare"))
         self._draw()
         self.template = make_template("compare", self._parts)
-        self._doc.on_session_destroyed(lambda _: hub.detach(self))
-        # In the page's first turn, as in Session.
-        self._doc.add_next_tick_callback(lambda: hub.attach(self))
+        self._listen()
 
-    def show(self, shown: Shown) -> None:
-        """A single run has moved; this page follows the store instead."""
-
-    def show_recent(self, runs: list[dict[str, Any]]) -> None:
-        """Something in the store has changed: draw in the page's next turn."""
-        with self._lock:
-            if self._scheduled:
-                return
-            self._scheduled = True
-        try:
-            self._doc.add_next_tick_callback(self._turn)
-        except AttributeError:  # Bokeh takes the document apart at this very moment: the tab closed
-            self.hub.detach(self)
-
-    def act(self, asked: dict[str, Any]) -> None:
+    def _act(self, do: str, asked: dict[str, Any]) -> None:
         """Follow what a reader picked: ``{"do": "against", "value": RUN}`` and the like."""
-        pick, value = str(asked.get("do", "")), str(asked.get("value") or "")
-        if pick in PICKS:
-            picked: dict[str, Any] = {pick: value or None}
+        value = str(asked.get("value") or "")
+        if do in PICKS:
+            picked: dict[str, Any] = {do: value or None}
             self._asked = replace(self._asked, **picked)
-        elif pick == "add" and value:
+        elif do == "add" and value:
             self._asked = replace(self._asked, runs=(*self._asked.runs, *self._seeds_of(value)))
-        self._draw()
 
     def _seeds_of(self, run: str) -> list[str]:
         """A run and its other seeds, but for those that are there; a removed one is said then."""
@@ -89,11 +59,8 @@ class CompareSession:
         return [one for one in runs if one not in self._asked.runs]
 
     def _turn(self) -> None:
-        with self._lock:
-            self._scheduled = False
-        with set_curdoc(self._doc), hold(self._doc):
-            if self._marks() != self._seen:
-                self._draw()
+        if self._marks() != self._seen:
+            self._draw()
 
     def _draw(self) -> None:
         self._seen = self._marks()

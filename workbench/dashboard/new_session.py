@@ -7,30 +7,24 @@ reload loses nothing.
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import urlencode
 
-import panel as pn
-from bokeh.document import Document
-from panel.io.document import hold
-from panel.io.state import set_curdoc
 from workbench_widgets.words import count
 
 from workbench.dashboard.address import first_of
 from workbench.dashboard.bar import bar
-from workbench.dashboard.carrier import Part
 from workbench.dashboard.compare import group_link
 from workbench.dashboard.hub import Hub
-from workbench.dashboard.live import Shown
 from workbench.dashboard.new_page import new_page
 from workbench.dashboard.new_sweep import sweep_part, swept
 from workbench.dashboard.people import may, visit_here
 from workbench.dashboard.start import QUICKSTART, pace_of
 from workbench.dashboard.template import make_template
+from workbench.dashboard.turns import PlainSession
 from workbench.errors import BadInput, WorkbenchError
 from workbench.recipes import names
 from workbench.runs.draft import Draft
@@ -74,8 +68,8 @@ class NewAsked:
         return cls(first_of(arguments, "new") or QUICKSTART, pairs, (path, values))
 
 
-class NewSession:
-    """A page in a browser; told by the hub's thread, drawn in its own document's turn.
+class NewSession(PlainSession):
+    """The page in a browser.
 
     Args:
         hub: The server's runs.
@@ -83,48 +77,29 @@ class NewSession:
     """
 
     def __init__(self, hub: Hub, asked: NewAsked) -> None:
-        self.hub = hub
-        self.run: str | None = None  # the hub tells of the store, not of one run
+        super().__init__(hub)
         self._visit = visit_here()
         self._asked = asked
         self._me = uuid.uuid4().hex
-        self._doc: Document = cast(Document, pn.state.curdoc)
-        self._lock = threading.Lock()
-        self._refused = ""
         self._done: list[Draft] = []
         self._undone: list[Draft] = []
         self._sweep = asked.sweep
         self._told: dict[str, Any] | None = None
         self._last: dict[str, Any] = {}
         self._draft = self._opened(asked)
-        self._parts = {kind: Part(kind, self.act) for kind in ("top", "new")}
-        self._parts["top"].sizing_mode = "stretch_width"
+        self._parts = self._make_parts("top", "new")
         self._parts["top"].tell({**bar(hub, "new"), "people": None})
-        self._parts["new"].sizing_mode = "stretch_both"
         self._ask()
         self._draw()
         self.template = make_template("new", self._parts)
-        self._doc.on_session_destroyed(lambda _: self._end())
-        self._doc.add_next_tick_callback(lambda: hub.attach(self))
-
-    def show(self, shown: Shown) -> None:
-        """No single run is looked at here."""
+        self._listen()
 
     def show_recent(self, runs: list[dict[str, Any]]) -> None:
         """A new teacher or run does not change what is being written."""
 
-    def act(self, asked: dict[str, Any]) -> None:
-        """Follow what somebody did: ``{"do": "edit", "path": ..., "value": ...}`` and the like."""
-        self._refused = ""
-        try:
-            self._act(str(asked.get("do", "")), asked)
-        except WorkbenchError as error:
-            self._refused = error.message
-        self._draw()
-
     # What a person does
 
-    def _act(self, do: str, asked: Mapping[str, Any]) -> None:
+    def _act(self, do: str, asked: dict[str, Any]) -> None:
         path, value = str(asked.get("path", "")), str(asked.get("value", ""))
         if not may(self._visit, "start"):
             raise BadInput(ONLY_LOOKS)
@@ -210,17 +185,13 @@ class NewSession:
         self.hub.checker.ask(self._me, self._draft, self._heard)
 
     def _heard(self, told: dict[str, Any]) -> None:
-        """From the checker's thread: draw in the page's next turn."""
-        try:
-            self._doc.add_next_tick_callback(lambda: self._take(told))
-        except AttributeError:  # Bokeh takes the document apart at this very moment: the tab closed
-            self._end()
+        """From the checker's thread."""
 
-    def _take(self, told: dict[str, Any]) -> None:
-        self._told = told
-        self._last = told
-        with set_curdoc(self._doc), hold(self._doc):
+        def take() -> None:
+            self._told = self._last = told
             self._draw()
+
+        self._later(take)
 
     def _page(self) -> dict[str, Any]:
         undo, redo = bool(self._done), bool(self._undone)
@@ -272,8 +243,8 @@ class NewSession:
         return draft
 
     def _end(self) -> None:
+        super()._end()
         self.hub.checker.forget(self._me)
-        self.hub.detach(self)
 
 
 def _edited(draft: Draft, path: str, text: str) -> Draft:

@@ -6,25 +6,20 @@ pasted link, Back and a click are one and the same path.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import parse_qs
 
-import panel as pn
-from bokeh.document import Document
-from panel.io.document import hold
-from panel.io.state import set_curdoc
-
 from workbench.dashboard.bar import bar
-from workbench.dashboard.carrier import PanelView, Part
+from workbench.dashboard.carrier import PanelView
 from workbench.dashboard.hub import Hub
-from workbench.dashboard.live import Sent, Shown, pack_payload
+from workbench.dashboard.live import Sent, pack_payload
 from workbench.dashboard.models_place import ModelsAsked, models_page
 from workbench.dashboard.pair_place import PairAsked, pair_page, question
 from workbench.dashboard.people import visit_here
 from workbench.dashboard.runs_place import RunsAsked, runs_page
 from workbench.dashboard.template import make_template
+from workbench.dashboard.turns import PlainSession
 from workbench.errors import RefusedCommand, WorkbenchError
 from workbench.runs.frames import SNAPSHOT_VIEWS
 from workbench.runs.inspecting import Inspection, Question, Seen
@@ -46,8 +41,8 @@ def asked_place(arguments: Mapping[str, Sequence[bytes]]) -> Asked | None:
     return None
 
 
-class PlaceSession:
-    """A page in a browser; told by the hub's thread, drawn in its own document's turn.
+class PlaceSession(PlainSession):
+    """The page in a browser.
 
     Args:
         hub: The server's runs.
@@ -55,20 +50,11 @@ class PlaceSession:
     """
 
     def __init__(self, hub: Hub, asked: Asked) -> None:
-        self.hub = hub
-        self.run: str | None = None  # the hub tells of the store, not of one run
+        super().__init__(hub)
         self._asked = asked
         self._visit = visit_here()
-        self._doc: Document = cast(Document, pn.state.curdoc)
-        self._lock = threading.Lock()
-        self._scheduled = False
-        self._refused = ""
         self._models: tuple[Any, list[KeptModel]] = (None, [])
-        self._parts: dict[str, Part] = {
-            kind: Part(kind, self.act) for kind in ("top", str(asked.kind))
-        }
-        self._parts["top"].sizing_mode = "stretch_width"
-        self._parts[asked.kind].sizing_mode = "stretch_both"
+        self._parts = self._make_parts("top", str(asked.kind))
         self._looking: tuple[Question, Inspection] | None = None
         self._seen: Seen | None = None
         self._pushed: Seen | None = None
@@ -76,32 +62,7 @@ class PlaceSession:
         self._views: dict[str, PanelView] = {str(view): PanelView.make() for view in shown}
         self._draw()
         self.template = make_template(asked.kind, {**self._parts, **self._views})
-        self._doc.on_session_destroyed(lambda _: self._end())
-        # In the page's first turn, as in Session.
-        self._doc.add_next_tick_callback(lambda: hub.attach(self))
-
-    def show(self, shown: Shown) -> None:
-        """A single run has moved; this page follows the store instead."""
-
-    def show_recent(self, runs: list[dict[str, Any]]) -> None:
-        """Something in the store has changed: draw in the page's next turn."""
-        with self._lock:
-            if self._scheduled:
-                return
-            self._scheduled = True
-        try:
-            self._doc.add_next_tick_callback(self._turn)
-        except AttributeError:  # Bokeh takes the document apart at this very moment: the tab closed
-            self.hub.detach(self)
-
-    def act(self, asked: dict[str, Any]) -> None:
-        """Follow what a reader did; what is refused is said on the page."""
-        self._refused = ""
-        try:
-            self._act(str(asked.get("do", "")), asked)
-        except WorkbenchError as error:
-            self._refused = error.message
-        self._draw()
+        self._listen()
 
     def _act(self, do: str, asked: dict[str, Any]) -> None:
         if do == "address":  # Back, or Forward
@@ -118,12 +79,6 @@ class PlaceSession:
             self._leave()
         else:
             self._asked = self._asked.followed(asked)
-
-    def _turn(self) -> None:
-        with self._lock:
-            self._scheduled = False
-        with set_curdoc(self._doc), hold(self._doc):
-            self._draw()
 
     def _draw(self) -> None:
         asked = self._asked
@@ -179,7 +134,7 @@ class PlaceSession:
         def heard(seen: Seen) -> None:
             if self._looking is not None and self._looking[0] is wanted:
                 self._seen = seen
-                self.show_recent([])
+                self._soon()
 
         self._seen = Seen("working", "starting")
         inspection = Inspection(self.hub.store.path, wanted, heard)
@@ -194,6 +149,5 @@ class PlaceSession:
             looking[1].cancel()
 
     def _end(self) -> None:
-        """The tab has closed: give back what it held."""
-        self.hub.detach(self)
+        super()._end()
         self._leave()

@@ -6,6 +6,8 @@ cost a browser no more than a hundred.
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +20,7 @@ from workbench.dashboard import wording
 from workbench.dashboard.address import first_of
 from workbench.dashboard.start import step_words
 from workbench.dashboard.template import Mode
+from workbench.runs.apart import Apart, apart, is_meant
 from workbench.runs.listing import Line
 from workbench.runs.more_seeds import queue
 from workbench.store import Store
@@ -25,6 +28,8 @@ from workbench.store import Store
 PAGE_ROWS: Final = 100
 """Rows that are drawn at first, and that each "more" adds."""
 MOST_CHOSEN: Final = 50
+PARTS_SHOWN: Final = 3
+"""Settings of a row by which it differs; the others stand in its title."""
 Key = Callable[[Line], Any]
 
 PARTS: Final = ("student", "teacher", "control")
@@ -38,9 +43,10 @@ SORTS: Final[Mapping[str, Key]] = {
     "control": lambda line: line.accuracy.get("control"),
     "time": lambda line: line.seconds,
     "group": lambda line: line.group,
+    "apart": lambda line: line.id,  # by what sets it apart, which only the whole list knows
 }
 """What rows can be ordered by; a run without that number comes last either way."""
-RISING: Final = frozenset({"name", "status", "seed", "group"})
+RISING: Final = frozenset({"name", "status", "seed", "group", "apart"})
 """Orders that begin with the smallest."""
 
 
@@ -49,7 +55,8 @@ class RunsAsked:
     """What an address asks for: ``/?runs=&find=kd&status=failed&sort=student``.
 
     Attributes:
-        find: Words that a row must have, in its name, id, recipe or group.
+        find: Words that a row must have, in its name, id, recipe or group; ``temperature=4`` is
+            one of its settings.
         status: Only this one; empty for all.
         recipe: Only this one; empty for all.
         sort: Key of :data:`SORTS`.
@@ -132,8 +139,9 @@ def runs_page(store: Store, lines: Sequence[Line], asked: RunsAsked) -> dict[str
     sizes: dict[str, int] = {}
     for line in lines:
         sizes[line.group] = sizes.get(line.group, 0) + 1
-    found = [line for line in lines if _is_meant(line, asked)]
-    ordered = _ordered(found, asked)
+    told = apart(lines)
+    found = [line for line in lines if _is_meant(line, asked, told[line.id])]
+    ordered = _ordered(found, asked, told)
     shown = ordered[: PAGE_ROWS * asked.pages]
     known = {line.id for line in lines}
     chosen = [run for run in asked.chosen if run in known]
@@ -155,23 +163,28 @@ def runs_page(store: Store, lines: Sequence[Line], asked: RunsAsked) -> dict[str
         "recipe": asked.recipe,
         "recipes": _facet(lines, lambda line: line.recipe or "", lambda name: name or "no recipe"),
         "queue": [_queued(row.id, number, store) for number, row in enumerate(queue(store), 1)],
-        "rows": [_row(line, sizes) for line in shown],
+        "rows": [_row(line, sizes, told[line.id]) for line in shown],
         "more": max(len(found) - len(shown), 0),
     }
 
 
-def _is_meant(line: Line, asked: RunsAsked) -> bool:
+def _is_meant(line: Line, asked: RunsAsked, told: Apart) -> bool:
     if asked.status and line.status != asked.status:
         return False
     if asked.recipe and (line.recipe or "") != asked.recipe:
         return False
-    text = f"{line.name} {line.id} {line.recipe or ''} {line.group} seed {line.seed}".lower()
-    return all(word in text for word in asked.find.lower().split())
+    text = f"{line.name} {line.id} {line.recipe or ''} {line.group} seed {line.seed}"
+    text = f"{text} {told.words}".lower()
+    words = re.sub(r"\s*=\s*", "=", asked.find.lower()).split()
+    return all(is_meant(told, word) if "=" in word else word in text for word in words)
 
 
-def _ordered(lines: Sequence[Line], asked: RunsAsked) -> list[Line]:
+def _ordered(lines: Sequence[Line], asked: RunsAsked, told: Mapping[str, Apart]) -> list[Line]:
     """In the order asked for; runs that lack the number come last."""
-    key = SORTS[asked.sort]
+
+    def key(line: Line) -> Any:
+        return _by_value(told[line.id]) if asked.sort == "apart" else SORTS[asked.sort](line)
+
     have = [line for line in lines if key(line) is not None]
     lack = [line for line in lines if key(line) is None]
     falling = (asked.sort in RISING) == asked.turned
@@ -189,7 +202,24 @@ def _facet(
     return [{"value": name, "words": words(name), "count": number} for name, number in ranked]
 
 
-def _row(line: Line, sizes: Mapping[str, int]) -> dict[str, Any]:
+def _by_value(told: Apart) -> list[tuple[str, float, str]] | None:
+    """Settings in an order in which 10 comes after 4; None for a run with nothing to tell."""
+    keys = []
+    for part in told.parts:
+        path, _, value = part.partition(" = ")
+        keys.append((path, _number(value), value))
+    return keys or None
+
+
+def _number(text: str) -> float:
+    """A value that is a number; any other comes after all numbers."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.inf
+
+
+def _row(line: Line, sizes: Mapping[str, int], told: Apart) -> dict[str, Any]:
     icon, word = wording.CHIPS[line.status]
     size = sizes[line.group]
     return {
@@ -210,6 +240,12 @@ def _row(line: Line, sizes: Mapping[str, int]) -> dict[str, Any]:
         "group": line.group if size > 1 else "",
         "group_words": f"{count(size)} runs" if size > 1 else "",
         "touched": line.touched,
+        "apart": [
+            {"text": part, "find": part.replace(" ", "")} for part in told.parts[:PARTS_SHOWN]
+        ],
+        "apart_more": max(len(told.parts) - PARTS_SHOWN, 0),
+        "apart_words": told.words,
+        "apart_than": told.than,
     }
 
 

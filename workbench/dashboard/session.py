@@ -7,23 +7,18 @@ change in this page's own turn, and the newest word wins.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import threading
 import time
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import panel as pn
-from bokeh.document import Document
 from panel.io.document import hold
-from panel.io.state import set_curdoc
 from workbench_widgets.frame import VIEWS
 
 from workbench.dashboard import after, summary
 from workbench.dashboard.address import Compared, Place, step_of
 from workbench.dashboard.bar import bar
-from workbench.dashboard.carrier import PanelView, Part
+from workbench.dashboard.carrier import PanelView
 from workbench.dashboard.compare import group_link
 from workbench.dashboard.compare_session import CompareSession
 from workbench.dashboard.hub import Hub
@@ -38,6 +33,7 @@ from workbench.dashboard.scrubber import settle
 from workbench.dashboard.selection import Selection
 from workbench.dashboard.start import QUICKSTART, recent_runs
 from workbench.dashboard.template import Mode, make_template, own_styles
+from workbench.dashboard.turns import PageSession
 from workbench.errors import InvalidExperiment, WorkbenchError
 from workbench.runs.fork import fork
 from workbench.runs.launch import ask_to_set, command, resume
@@ -47,8 +43,6 @@ AROUND = (
     *("top", "notice", "rail", "result", "samples"),
     *("journal", "pairing", "tabs", "scrubber"),
 )
-
-BARS = ("top", "notice", "tabs", "scrubber")
 
 REFUSED_SECONDS = 8.0
 """How long the page says why a command was not followed."""
@@ -77,8 +71,8 @@ def open_page(hub: Hub) -> pn.Template:
     return Session(hub, Place.read(pn.state.session_args)).template
 
 
-class Session:
-    """A page in a browser; told by the hub's thread, drawn in its own document's turn.
+class Session(PageSession):
+    """The start page, and the page of a run, in a browser.
 
     Args:
         hub: The server's runs.
@@ -86,17 +80,13 @@ class Session:
     """
 
     def __init__(self, hub: Hub, asked: Place) -> None:
-        self.hub = hub
-        self.run: str | None = None
+        super().__init__(hub)
         self.person = Person(visit_here())
         self._asked = asked
         self._began: dict[str, Any] | None = None
         self._group: dict[str, str] | None = None
-        self._doc: Document = cast(Document, pn.state.curdoc)
-        self._lock = threading.Lock()
         self._next: Shown | None = None
         self._next_recent: list[dict[str, Any]] | None = None
-        self._scheduled = False
         self._away = False
         self._refused, self._until = "", 0.0
         self._sent: dict[str, int] = {}
@@ -106,7 +96,7 @@ class Session:
         self.chosen: Selection | None = None
         self._seen: dict[str, Sent] = {}
         self._views: dict[str, PanelView] = {}
-        self._parts = {kind: Part(kind, self.act) for kind in ("start", *AROUND)}
+        self._parts = self._make_parts("start", *AROUND)
         self._slots = {view: pn.Column(sizing_mode="stretch_both", margin=0) for view in VIEWS}
         missing = self._open(asked.run) if asked.run else None
         if self.run is None:
@@ -115,10 +105,7 @@ class Session:
             self._parts["start"].tell({**page, "runs": recent, "missing": missing})
             self._parts["top"].tell({**bar(hub, "start"), "people": self._people()})
         self.template = self._make_template()
-        self._doc.on_session_destroyed(lambda _: self._end())
-        # In the page's first turn: while Bokeh still makes the session, a turn that the watcher's
-        # thread asks for can be lost, and the page would never draw again.
-        self._doc.add_next_tick_callback(lambda: hub.attach(self))
+        self._listen()
 
     # Told by the hub, from its thread
 
@@ -134,27 +121,12 @@ class Session:
         with self._lock:
             self._next = shown or self._next
             self._next_recent = runs if runs is not None else self._next_recent
-            if self._scheduled or (self._away and not self._is_told_away(shown)):
+            if self._away and not self._is_told_away(shown):
                 return
-            self._scheduled = True
-        try:
-            self._doc.add_next_tick_callback(self._turn)
-        except AttributeError:  # Bokeh takes the document apart at this very moment: the tab closed
-            self.hub.detach(self)
-
-    def _later(self, act: Callable[[], None]) -> None:
-        """Do something in the page's own turn, if there still is a page."""
-
-        def turn() -> None:
-            with set_curdoc(self._doc), hold(self._doc):
-                act()
-
-        with contextlib.suppress(AttributeError):  # as above: the tab closed
-            self._doc.add_next_tick_callback(turn)
+        self._soon()
 
     def _end(self) -> None:
-        """The tab has closed: give back what it held."""
-        self.hub.detach(self)
+        super()._end()
         if self.inspector is not None:
             self.inspector.close()
 
@@ -167,10 +139,8 @@ class Session:
         """The tab went behind others, or came back: then it gets the newest in one piece."""
         with self._lock:
             self._away = away
-            if away or self._scheduled or (self._next is None and self._next_recent is None):
-                return
-            self._scheduled = True
-        self._turn()
+        if not away:
+            self._turn()
 
     # In the page's own turn
 
@@ -178,8 +148,7 @@ class Session:
         with self._lock:
             shown, runs = self._next, self._next_recent
             self._next = self._next_recent = None
-            self._scheduled = False
-        with set_curdoc(self._doc), hold(self._doc):
+        with hold(self._doc):
             if shown is not None and self.run is not None:
                 self._draw(shown)
             if runs is not None and self.run is None:
@@ -380,8 +349,6 @@ class Session:
             self._parts["start"].tell({"gone": True})
 
     def _make_template(self) -> pn.Template:
-        for kind, part in self._parts.items():
-            part.sizing_mode = "stretch_width" if kind in BARS else "stretch_both"
         mode: Mode = "start" if self.run is None else "run"
         slots = {str(view): slot for view, slot in self._slots.items()}
         return make_template(mode, {**self._parts, **slots})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BINS: Final = 15
+EQUAL_WIDTH: Final[Floats] = np.arange(BINS + 1) / BINS
+"""Edges of the usual bins."""
 BISECTIONS: Final = 60
 SERIES: Final = 10_000
 """Terms of the incomplete gamma series at most; some hundreds are usual."""
@@ -29,32 +32,46 @@ HALF_NORMAL_THIRD: Final = math.sqrt(2 / math.pi) * (4 / math.pi - 1)
 
 @dataclass(frozen=True)
 class Table:
-    """Bins of equal width (a, b], each with what fell into it; shape (M,).
+    """Bins (a, b], each with what fell into it; shape (M,).
 
     Attributes:
+        edges: Of the bins, rising from 0 to 1, shape (M + 1,).
         count: Samples.
         confidence: Sum of confidences.
         squares: Sum of squared confidences.
         hits: Right answers.
     """
 
+    edges: Floats
     count: Floats
     confidence: Floats
     squares: Floats
     hits: Floats
 
     @classmethod
-    def of(cls, top: Floats, right: NDArray[np.bool_]) -> Table:
-        """From the confidence of each sample in [0, 1] (NaN: left out) and whether it is right."""
-        index = bin_of(top)
+    def of(cls, top: Floats, right: NDArray[np.bool_], edges: Floats | None = None) -> Table:
+        """From single samples.
+
+        Args:
+            top: Confidence of each in [0, 1], shape (n,); NaN is left out.
+            right: Whether it is right, shape (n,).
+            edges: Of the bins; 15 of equal width if not given.
+        """
+        edges = EQUAL_WIDTH if edges is None else edges
+        index = bin_of(top, edges)
         there = index >= 0
         index, top, right = index[there], top[there], right[there]
 
         def total(weights: Floats) -> Floats:
-            return np.bincount(index, weights=weights, minlength=BINS).astype(np.float64)
+            found = np.bincount(index, weights=weights, minlength=len(edges) - 1)
+            return found.astype(np.float64)
 
         return cls(
-            total(np.ones_like(top)), total(top), total(top**2), total(right.astype(np.float64))
+            edges,
+            total(np.ones_like(top)),
+            total(top),
+            total(top**2),
+            total(right.astype(np.float64)),
         )
 
     def columns(self) -> dict[str, Floats]:
@@ -102,11 +119,25 @@ class Table:
         return float(mean.sum() + math.sqrt(variance) * pearson3_quantile(0.95, skewness)) / total
 
 
-def bin_of(top: NDArray[Any]) -> NDArray[np.int64]:
+def bin_of(top: NDArray[Any], edges: Floats = EQUAL_WIDTH) -> NDArray[np.int64]:
     """Which bin (a, b] holds each confidence, 0 to M - 1; -1 where it is NaN. Shape (n,)."""
-    edges = np.arange(1, BINS) / BINS
     values = np.asarray(top, dtype=np.float64)
-    return np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="left"))
+    return np.where(np.isnan(values), -1, np.searchsorted(edges[1:-1], values, side="left"))
+
+
+def equal_mass_edges(top: NDArray[Any]) -> Floats:
+    """Edges between equal chunks of the sorted confidences, as ``calibration_table`` places them.
+
+    Equal confidences share a bin, so there may be fewer than 15.
+
+    Args:
+        top: In [0, 1], shape (n,); NaN is left out.
+    """
+    values = np.asarray(top, dtype=np.float64)
+    ordered = np.sort(values[~np.isnan(values)])
+    chunks = np.array_split(ordered, max(min(BINS, len(ordered)), 1))
+    middles = np.unique([(low[-1] + high[0]) / 2 for low, high in pairwise(chunks)])
+    return np.concatenate([[0.0], middles[(middles > 0) & (middles < 1)], [1.0]])
 
 
 def wilson(share: Floats, count: Floats, confidence: float = 0.95) -> tuple[Floats, Floats]:

@@ -15,6 +15,7 @@ from workbench_widgets.words import count, sampled
 
 from workbench.errors import WorkbenchError
 from workbench.runs import selected
+from workbench.runs.equal_mass import with_equal_mass
 from workbench.runs.history import History, decimate
 from workbench.runs.selected import Chosen, Untold
 from workbench.specs.experiment import ExperimentSpec
@@ -91,9 +92,7 @@ class Frames:
         """A view of some samples; where there are no such numbers, the reason in their place."""
         if view == "cka":
             frame = BUILDERS[view](*self._given(view))
-            words = f"All {count(chosen.of)}, not the {count(chosen.n)} selected: "
-            note = {"kind": "note", "text": [words + selected.WHOLE_MAP]}
-            return replace(frame, parts=(*frame.parts, note))
+            return noted(frame, unlike(chosen, selected.WHOLE_MAP))
         told = {"selected": chosen.facts()}
         try:
             frame = BUILDERS[view](*self._given(view, chosen))
@@ -109,8 +108,13 @@ class Frames:
                 footer=(sampled(chosen.n, told), " · no number"),
             )
 
-    def curves(self, waits_for: str | None) -> Frame:
-        """Accuracy at each snapshot and the weighted terms of each step so far."""
+    def curves(self, waits_for: str | None, ids: Sequence[int] = ()) -> Frame:
+        """Accuracy at each snapshot and the weighted terms of each step so far.
+
+        Args:
+            waits_for: What a run without a snapshot waits for, in words.
+            ids: Samples whose accuracy is asked for as well; empty: none.
+        """
         history = self._history
         names = [name for name in history.train.columns if _is_term(name)]
         names = names or list(self.spec.stage.terms if self.spec else ())
@@ -146,7 +150,16 @@ class Frames:
         if len(history.control.steps):
             arrays["control_steps"] = history.control.steps
             arrays["control_accuracy"] = history.control.column("accuracy")
-        return captioned(curves.frame(arrays, facts), history.row)
+        chosen = Chosen.among(ids, history.latest.arrays)
+        if chosen is None:
+            return captioned(curves.frame(arrays, facts), history.row)
+        found = selected.accuracies(history.answered, chosen)
+        if found:
+            facts["selected"] = chosen.facts()
+        frame = curves.frame({**arrays, **found}, facts)
+        if not found:
+            frame = noted(frame, unlike(chosen, selected.OLDER))
+        return captioned(frame, history.row, chosen)
 
     @property
     def curve_step(self) -> int:
@@ -248,6 +261,16 @@ def captioned(frame: Frame, row: RunRow, chosen: Chosen | None = None) -> Frame:
     return replace(frame, caption="; ".join(filter(None, (f"run {row.id}", line, part))))
 
 
+def unlike(chosen: Chosen, why: str) -> str:
+    """Why a view shows all samples and not the selected ones."""
+    return f"All {count(chosen.of)}, not the {count(chosen.n)} selected: {why}"
+
+
+def noted(frame: Frame, words: str) -> Frame:
+    """The frame with a sentence more below its plot."""
+    return replace(frame, parts=(*frame.parts, {"kind": "note", "text": [words]}))
+
+
 def prepared(
     view: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -256,6 +279,8 @@ def prepared(
         return dict(arrays), {**facts, "reasons": _reasons(facts)}
     if view == "loyalty":
         return {**arrays, "by_class": arrays["by_class"][:2]}, dict(facts)
+    if view == "calibration" and "student_edges_mass" not in arrays:  # else those of a selection
+        return with_equal_mass(arrays, facts)
     return dict(arrays), dict(facts)
 
 

@@ -25,6 +25,34 @@ SELECTION = "selection"
 EMPTY = Series((), np.zeros(0, np.int64), np.zeros((0, 0)))
 
 
+@dataclass(frozen=True)
+class Answered:
+    """Who has which probe sample right at one snapshot.
+
+    Attributes:
+        step: Of the snapshot.
+        student: Bool, shape (n,).
+        teacher: The same of the teacher that stood then.
+    """
+
+    step: int
+    student: np.ndarray
+    teacher: np.ndarray
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, before: Sequence[Answered] = ()) -> Answered:
+        """From a snapshot's answers; a teacher that says what it said ``before`` is kept once."""
+        labels, mine, theirs = (
+            snapshot.arrays[f"answers.{name}"]
+            for name in ("labels", "student_class", "teacher_class")
+        )
+        teacher = theirs == labels
+        for one in before:
+            if np.array_equal(one.teacher, teacher):
+                teacher = one.teacher
+        return cls(snapshot.step, mine == labels, teacher)
+
+
 @dataclass
 class History:
     """Everything that the page shows of one run.
@@ -38,6 +66,7 @@ class History:
         tables: Who is right, of each snapshot, (2, 2) each.
         right: Who of the samples the student had right at the first snapshot, (n,), or None.
         rights: The same of each snapshot that measured it, (n,) each.
+        answered: Who has which probe sample right at each snapshot that keeps both answers.
         train: Weighted terms of each step.
         probe: The student's accuracy and NLL on the probe split.
         control: The control's, the same.
@@ -56,6 +85,7 @@ class History:
     tables: list[np.ndarray] = field(default_factory=list)
     right: np.ndarray | None = None
     rights: list[np.ndarray] = field(default_factory=list)
+    answered: list[Answered] = field(default_factory=list)
     train: Series = EMPTY
     probe: Series = EMPTY
     control: Series = EMPTY
@@ -129,9 +159,12 @@ class History:
             self.rights.append(snapshot.arrays["loyalty.student_right"] > 0)
             if self.right is None:
                 self.right = self.rights[0]
+        if "answers.labels" in snapshot.arrays:
+            self.answered.append(Answered.of(snapshot, self.answered[-1:]))
 
     def _forget(self) -> None:
         self.steps, self.similarity, self.tables, self.rights = [], [], [], []
+        self.answered = []
         self.latest = self.right = None
         self.train = self.probe = self.control = self.selection = EMPTY
 

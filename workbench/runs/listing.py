@@ -15,10 +15,11 @@ from statistics import median
 from typing import Any, Final
 
 from workbench.runs.seeds import paired
-from workbench.runs.settings import SEEDS, as_started
+from workbench.runs.settings import SEEDS, as_started, values_of
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow, Store
 from workbench.store.listing import Mark, marks
+from workbench.training.journal import Event
 
 SETTLED: Final = frozenset({"finished", "stopped", "failed"})
 """Statuses of a row that moves again only if somebody resumes it."""
@@ -52,6 +53,9 @@ class Line:
         error: What it failed with, or empty.
         weights: SHA-256 of the student's last weights, or empty.
         rate: Steps a second lately, or None.
+        values: The experiment path by path, with what was done by hand.
+        forked: Path to value as the fork changed them; None for a run that is no fork.
+        forked_at: Step of its parent that it left it at, or None.
     """
 
     id: str
@@ -75,6 +79,9 @@ class Line:
     error: str
     weights: str
     rate: float | None
+    values: Mapping[str, Any]
+    forked: Mapping[str, Any] | None
+    forked_at: int | None
 
     @property
     def group(self) -> str:
@@ -103,7 +110,8 @@ class Listing:
             kept = {}
             for mark in now:
                 if mark.id in rows:
-                    kept[mark.id] = (mark, line_of(rows[mark.id]))
+                    row = rows[mark.id]
+                    kept[mark.id] = (mark, line_of(row, self._events(row)))
                 elif mark.id in self._kept:
                     kept[mark.id] = self._kept[mark.id]
             self._kept = kept
@@ -114,14 +122,25 @@ class Listing:
         # The group of a settled run may still change: more seeds join it.
         return mark.written in SETTLED and before is not None and before[0] == mark
 
+    def _events(self, row: RunRow) -> Sequence[Event]:
+        """The journal of a run that has more in it than its beginning and its end."""
+        settled = row.status == "finished" and not (row.protocol or {}).get("interventions")
+        untouched = row.parent is None and (settled or not row.step)
+        return () if untouched else self._store.journal.events(row.id)
+
     def _read(self, runs: Sequence[str]) -> list[RunRow]:
         if len(runs) > MANY:
             return self._store.runs.list()
         return [self._store.runs.get(run) for run in runs]
 
 
-def line_of(row: RunRow) -> Line:
-    """A row in short."""
+def line_of(row: RunRow, events: Sequence[Event] = ()) -> Line:
+    """A row in short.
+
+    Args:
+        row: Of a student.
+        events: Its journal, where somebody may have changed something.
+    """
     protocol, result = row.protocol or {}, row.result or {}
     metrics = result.get("metrics") or {}
     ended = row.ended_ns if row.ended_ns and row.started_ns else None
@@ -152,6 +171,9 @@ def line_of(row: RunRow) -> Line:
         error=str((row.error or {}).get("message", "")),
         weights=str(result.get("weights") or ""),
         rate=row.rate,
+        values=values_of(row.experiment, events)[1],
+        forked=_forked(row, events),
+        forked_at=row.forked_at,
     )
 
 
@@ -194,6 +216,15 @@ def gain_here(lines: Sequence[Line]) -> dict[str, Any] | None:
     ]
     found = paired(pairs)
     return None if found is None else found["accuracy"]
+
+
+def _forked(row: RunRow, events: Sequence[Event]) -> Mapping[str, Any] | None:
+    """What the fork changed, as its first line says."""
+    if row.parent is None:
+        return None
+    told = next((event.payload for event in events if event.kind == "forked"), {})
+    found: Mapping[str, Any] = told.get("set") or {}
+    return found
 
 
 def _short(text: str) -> str:

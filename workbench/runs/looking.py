@@ -55,7 +55,7 @@ def frames_at(
     """The same of a history that has been read; ``ids``: of these samples only, where it can be."""
     words = waiting_words(history)
     past = history if step is None else at_step(store, history, step)
-    return {**Frames(past).of_snapshot(words, ids), "curves": Frames(history).curves(words)}
+    return {**Frames(past).of_snapshot(words, ids), "curves": Frames(history).curves(words, ids)}
 
 
 def frame_of(store: Store, run: str, view: str, step: int | None = None) -> Frame:
@@ -97,6 +97,7 @@ def at_step(store: Store, history: History, step: int) -> History:
         similarity=_upto(history.similarity, len(history.steps), place, found[-1].arrays),
         tables=history.tables[: place + 1],
         rights=history.rights[: place + 1],
+        answered=[one for one in history.answered if one.step <= shown],
     )
 
 

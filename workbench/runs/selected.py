@@ -11,12 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.runs.chance import Table, bin_of
+from workbench.runs.equal_mass import with_equal_mass
+
+if TYPE_CHECKING:
+    from workbench.runs.history import Answered
 
 Arrays = dict[str, np.ndarray]
 Facts = dict[str, Any]
@@ -168,7 +172,7 @@ def of_calibration(arrays: Arrays, facts: Facts, chosen: Chosen) -> tuple[Arrays
         for name in ("nll", "brier"):
             own[name] = _mean(arrays[f"{who}_each_{name}"][chosen.rows])
         told[who] = own
-    return {**arrays, **made}, {**facts, **told, "n": chosen.n}
+    return with_equal_mass({**arrays, **made}, {**facts, **told, "n": chosen.n}, chosen.rows)
 
 
 def of_loyalty(
@@ -217,6 +221,27 @@ def tables_of(
         cell = 2 * (~right[chosen.rows]) + ~theirs
         made.append(np.bincount(cell, minlength=4).reshape(2, 2))
     return np.stack(made)
+
+
+def accuracies(answered: Sequence[Answered], chosen: Chosen) -> Arrays:
+    """Accuracy of student and teacher on the selected samples at each snapshot.
+
+    Args:
+        answered: Of the snapshots, oldest first.
+        chosen: Which samples.
+
+    Returns:
+        ``selected_steps``, ``selected_student`` and ``selected_teacher`` in [0, 1], shape (S,)
+        each; empty if no snapshot keeps the answers.
+    """
+    kept = [one for one in answered if one.student.shape == chosen.rows.shape]
+    if not kept:
+        return {}
+    return {
+        "selected_steps": np.asarray([one.step for one in kept]),
+        "selected_student": np.asarray([one.student[chosen.rows].mean() for one in kept]),
+        "selected_teacher": np.asarray([one.teacher[chosen.rows].mean() for one in kept]),
+    }
 
 
 def _answers(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

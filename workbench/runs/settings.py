@@ -16,6 +16,7 @@ from workbench.errors import BadInput, WorkbenchError
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
+from workbench.training.journal import Event
 from workbench.training.timeline import timeline
 
 STUDENT = "student"
@@ -117,7 +118,7 @@ def member(store: Store, run: str) -> Member:
             f"runs` lists them) or their controls; the run it belongs to is {row.group}."
         )
     row = row if part == STUDENT else store.runs.get(row.group)
-    spec, values = _values(store, row)
+    spec, values = values_of(row.experiment, store.journal.events(row.id))
     return Member(row, part, values, spec)
 
 
@@ -184,6 +185,31 @@ def settings_apart(settings: Sequence[Sequence[RunRow]]) -> list[dict[str, Any]]
     return [{path: values.get(path) for path in apart} for values in found]
 
 
+def values_of(
+    experiment: Mapping[str, Any], events: Iterable[Event]
+) -> tuple[ExperimentSpec | None, dict[str, Any]]:
+    """An experiment with its defaults, path by path; as it stands if it cannot be read.
+
+    Args:
+        experiment: As a run was started from it.
+        events: The run's journal: what was done by hand is told as ``from step 5: kd.weight``.
+    """
+    try:
+        spec = ExperimentSpec.parse(experiment)
+        plain = spec.full()
+        changes = [(item.step, item.set) for item in timeline(spec, events)]
+    except WorkbenchError:  # of another version, or of a Python object that is gone
+        spec, plain, changes = None, dict(experiment), []
+    planned = plain.pop(INTERVENTIONS, None)
+    found = dict(_flat(plain))
+    if spec is None and planned:
+        found[INTERVENTIONS] = planned
+    for step, changed in changes:
+        for path, value in changed.items():
+            found[f"from step {step}: {short_path(path)}"] = value
+    return spec, found
+
+
 def as_started(row: RunRow) -> str:
     """The experiment that a run was started from, without its seed."""
     kept = {key: value for key, value in row.experiment.items() if key not in SEEDS}
@@ -206,24 +232,6 @@ def short_path(path: str) -> str:
     parts = path.split(".")
     kept = parts[2:] if parts[0] == "stages" and len(parts) > 2 else parts
     return ".".join(part for part in kept if part != "terms") or path
-
-
-def _values(store: Store, row: RunRow) -> tuple[ExperimentSpec | None, dict[str, Any]]:
-    """The experiment with its defaults, path by path; as it stands if it cannot be read."""
-    try:
-        spec = ExperimentSpec.parse(row.experiment)
-        plain = spec.full()
-        changes = [(item.step, item.set) for item in timeline(spec, store.journal.events(row.id))]
-    except WorkbenchError:  # of another version, or of a Python object that is gone
-        spec, plain, changes = None, dict(row.experiment), []
-    planned = plain.pop(INTERVENTIONS, None)
-    found = dict(_flat(plain))
-    if spec is None and planned:
-        found[INTERVENTIONS] = planned
-    for step, changed in changes:
-        for path, value in changed.items():
-            found[f"from step {step}: {short_path(path)}"] = value
-    return spec, found
 
 
 def _flat(data: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:

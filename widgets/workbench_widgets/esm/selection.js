@@ -7,6 +7,7 @@ const VEIL = 0.78; // how much of what is not selected is taken back, while the 
 const DRAG_PX = 4; // less is a click
 const LASSO_PX = 3; // between two corners of a lasso
 const DOT_PX = 3;
+const AIM_PX = 12; // beside the floor, as near as this a press still means a sample
 
 class Chooser {
   constructor(view) {
@@ -65,13 +66,13 @@ class Chooser {
 
   // ---- a box or a lasso
 
-  // The wedge under a pointer: its axes, and which samples lie in it.
+  // The wedges of the plot: their axes, and which samples lie in each.
   grounds() {
     const layout = this.view.plotted && this.ids ? this.view.plot._fullLayout : null;
     if (!layout) return [];
     return this.view.plot.data.filter(({ meta }) => meta?.selects?.x).map(({ meta, xaxis, yaxis }) => {
       const [x, y] = [layout[axisName(xaxis ?? "x")], layout[axisName(yaxis ?? "y")]];
-      return { x, y, selects: meta.selects, picks: meta.picks };
+      return { x, y, selects: meta.selects, picks: meta.picks, nearest: meta.nearest };
     });
   }
 
@@ -83,6 +84,8 @@ class Chooser {
     const ground = this.grounds().find(({ x, y }) => within(start, x, y));
     if (!ground) return;
     this.view.middle.classList.add("wb-drawing");
+    // What was aimed at is settled now, as an id: pictures may be drawn anew before the pointer lets go.
+    const aim = ground.nearest ? this.aimed(ground, start) : null;
     const path = [start];
     const move = (moved) => {
       const next = at(moved);
@@ -100,11 +103,36 @@ class Chooser {
       if (last.type !== "pointerup") last.stopPropagation();
       else if (drawn) this.release(drawn, last.shiftKey);
       else if (ground.picks) this.pick(ground.picks, 0, { kind: "select" }, last.shiftKey);
+      else if (aim !== null) this.point(ground.nearest, aim, last.shiftKey);
       this.paint();
     };
     const giveUp = (pressed) => pressed.key === "Escape" && end(pressed);
     const heard = [["pointermove", move], ["pointerup", end], ["pointercancel", end], ["keydown", giveUp]];
     for (const [name, act] of heard) addEventListener(name, act, true);
+  }
+
+  // Id of the sample that is nearest to a place on the floor; null where nothing is meant.
+  aimed({ x, y, selects }, [across, down]) {
+    const [xs, ys] = [this.view.arrays[selects.x].data, this.view.arrays[selects.y].data];
+    const [left, low] = [x.p2l(across - x._offset), y.p2l(down - y._offset)];
+    let best = -1;
+    let least = Infinity;
+    for (let k = 0; k < xs.length; k++) {
+      const apart = (xs[k] - left) ** 2 + (ys[k] - low) ** 2;
+      if (apart < least) [best, least] = [k, apart];
+    }
+    if (best < 0) return null;
+    const { radius, degrees } = selects.sector;
+    const onFloor = low >= 0 && Math.hypot(left, low) <= radius && Math.atan2(low, left) <= (degrees * Math.PI) / 180;
+    const pixels = Math.sqrt(least) * Math.abs(x.l2p(1) - x.l2p(0));
+    return onFloor || pixels <= AIM_PX ? this.ids[best] : null;
+  }
+
+  point({ state }, id, add) {
+    const position = this.ids?.indexOf(id) ?? -1;
+    if (position < 0) return;
+    this.view.choose({ [state]: position });
+    this.choose([position], { kind: "sample", id, how: `sample ${id}` }, add);
   }
 
   release(drawn, add) {

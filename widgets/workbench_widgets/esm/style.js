@@ -30,7 +30,7 @@ const CSS = `
   white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .wb-note { margin-top: 3px; font-size: 11px; line-height: 15px; color: var(--wb-ink2); }
 .wb-mark { display: inline-block; min-width: 14px; padding: 0 3px; border-radius: 2px; text-align: center;
-  font-size: 10.5px; line-height: 14px; font-weight: 600; background: var(--wb-ink); color: var(--wb-surface); }
+  font-size: 11px; line-height: 14px; font-weight: 600; background: var(--wb-ink); color: var(--wb-surface); }
 .wb-stats { display: grid; column-gap: 16px; margin: 4px 0 0; }
 .wb-stats > div { display: flex; justify-content: space-between; gap: 8px; min-width: 0; padding: 1px 0;
   white-space: nowrap; }

@@ -280,22 +280,8 @@ class View {
     if (meta?.click) {
       const change = Object.entries(meta.click).map(([name, axis]) => [name, Math.round(point[axis])]);
       this.choose(Object.fromEntries(change));
-    } else if (meta?.nearest) this.nearest(meta.nearest, point, add);
-    else if (meta?.picks && this.chooser.ids) this.chooser.pick(meta.picks, point.pointIndex, { ...meta.event, index: point.pointIndex }, add);
+    } else if (meta?.picks && this.chooser.ids) this.chooser.pick(meta.picks, point.pointIndex, { ...meta.event, index: point.pointIndex }, add);
     else if (meta?.event) this.emit({ ...meta.event, index: point.pointIndex });
-  }
-
-  nearest({ state, x, y }, point, add) {
-    const [xs, ys] = [this.arrays[x].data, this.arrays[y].data];
-    let best = -1;
-    let least = Infinity;
-    for (let k = 0; k < xs.length; k++) {
-      const distance = (xs[k] - point.x) ** 2 + (ys[k] - point.y) ** 2;
-      if (distance < least) [best, least] = [k, distance];
-    }
-    this.choose({ [state]: best });
-    const { ids } = this.chooser;
-    if (ids) this.chooser.choose([best], { kind: "sample", id: ids[best], how: `sample ${ids[best]}` }, add);
   }
 
   // A range of steps; samples are selected by selection.js.

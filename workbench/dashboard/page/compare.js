@@ -47,7 +47,7 @@ const COMPARE = `
 .end { fill: var(--wb-ink2); } .end.focus { fill: var(--wb-student); } .end.parent { fill: var(--wb-line-strong); } .end.baseline { fill: var(--wb-ink); }
 .compare svg text.focus { fill: var(--wb-student); font-weight: 600; } .compare svg text.baseline { fill: var(--wb-ink); font-weight: 600; }
 .compare svg text.teacher { fill: var(--wb-teacher); } .compare svg text.ink3 { fill: var(--wb-ink3); } .compare svg text.parent { fill: var(--wb-ink3); }
-.mark { fill: var(--wb-ink); } .compare svg text.onmark { fill: var(--wb-surface); font-size: 10.5px; font-weight: 600; }
+.mark { fill: var(--wb-ink); } .compare svg text.onmark { fill: var(--wb-surface); font-size: 11px; font-weight: 600; }
 .mode { display: inline-flex; } .root .mode button { min-height: 20px; padding: 0 8px; border-radius: 0; margin-left: -1px; font-size: 11px; }
 .root .mode button[aria-pressed="true"] { background: var(--wb-ink); border-color: var(--wb-ink); color: var(--wb-surface); }
 .headline { display: flex; align-items: baseline; gap: 8px; flex-wrap: wrap; } .headline .mode { margin-left: auto; } .headline .mode + .mode { margin-left: 8px; }

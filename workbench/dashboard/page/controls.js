@@ -6,7 +6,7 @@ const CONTROLS = `
 .knob .head { display: flex; align-items: center; gap: 6px; min-height: 26px; }
 .knob .head > label { flex: 1 1 0; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .mark { display: inline-flex; align-items: center; justify-content: center; min-width: 16px; height: 16px; padding: 0 3px;
-  border-radius: 2px; background: var(--wb-ink); color: var(--wb-surface); font-size: 10.5px; font-weight: 600; }
+  border-radius: 2px; background: var(--wb-ink); color: var(--wb-surface); font-size: 11px; font-weight: 600; }
 .root button.undo { min-height: 20px; padding: 0 5px; }
 .root input[type="text"], .root input[type="number"], .root select { height: 24px; padding: 0 6px; box-sizing: border-box; font: inherit;
   color: var(--wb-ink); background: var(--wb-surface); border: 1px solid var(--wb-line-strong); border-radius: 4px; }

@@ -14,7 +14,7 @@ const NEW = `
 .half .facts { display: flex; gap: 4px 18px; flex-wrap: wrap; margin: 8px 0 2px; }
 .facts div { min-width: 0; } .facts dt { font-size: 11px; color: var(--wb-ink3); text-align: left; } .facts dd { margin: 0; font-weight: 600; text-align: left; }
 .layers rect { fill: var(--wb-teacher); } .student .layers rect { fill: var(--wb-student); }
-.layers text { font-size: 10.5px; fill: var(--wb-ink2); }
+.layers text { font-size: 11px; fill: var(--wb-ink2); }
 .half.student, .half.teacher { color: var(--wb-ink); }
 .half details { margin-top: 4px; }
 .data-row { display: flex; gap: 6px 18px; align-items: center; flex-wrap: wrap; margin-top: 8px; }

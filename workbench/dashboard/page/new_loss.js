@@ -28,7 +28,7 @@ const LOSS = `
   border-radius: 0; border-bottom: 1px solid var(--wb-line); white-space: normal; }
 .root .adding .pick button:hover, .root .adding .pick button:focus-visible { background: var(--wb-sunken); }
 .targets rect.soft { fill: var(--wb-teacher); } .targets rect.hard { fill: var(--wb-teacher-wash); stroke: var(--wb-teacher); }
-.targets text { font-size: 10.5px; fill: var(--wb-ink3); }
+.targets text { font-size: 11px; fill: var(--wb-ink3); }
 .targets img { image-rendering: pixelated; width: 20px; height: 20px; border: 1px solid var(--wb-line); vertical-align: -5px; margin-right: 6px; }
 @media (max-width: 1199px) { .term-card.wide { grid-column: auto; } .term-card.wide .halves { grid-template-columns: minmax(0, 1fr); } }
 `;

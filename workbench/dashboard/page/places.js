@@ -32,6 +32,9 @@ const PLACE = `
 .sheet input[type="checkbox"] { accent-color: var(--wb-ink); margin: 1px 0 0; }
 .sheet .foot { padding: 8px 12px; border-top: 1px solid var(--wb-line); color: var(--wb-ink3); }
 .sheet .nowrap { white-space: nowrap; }
+.sheet .apart { max-width: 260px; }
+.root .apart button.code { min-height: 0; padding: 0; border: 0; display: block; text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.root .apart button.code:hover { text-decoration: underline; }
 .queue ol { margin: 8px 0 0; padding: 0; list-style: none; }
 .queue li { display: grid; grid-template-columns: 24px minmax(0, 1fr) auto; align-items: center; gap: 8px; padding: 4px 0; border-top: 1px solid var(--wb-line); }
 .root a.button { display: inline-flex; align-items: center; min-height: 26px; padding: 0 12px; border-radius: 5px; background: var(--wb-ink);

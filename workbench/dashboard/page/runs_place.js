@@ -1,7 +1,7 @@
 // The place Runs: a queue if there is one, then every run in a table.
 
 const HEADS = [
-  ["status", "Status"], ["name", "Run"], ["seed", "Seed", "num"], ["student", "Student", "num"], ["teacher", "Teacher", "num"],
+  ["status", "Status"], ["name", "Run"], ["seed", "Seed", "num"], ["apart", "Differs in"], ["student", "Student", "num"], ["teacher", "Teacher", "num"],
   ["control", "Control", "num"], ["time", "Time", "num"], ["group", "Group"], ["new", "Accepted", "num"],
 ];
 
@@ -18,6 +18,16 @@ function queueCard(list) {
           : h("span", { class: "ink3" }, "starts now")))));
 }
 
+// By which settings a run differs from what stands beside it; each filters the table.
+function apartCell(run) {
+  if (!run.apart.length) return h("span", { class: "ink3" }, run.apart_words || "–");
+  return [
+    run.apart.map(({ text, find }) =>
+      h("button", { type: "button", class: "bare code", ...say("find", find), title: `Show runs with ${text}` }, text)),
+    run.apart_more ? h("span", { class: "small ink3", title: run.apart_words }, ` and ${run.apart_more} more`) : null,
+    h("div", { class: "small ink3" }, run.apart_than)];
+}
+
 function runRow(run, state) {
   const group = run.group ? h("a", { href: `?compare=${encodeURIComponent(run.run)}`, title: `Group of ${run.group}` }, run.group_words) : h("span", { class: "ink3" }, "–");
   const number = (who, words) => h("td", { class: `num ${who}` }, words || h("span", { class: "ink3" }, "–"));
@@ -31,6 +41,7 @@ function runRow(run, state) {
       h("div", { class: "small ink3" }, run.recipe && run.recipe !== run.name ? `${run.run} · recipe ${run.recipe}` : run.run),
       run.error ? h("div", { class: "small failed" }, run.error) : null),
     h("td", { class: "num" }, run.seed),
+    h("td", { class: "apart" }, apartCell(run)),
     h("td", { class: "num student" }, run.student ? h("b", {}, run.student) : h("span", { class: "ink3" }, "–"),
       h("div", { class: "small ink3" }, run.n)),
     number("teacher", run.teacher), number("", run.control),

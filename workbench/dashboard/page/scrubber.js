@@ -27,7 +27,7 @@ const SCRUBBER = `
 .newest { top: 15px; width: 10px; height: 10px; margin-left: -5px; border-radius: 50%; box-sizing: border-box;
   border: 2px solid var(--wb-ink3); background: var(--wb-surface); }
 .root button.flag { position: absolute; top: 4px; min-height: 16px; height: 16px; min-width: 16px; padding: 0 3px; border: 0;
-  border-radius: 2px; transform: translateX(-50%); background: var(--wb-ink); color: var(--wb-surface); font-size: 10.5px;
+  border-radius: 2px; transform: translateX(-50%); background: var(--wb-ink); color: var(--wb-surface); font-size: 11px;
   line-height: 16px; font-weight: 600; }
 .root button.flag.blank { border: 1px solid var(--wb-ink3); line-height: 14px; background: var(--wb-surface); color: var(--wb-ink2); }
 .state { text-align: right; }

@@ -48,7 +48,7 @@ kbd { font: 11.5px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; 
 .empty .s { fill: var(--wb-student); } .empty .t { fill: var(--wb-teacher); } .empty path.g { fill: var(--wb-truth); stroke: none; }
 .legend { display: grid; grid-template-columns: auto 1fr; gap: 5px 14px; margin-top: 8px; }
 .legend > :nth-child(odd) { font-weight: 600; }
-.legend .mark { display: inline-block; min-width: 15px; padding: 0 3px; border-radius: 3px; background: var(--wb-ink); color: var(--wb-surface); font-size: 10.5px; text-align: center; }
+.legend .mark { display: inline-block; min-width: 15px; padding: 0 3px; border-radius: 3px; background: var(--wb-ink); color: var(--wb-surface); font-size: 11px; text-align: center; }
 pre { margin: 8px 0 0; padding: 8px; border-radius: 4px; background: var(--wb-sunken); white-space: pre-wrap; }
 .warn { padding: 10px 12px; border: 1px solid var(--wb-attention-edge); border-radius: 6px; background: var(--wb-attention); }
 .hero td:first-child { white-space: nowrap; }

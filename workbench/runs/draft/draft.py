@@ -67,6 +67,19 @@ class Typed:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """What a draft forks.
+
+    Attributes:
+        run: Id of the run.
+        at: Optimiser steps that both share.
+    """
+
+    run: str
+    at: int
+
+
+@dataclass(frozen=True)
 class Draft:
     """An experiment being written.
 
@@ -77,6 +90,8 @@ class Draft:
         recipe: Name of the recipe it began with, if it did.
         base: Folder that relative paths start from.
         typed: A text (``loss``, ``yaml``, ``python``) that could not be followed.
+        parent: What it forks; None for an experiment that begins at step 0.
+        chosen: Name of the stage that is edited; None, or one that is gone, is the last.
     """
 
     data: Mapping[str, Any]
@@ -85,6 +100,8 @@ class Draft:
     recipe: str | None = None
     base: Path | None = None
     typed: Typed | None = None
+    parent: Parent | None = None
+    chosen: str | None = None
 
     @classmethod
     def of_recipe(cls, name: str) -> Draft:
@@ -149,9 +166,11 @@ class Draft:
 
     @property
     def stage(self) -> str:
-        """Name of the stage that is edited: the last."""
+        """Name of the stage that is edited: the chosen one, else the last."""
         stages = self.data.get("stages")
-        return next(reversed(stages)) if isinstance(stages, Mapping) and stages else "main"
+        if not isinstance(stages, Mapping) or not stages:
+            return "main"
+        return self.chosen if self.chosen in stages else str(next(reversed(stages)))
 
     @property
     def terms(self) -> Mapping[str, Any]:

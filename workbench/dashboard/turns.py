@@ -1,0 +1,135 @@
+"""A page in a browser: told from any thread, drawn in its own document's turn.
+
+Unusual here: word from another thread goes to the event loop first and to the document from there.
+Bokeh's ``add_next_tick_callback`` is not for other threads: while a document is held, or still
+being made, what they add can be lost, and the page would wait for it for ever.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import panel as pn
+from bokeh.document import Document
+from panel.io.document import hold
+from panel.io.state import set_curdoc
+from tornado.ioloop import IOLoop
+
+from workbench.dashboard.carrier import Part
+from workbench.dashboard.hub import Hub
+from workbench.dashboard.live import Shown
+from workbench.errors import WorkbenchError
+
+BARS: Final = ("top", "notice", "tabs", "scrubber")
+"""Parts as high as what they say; the others fill their room."""
+
+
+class PageSession:
+    """What all pages share: a document, its turns, its parts, its end.
+
+    A subclass makes its parts, draws, sets ``template`` and calls :meth:`_listen` last.
+
+    Args:
+        hub: The server's runs.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.run: str | None = None
+        """The run that the hub tells this page of; None: it tells of the store."""
+        self.template: pn.Template
+        self._doc: Document = cast(Document, pn.state.curdoc)
+        self._loop = IOLoop.current()
+        self._lock = threading.Lock()
+        self._scheduled = False
+        self._ended = False
+
+    # Told from any thread
+
+    def show(self, shown: Shown) -> None:
+        """A run has moved."""
+
+    def show_recent(self, runs: list[dict[str, Any]]) -> None:
+        """Something in the store has changed."""
+        self._soon()
+
+    def _soon(self) -> None:
+        """Draw in the page's next turn; once, however often it is asked for until then."""
+        with self._lock:
+            if self._scheduled:
+                return
+            self._scheduled = True
+        self._later(self._take)
+
+    def _take(self) -> None:
+        with self._lock:
+            self._scheduled = False
+        self._turn()
+
+    def _later(self, act: Callable[[], None]) -> None:
+        """Do something in the page's own turn, if there still is a page then."""
+
+        def turn() -> None:
+            if not self._ended:
+                with set_curdoc(self._doc), hold(self._doc):
+                    act()
+
+        def enter() -> None:
+            if not self._ended:
+                self._doc.add_next_tick_callback(turn)
+
+        self._loop.add_callback(enter)
+
+    def act(self, asked: dict[str, Any]) -> None:
+        """Follow what a person did: ``{"do": ..., ...}``."""
+        raise NotImplementedError
+
+    def _turn(self) -> None:
+        """In the page's own turn, since :meth:`_soon` asked for it."""
+        raise NotImplementedError
+
+    def _make_parts(self, *kinds: str) -> dict[str, Part]:
+        """Parts that send what people do to :meth:`act`."""
+        parts = {kind: Part(kind, self.act) for kind in kinds}
+        for kind, part in parts.items():
+            part.sizing_mode = "stretch_width" if kind in BARS else "stretch_both"
+        return parts
+
+    def _listen(self) -> None:
+        """From now on the hub tells this page, until its tab closes."""
+        self._doc.on_session_destroyed(lambda _: self._end())
+        self._later(lambda: self.hub.attach(self))
+
+    def _end(self) -> None:
+        """The tab has closed: give back what it held."""
+        self._ended = True
+        self.hub.detach(self)
+
+
+class PlainSession(PageSession):
+    """A page that is drawn as a whole, from what it knows, after all that happens."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub)
+        self._refused = ""
+        """Why the last thing that a person did was not done; empty: it was."""
+
+    def act(self, asked: dict[str, Any]) -> None:
+        """Follow what a person did; what is refused is said on the page."""
+        self._refused = ""
+        try:
+            self._act(str(asked.get("do", "")), asked)
+        except WorkbenchError as error:
+            self._refused = error.message
+        self._draw()
+
+    def _act(self, do: str, asked: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _draw(self) -> None:
+        raise NotImplementedError
+
+    def _turn(self) -> None:
+        self._draw()
