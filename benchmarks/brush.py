@@ -45,6 +45,7 @@ const traits = { frame, buffers, rev: 1, theme: "light", height: 0, plotly_url: 
 const model = { get: (name) => traits[name], set: (name, value) => (traits[name] = value),
   save_changes() {}, on() {}, off() {} };
 module.render({ model, el: room });
+globalThis.given = { frame, buffers };
 </script>"""
 
 BRUSH = """
@@ -114,13 +115,14 @@ def points(n: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "x": x,
         "y": y,
         "teacher_x": reach,
-        "alpha": x / np.maximum(reach, 1e-3),
+        "hellinger_x": x / np.sqrt(2),
+        "hellinger_y": y / np.sqrt(2),
+        "hellinger_teacher_x": reach / np.sqrt(2),
         "student_right": (radius < 0.6).astype(np.uint8),
         "teacher_right": (reach < 0.6).astype(np.uint8),
         "labels": draw.integers(0, 10, n),
-        "axis_defined": np.ones(n, np.uint8),
     }
-    facts = {"n": n, "split": "probe", "step": 120, "metric": "L2", "num_classes": 10}
+    facts = {"n": n, "split": "probe", "step": 120, "num_classes": 10}
     return arrays, {**facts, "temperature": 1.0, "no_axis": 0}
 
 

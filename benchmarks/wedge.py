@@ -1,7 +1,7 @@
-"""The wedge of 50 000 samples: to make its density image, and to draw it in the browser.
+"""The wedge of 50 000 samples: to make its frame, and to count and draw it in the browser.
 
-The frame is counted cells, not points, so the browser's part hardly grows with the samples. Both
-parts are timed apart; their sum has the budget. Processor time of one thread each. Needs Chromium.
+What is drawn is cells, not points; the browser counts them. Both parts are timed apart; their sum
+has the budget. Processor time of one thread each. Needs Chromium.
 """
 
 from __future__ import annotations
@@ -19,16 +19,24 @@ MILLISECONDS = 50.0
 SAMPLES = 50_000
 
 REDRAW = """
-async (plot) => {
-  const { data, layout } = plot;
-  await globalThis.Plotly.react(plot, data.map((trace) => ({ ...trace })), { ...layout });
+async ([plot, tokens]) => {
+  const { decode, fill } = (await import("./view.js")).default;
+  const { frame, buffers } = globalThis.given;
+  const { facts, state } = frame;
+  const arrays = decode(frame, buffers, {}); // fresh ones: nothing is counted yet
+  const size = { w: 446, h: 404, W: 400, H: 250 };
+  const around = { tokens, arrays, facts, state, size, selected: null };
+  const { data, layout } = fill(frame.skeleton, around);
+  const { width, height } = plot.layout;
+  await globalThis.Plotly.react(plot, data, { ...layout, width, height });
 }
 """
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Milliseconds to make and to draw the density image; medians."""
+    """Milliseconds to make the frame and to count and draw it; medians."""
     from playwright.sync_api import sync_playwright
+    from workbench_widgets.tokens import TOKENS
     from workbench_widgets.trilateral import frame
 
     arrays, facts = points(SAMPLES)
@@ -46,11 +54,11 @@ def measure(rounds: int) -> dict[str, Any]:
             session = context.new_cdp_session(page)
             session.send("Performance.enable", {"timeDomain": "threadTicks"})
             plot = page.locator(".js-plotly-plot").element_handle()
-            page.evaluate(REDRAW, plot)
+            page.evaluate(REDRAW, [plot, TOKENS["light"]])
             drawn = []
             for _ in range(rounds):
                 before = processor(session)
-                page.evaluate(REDRAW, plot)
+                page.evaluate(REDRAW, [plot, TOKENS["light"]])
                 drawn.append(1000 * (processor(session) - before))
             browser.close()
     both = {"make": statistics.median(made), "draw": statistics.median(drawn)}

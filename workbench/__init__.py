@@ -38,5 +38,12 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext workbench``: a notebook's cell can become a module that runs find."""
+    from workbench.runs.cells import load
+
+    load(shell)
+
+
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])

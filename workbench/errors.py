@@ -30,7 +30,7 @@ A message says what, what was given, what is allowed and what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -179,9 +179,18 @@ class RunFailed(WorkbenchError):
 
 
 class NonFiniteLoss(RunFailed):
-    """A term became NaN or infinite; names term, step and sample ids."""
+    """A term became NaN or infinite; names term, step and sample ids.
+
+    Args:
+        message: For a user.
+        facts: The same as plain data: ``term``, ``step``, ``samples``.
+    """
 
     code = "WB201"
+
+    def __init__(self, message: str, facts: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.facts = dict(facts or {})
 
 
 class DiskFull(RunFailed):

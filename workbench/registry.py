@@ -2,15 +2,18 @@
 
 A registry knows the module whose import registers our own names and the entry-point group
 of third parties; both are loaded at the first look-up, so importing workbench stays free. Modules
-of the reader's own, named in ``WORKBENCH_IMPORT``, are imported then too, in workers as well.
+of the reader's own, named in ``WORKBENCH_IMPORT``, are imported then too, in workers as well; an
+experiment may name more under ``modules``.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import re
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -20,6 +23,9 @@ T = TypeVar("T")
 FAMILY_MARKS = ("/", ":")
 OWN_MODULES = "WORKBENCH_IMPORT"
 """Variable with the reader's own modules, parted by commas; processes that we start inherit it."""
+MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+"""What can be imported: a name, never a path."""
+_KNOWN_ONLY = threading.Event()
 
 
 class Registry(Generic[T]):
@@ -121,6 +127,40 @@ def import_own() -> None:
                 f"The module {name!r} could not be imported: {error}. "
                 "Install its package, or put its folder on PYTHONPATH."
             ) from error
+
+
+def only_known() -> None:
+    """From now on an experiment may name only modules that are imported: others write it here."""
+    _KNOWN_ONLY.set()
+
+
+def import_named(names: Iterable[str]) -> list[str]:
+    """Import the modules that an experiment names; returns what is wrong, one line each."""
+    problems = []
+    for name in names:
+        if name in sys.modules:
+            continue
+        if not MODULE.fullmatch(name):
+            problems.append(f"modules: {name!r} is no module's name. Write it as after `import`")
+        elif _KNOWN_ONLY.is_set():
+            problems.append(
+                f"modules: {name!r} is not imported on this server. Start it with "
+                f"`workbench serve --import {name}`"
+            )
+        else:
+            problems += _import_named(name)
+    return problems
+
+
+def _import_named(name: str) -> list[str]:
+    try:
+        importlib.import_module(name)
+    except Exception as error:  # a module of the reader's: anything may happen in it
+        return [
+            f"modules: {name!r} could not be imported: {error}. Install its package, or put its "
+            "folder on PYTHONPATH"
+        ]
+    return []
 
 
 def _origin(entry: object) -> str:

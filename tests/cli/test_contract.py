@@ -16,7 +16,9 @@ from workbench.store.store import Store
 SMOKE = ("--scale", "smoke", "--set", "data.limit=300", "--set", "data.labels_per_class=3")
 COMMANDS = [
     "run",
+    "check",
     "resume",
+    "queue",
     "pause",
     "stop",
     "set",

@@ -109,7 +109,8 @@ def test_who_may_only_look_is_refused_all_that_changes_and_all_that_is_new(do):
 
 
 def test_who_may_only_look_may_look_and_perhaps_fork():
-    assert may(Visit(touch=False, fork=False), "look")
+    for do in ("look", "select", "layers", "explain"):
+        assert may(Visit(touch=False, fork=False), do)
     assert may(Visit(touch=False, fork=True), "fork")
     assert not may(Visit(touch=False, fork=False), "fork")
 

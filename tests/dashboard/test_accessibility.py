@@ -17,6 +17,7 @@ READY = {
     "compare": ("/?compare={run}", None),
     "runs": ("/?runs=", "Student"),
     "models": ("/?models=", "Teachers 1"),
+    "pair": ("/?pair=", None),
 }
 """Place: its address, and the name of a button that is there once it is drawn."""
 
@@ -46,12 +47,33 @@ def opened(page: Page, served, finished, place: str, theme: str) -> None:
         expect(page.get_by_role("table").first).to_be_visible()
     if place == "new":
         expect(page.get_by_text("Class counts agree")).to_be_visible()
+    if place == "pair":
+        expect(page.get_by_text("Pick two models")).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("place", READY)
 def test_the_audit_finds_nothing(page, served, finished, place, theme):
     opened(page, served, finished, place, theme)
+    assert_clean(page)
+
+
+def test_the_audit_finds_nothing_in_a_pair_that_was_looked_at(page, served, finished):
+    """One look for both themes: it takes a process with both networks."""
+    row = finished.store.runs.get(finished.run)
+    page.add_init_script("localStorage.setItem('workbench-theme', 'light')")
+    page.goto(f"{served.url}/?pair=&teacher=teacher:{row.teacher}&student=run:{row.id}@last")
+    expect(page.locator('[data-pair="done"]')).to_be_visible(timeout=60_000)
+    for view in PAGE:
+        expect(page.locator(f'[data-view="{view}"]')).to_be_visible()
+    assert_clean(page)
+    page.get_by_role("button", name="Dark theme").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert_clean(page)
+
+
+def assert_clean(page: Page) -> None:
+    """The automated audit has nothing to say about what is shown now."""
     found = Axe().run(page).response["violations"]
     said = [
         {

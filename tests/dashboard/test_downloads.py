@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 
+import numpy as np
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
@@ -49,6 +50,24 @@ def test_the_points_are_every_logged_step_as_a_file(finished):
     of_train = head.index(f"train {logged.columns[0]}")
     values = [float(row[of_train]) for row in rows if row[of_train]]
     assert values == logged.values[:, 0].tolist(), "the very floats"
+
+
+def test_the_points_of_a_selection_hold_its_accuracy_at_each_snapshot(finished):
+    snapshots = finished.store.snapshots(finished.run)
+    ids = snapshots[-1].arrays["answers.ids"][2:9]
+    text = ",".join(map(str, ids.tolist()))
+    told = ask(finished.store, "/tables", run=finished.run, name="points", to="csv", select=text)
+    head, *rows = rows_of(told)
+    for who in ("student", "teacher"):
+        column = next(k for k, name in enumerate(head) if f"of the {who}, 7 of" in name)
+        found = {int(row[0]): float(row[column]) for row in rows if row[column]}
+        expected = {}
+        for one in snapshots:
+            right = one.arrays[f"answers.{who}_class"] == one.arrays["answers.labels"]
+            expected[one.step] = float(right[np.isin(one.arrays["answers.ids"], ids)].mean())
+        assert found == expected
+    bad = ask(finished.store, "/tables", run=finished.run, name="points", to="csv", select="<b>")
+    assert bad.code == 404 and b"Allowed" in bad.body
 
 
 @pytest.mark.parametrize("kind", TABLES)

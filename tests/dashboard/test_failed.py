@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from workbench.dashboard import summary
+from workbench.dashboard.failure import failure
 from workbench.recipes import open_experiment
 from workbench.runs.history import History
 from workbench.runs.launch import accept
@@ -54,12 +55,43 @@ def test_a_loss_that_became_no_number_names_term_step_and_samples_and_offers_the
     notice = page.locator("#notice [role=alert]")
     expect(notice).to_contain_text("first in the term 'kd'")
     expect(notice).to_contain_text("WB201")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    notice.get_by_role("button", name="Copy report").click()
+    expect(notice.get_by_role("button", name="Report copied")).to_be_visible()
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert text == line["report"].replace(f"replay {run}", f"replay {run} --store {served.store}")
+    ids = row.error["facts"]["samples"]
+    notice.get_by_role("button", name="Show sample").click()
+    card = page.locator("#samples")
+    expect(card.locator("[data-named] img")).to_have_count(len(ids))
+    expect(card).to_contain_text("first in the term kd")
+    expect(card.locator("[data-named]").first).to_contain_text(f"no. {ids[0]}")
+    card.get_by_role("button", name="Back to the probe samples").click()
+    expect(card.locator("[data-named]")).to_have_count(0)
+
     notice.get_by_role("button", name=f"Fork at {good}", exact=True).click()
     page.wait_for_url(lambda url: "run=" in url and run not in url)
     child = page.url.split("run=")[1].split("&")[0]
     assert finished.store.runs.get(child).parent == run
     assert finished.store.runs.get(child).forked_at == good
     assert "1e-38" not in str(finished.store.runs.get(child).experiment)
+
+
+def test_the_report_holds_what_somebody_else_needs(finished):
+    history = History.load(finished.store, finished.run)
+    facts = {"term": "kd", "step": 30, "samples": [3, 17]}
+    error = {"code": "WB201", "message": "The loss became nan.", "last_good_step": 20}
+    row = replace(history.row, status="failed", step=30, error={**error, "facts": facts})
+    told = failure(replace(history, row=row), "/a store/workbench.db")
+    assert (told["samples"], told["term"]) == ([3, 17], "kd")
+    lines = told["report"].splitlines()
+    assert lines[0] == f"Run {row.id} failed at step 30 of 30."
+    assert "cause: [WB201] The loss became nan." in lines
+    assert "term: kd" in lines
+    assert "samples: 3, 17" in lines
+    assert "last good checkpoint: step 20" in lines
+    assert any(line.startswith("versions: ") and "torch" in line for line in lines)
+    assert lines[-1].endswith(f"workbench replay {row.id} --store '/a store/workbench.db'")
 
 
 def test_a_failure_with_a_checkpoint_counts_the_steps_that_are_lost(finished):

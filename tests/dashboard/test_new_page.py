@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from workbench.dashboard.new_session import NewAsked
+from workbench.dashboard.new_address import NewAsked
 from workbench.store import Store
 
 from .test_page import quiet_end  # noqa: F401  a fixture
@@ -49,8 +49,9 @@ def test_text_cards_and_file_are_one_value_and_what_is_wrong_is_mended_with_a_pr
     expect(page).to_have_url(re.compile(r"set=loss="))
 
     loss(page).fill("0.9 * KD(T=2) + 0.5 * Hint(stge3 -> stage1)")
-    fix = page.get_by_role("button", name="Use stage3")
-    expect(fix).to_be_visible()
+    tap = page.locator("div").filter(has=edit(page, "stages.main.terms.hint.teacher_tap")).last
+    fix = tap.get_by_role("button", name="Use stage3")  # at the field, and among the checks
+    expect(page.get_by_role("button", name="Use stage3")).to_have_count(2)
     start = page.get_by_role("button", name="Start", exact=True)
     expect(start).to_be_disabled()
     expect(page.get_by_text("Off: 1 check failed. Mend it first.")).to_be_visible()
@@ -63,6 +64,16 @@ def test_text_cards_and_file_are_one_value_and_what_is_wrong_is_mended_with_a_pr
     page.get_by_role("button", name="Use hint").first.click()
     expect(loss(page)).to_have_value("0.9 * KD(T=2) + HINT")
 
+    painted = page.locator(".paper pre")
+    expect(painted.locator(".num", has_text=re.compile("^ *2$")).first).to_be_visible()
+    expect(painted.locator(".student")).to_have_text(" cnn-tiny")
+    expect(painted.locator(".key").first).to_have_text("name")
+    paper.press("Control+Home")
+    paper.press_sequentially("# why\n")
+    expect(painted.locator(".note")).to_have_text("# why")
+    while paper.input_value().startswith("#"):  # undo in the text, letter by letter or as one
+        paper.press("Control+z")
+    expect(painted.locator(".note")).to_have_count(0)
     paper.fill(paper.input_value().replace("temperature: 2", "temperature: 7"))
     expect(heat).to_have_value("7")
     paper.fill("name: [")
@@ -105,3 +116,25 @@ def test_a_pasted_address_opens_the_same_and_start_lands_on_the_run(quiet_end, p
     store.close()
     assert [one["kd"]["temperature"] for one in terms] == [3, 5]
     assert all(one["ce"] == {"use": "ce", "weight": 0.2} for one in terms)
+
+
+def test_a_stage_more_is_edited_on_its_own_and_goes_again(served, page):
+    page.goto(f"{served.url}/?new=quickstart")
+    page.get_by_role("button", name="Stage", exact=True).click()
+    expect(page.get_by_role("heading", name="Loss of stage prepare")).to_be_visible()
+    edit(page, "stages.prepare.epochs").fill("2")
+    edit(page, "stages.prepare.epochs").press("Enter")
+    expect(page.locator(".stage-card.chosen")).to_contain_text("2 epochs, batch 64")
+    name = page.get_by_label("Name of stage 1")
+    name.fill("warm-up")
+    name.press("Enter")
+    page.get_by_role("button", name="main", exact=True).press("Enter")
+    expect(page.locator(".stage-card.chosen")).to_contain_text("begins with the weights of warm-up")
+    expect(edit(page, "stages.main.epochs")).to_have_value("30")
+    expect(page.get_by_role("heading", name="Loss of stage main")).to_be_visible()
+    checked(page)
+    page.reload()
+    expect(page.locator(".stage-card")).to_have_count(2)
+    page.get_by_role("button", name="Remove stage warm-up").click()
+    expect(page.locator(".stage-card")).to_have_count(0)
+    expect(page.get_by_role("button", name="Reset")).to_be_disabled()

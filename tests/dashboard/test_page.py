@@ -100,7 +100,7 @@ def test_a_newcomer_starts_pauses_resumes_and_stops_the_quickstart(quiet_end, pa
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator('[data-status="stopped"]')).to_have_count(1)
     journalled = [event.kind for event in store.journal.events(run) if event.who == "page"]
-    assert journalled == ["pause", "resume", "stop"]
+    assert journalled == ["accepted", "pause", "resume", "stop"]
     store.close()
 
     page.goto(f"{served.url}/?run={run}")

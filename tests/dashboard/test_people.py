@@ -58,6 +58,72 @@ def test_the_top_bar_is_told_who_looks_on_and_who_may_touch():
     assert mira.told(Access(), "a", [mira])["viewers"] == ""
 
 
+PLACES = ("?new=quickstart", "?compare={run}", "?runs=", "?models=", "?pair=", "")
+
+
+def test_a_name_given_on_one_place_is_known_on_all(served, finished):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        first, *others = (f"{served.url}/{place.format(run=finished.run)}" for place in PLACES)
+        page.goto(first)
+        page.get_by_role("button", name="People: on the page").click()
+        page.get_by_label("Your name in the journal").fill("worker")
+        page.keyboard.press("Enter")
+        expect(page.locator("#top [role=alert]")).to_contain_text("means no person")
+        page.get_by_role("button", name="People: on the page").click()
+        page.get_by_label("Your name in the journal").fill("Mira")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="People: Mira")).to_be_visible()
+        expect(page.locator("#top [role=alert]")).to_have_count(0)
+        for address in others:
+            page.goto(address)
+            expect(page.get_by_role("button", name="People: Mira")).to_be_visible()
+        browser.close()
+
+
+KEEPS_SOCKETS = """
+window.sockets = [];
+window.WebSocket = class extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    window.sockets.push(this);
+  }
+};
+"""
+
+
+def test_a_closed_tab_is_not_counted_at_once_and_a_broken_line_comes_back(served, finished):
+    """The server's sessions live on for many seconds; who looks on is told before."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        one, other = browser.new_context().new_page(), browser.new_context().new_page()
+        other.add_init_script(KEEPS_SOCKETS)
+        errors = []
+        other.on("pageerror", lambda error: errors.append(error))
+        for page in (one, other):
+            page.goto(f"{served.url}?run={finished.run}")
+        counted = other.get_by_role("button", name="People: on the page, 2 viewers")
+        expect(counted).to_be_visible()
+        one.close()
+        expect(counted).to_have_count(0, timeout=4_000)  # half a second on a quiet machine
+        third = browser.new_context().new_page()
+        third.goto(f"{served.url}?run={finished.run}")
+        expect(counted).to_be_visible()
+        other.evaluate("window.marked = true; window.sockets.at(-1).close()")
+        other.wait_for_function(
+            "!window.marked || document.documentElement.dataset.contact !== 'lost'"
+        )
+        expect(counted).to_be_visible()
+        expect(third.get_by_role("button", name="People: on the page, 2 viewers")).to_be_visible()
+        assert errors == []
+        browser.close()
+
+
 def test_a_name_and_a_note_of_one_are_seen_by_the_other_at_once(servers, finished):
     served = servers.start(finished.store.path, team={"session_ms": 500})
     with sync_playwright() as playwright:

@@ -9,6 +9,7 @@ import pytest
 from workbench.dashboard.models_place import ModelsAsked, models_page
 from workbench.dashboard.pair_place import PairAsked, pair_page, question
 from workbench.dashboard.places import asked_place
+from workbench.dashboard.queue_card import Queue, read_queue
 from workbench.dashboard.runs_place import PAGE_ROWS, RunsAsked, runs_page
 from workbench.errors import UnknownName, UnknownRun
 from workbench.runs.kept_models import kept_models
@@ -32,7 +33,8 @@ def written(tmp_path):
 
 
 def page_of(written, asked):
-    return runs_page(written.store, Listing(written.store).lines(), asked)
+    lines = Listing(written.store).lines()
+    return runs_page(lines, asked, read_queue(written.store, lines))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_a_thousand_runs_are_listed_in_the_time_of_a_glance(written):
         written.store.runs.update(row.id, durable=False, status="stopped", ended_ns=1)
     assert len(listing.lines()) == 1000
     began = time.perf_counter()
-    told = runs_page(written.store, listing.lines(), RunsAsked())
+    told = runs_page(listing.lines(), RunsAsked(), Queue())
     assert time.perf_counter() - began < 0.5  # tens of milliseconds on a quiet machine
     assert (len(told["rows"]), told["more"]) == (PAGE_ROWS, 1000 - PAGE_ROWS)
 

@@ -60,13 +60,24 @@ def test_more_seeds_are_queued_one_is_taken_back_and_the_rest_follow(placed, fin
     page.get_by_role("link", name="Runs", exact=True).click()
     expect(page.locator("[data-row]")).to_have_count(5)
     expect(page.locator(".waits")).to_contain_text("waiting")
+    page.get_by_role("button", name="People").click()
+    page.get_by_label("Your name in the journal").fill("Mira")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="People: Mira")).to_be_visible()
+    page.get_by_role("button", name="To the front: quickstart, seed 4").click()
+    expect(page.locator("[data-queued]").first).to_contain_text("seed 4")
     for seed in (4, 3, 2):
         page.get_by_role("button", name=f"Remove quickstart, seed {seed}").click()
         expect(page.locator("[data-row]")).to_have_count(seed)
     expect(page.locator("[data-row]").first).to_contain_text("Done", timeout=30_000)
     expect(page.locator(".waits")).to_have_count(0)
-    with_seeds = Store(str(placed.store)).runs.cohort(finished.run)
+    store = Store(str(placed.store))
+    with_seeds = store.runs.cohort(finished.run)
     assert [row.experiment.get("seed", 0) for row in with_seeds] == [0, 1]
+    told = [event for event in store.journal.events(finished.run) if event.kind == "taken back"]
+    assert [(event.who, event.payload["seed"]) for event in told] == [
+        ("Mira", 4), ("Mira", 3), ("Mira", 2)
+    ]  # fmt: skip
     page.locator(f'[data-row="{finished.run}"] input').check()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("x")

@@ -14,7 +14,10 @@ from workbench.runs.history import History
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FOLLOW = ("trilateral", "calibration", "loyalty")
-TITLES = ("cka", *FOLLOW, "curves")
+TITLES = (*FOLLOW, "curves")
+ALL_ELSE = "Change and history are of all samples only."
+PATIENCE = 60_000
+"""Milliseconds until a process has loaded torch and opened both models on a busy machine."""
 
 
 def view(page: Page, name: str) -> Locator:
@@ -33,6 +36,16 @@ def see(page: Page, n: int | None, of: int, step: int) -> None:
             expect(chip).to_have_count(0)
         else:
             expect(chip).to_have_text(f"n = {n} selected ✕")
+
+
+def see_layers(page: Page, n: int, of: int, step: int, said: str) -> None:
+    """The map shows a step and is of this selection, with these words."""
+    cka = view(page, "cka")
+    footer = re.compile(rf"^n = {n} of {of} selected, probe")
+    expect(cka.locator(".wb-footer")).to_have_text(footer, timeout=PATIENCE)
+    expect(cka).to_have_attribute("data-step", str(step))
+    expect(cka.locator(".wb-chip")).to_have_text(f"n = {n} selected ✕")
+    expect(cka.locator(".wb-note")).to_have_text(said)
 
 
 def selected(page: Page) -> tuple[int, ...]:
@@ -64,10 +77,12 @@ def test_a_cell_is_followed_everywhere_and_survives_back_a_past_step_and_a_reloa
     see(page, len(cell), of, last)
     assert selected(page) == tuple(cell)
     assert page.evaluate("heard") == [[len(cell), "still to learn"]]
-    expect(view(page, "cka").locator(".wb-note")).to_have_text(
-        re.compile(rf"^All {of}, not the {len(cell)} selected: ")
+    expect(view(page, "curves").locator(".wb-footer")).to_have_text(
+        re.compile(rf"^n = {len(cell)} of {of} selected, probe · faint: all {of}")
     )
-    expect(view(page, "cka").locator(".wb-footer")).to_have_text(re.compile(r"^all samples · "))
+    chip = view(page, "cka").locator(".wb-chip")
+    expect(chip).to_have_text(re.compile(rf"^n = {len(cell)} .*✕$"))
+    see_layers(page, len(cell), of, last, ALL_ELSE)
 
     first = selected(page)
     known_class = sorted(arrays["ids"][arrays["labels"] == 3].tolist())
@@ -78,6 +93,8 @@ def test_a_cell_is_followed_everywhere_and_survives_back_a_past_step_and_a_reloa
     page.get_by_role("slider", name="Snapshot").focus()
     page.keyboard.press("ArrowLeft")
     see(page, len(cell), of, steps[-2])
+    said = f"Student of step {last}, the nearest checkpoint. {ALL_ELSE}"
+    see_layers(page, len(cell), of, steps[-2], said)
     assert selected(page) == first and f"step={steps[-2]}" in page.url
     page.reload()
     see(page, len(cell), of, steps[-2])
@@ -95,6 +112,8 @@ def test_a_box_in_the_wedge_shift_and_too_few(served, finished, known, page):
     see_few = view(page, "calibration")
     expect(see_few.locator(".wb-waiting")).to_contain_text("Not defined for n = 1.")
     expect(see_few.locator(".js-plotly-plot")).not_to_contain_text("ECE")
+    few = view(page, "cka").locator(".wb-waiting")
+    expect(few).to_contain_text("Unbiased CKA needs 4 samples or more.")
     box = view(page, "trilateral").locator(".nsewdrag").first.bounding_box()
     assert box is not None
     page.keyboard.down("Shift")
@@ -113,5 +132,5 @@ def test_a_box_in_the_wedge_shift_and_too_few(served, finished, known, page):
     expect(page.get_by_text("has a range that ends before it begins")).to_be_visible()
     see(page, None, of, steps[1])
     page.goto(f"{served.url}/?run={finished.run}&select={arrays['ids'].min()}")
-    page.get_by_role("button", name=f"Use all {of}").click()
+    view(page, "calibration").get_by_role("button", name=f"Use all {of}").click()
     see(page, None, of, last)

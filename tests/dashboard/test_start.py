@@ -21,10 +21,11 @@ class Kept:
 
 def test_start_accepts_the_quickstart_in_slow_motion_and_starts_its_worker(store):
     starter = Kept()
-    run = Quickstart(store).start("quickstart", starter)
+    run = Quickstart(store).start("quickstart", starter, who="ada")
     row = store.runs.get(run)
     assert starter.runs == [run]
     assert (row.status, row.recipe) == ("queued", "quickstart")
+    assert [event.who for event in store.journal.events(run)] == ["ada"]
     assert row.pace * 450 >= 30  # 30 epochs of 15 batches
 
 
@@ -36,7 +37,7 @@ def test_known_steps_decide_the_pace():
 
 def test_an_unknown_recipe_offers_the_nearest(store):
     with pytest.raises(UnknownName, match="Did you mean 'quickstart'"):
-        Quickstart(store).start("quickstar", Kept())
+        Quickstart(store).start("quickstar", Kept(), who="ada")
 
 
 def test_recent_runs_are_newest_first_with_test_accuracy_once_done(finished):

@@ -109,8 +109,11 @@ def test_a_fork_opens_as_a_run_that_stands_paused_and_can_be_touched_there(start
     store, run, _ = started
     wait_for(lambda: store.runs.get(run).step >= 12, 30, "step 12")
     page.get_by_role("button", name="Fork", exact=True).click()
-    page.get_by_role("spinbutton", name="Fork at step").fill("10")
-    page.get_by_role("button", name="Fork", exact=True).click()
+    page.get_by_role("radio", name="it stands paused").check()
+    step = page.get_by_role("textbox", name="step", exact=True)
+    step.fill("10")
+    step.press("Enter")
+    page.get_by_role("button", name="Start fork").click()
     page.wait_for_url(re.compile(rf"run=(?!{run})"), timeout=20_000)
     expect(page.locator('[data-status="paused"]')).to_have_count(1, timeout=60_000)
     child = next(row for row in store.runs.list() if row.parent == run)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from workbench.dashboard.trail import trail
+from workbench.dashboard.trail import PLACES, trail
 
 LINE = """view => view.querySelector('.js-plotly-plot').data
   .filter(({ customdata, mode }) => mode === 'lines+markers' && customdata)
@@ -23,10 +23,11 @@ def test_a_trail_holds_a_sample_at_every_snapshot(finished):
     assert told["step"] == steps
     assert told["x"][-1] == pytest.approx(float(last["trilateral.x"][7]))
     assert told["y"][-1] == pytest.approx(float(last["trilateral.y"][7]))
+    assert told["hellinger_y"][-1] == pytest.approx(float(last["trilateral.hellinger_y"][7]))
 
 
 def test_a_sample_that_is_none_of_the_probe_has_no_trail(finished):
-    assert trail(finished.store, finished.run, 10**9) == {"step": [], "x": [], "y": []}
+    assert trail(finished.store, finished.run, 10**9) == {key: [] for key in ("step", *PLACES)}
 
 
 @pytest.mark.parametrize(("query", "status"), [("id=x", 400), ("id=1&run=no", 404), ("", 400)])
@@ -37,6 +38,8 @@ def test_what_is_no_sample_of_a_run_is_refused(finished, served, page, query, st
 
 @pytest.mark.browser
 def test_a_click_in_the_wedge_draws_the_trail_up_to_the_shown_step(finished, served, page):
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.append(sent.url) if "/trail" in sent.url else None)
     page.goto(f"{served.url}/?run={finished.run}")
     steps = finished.store.snapshot_steps(finished.run)
     view = page.locator('[data-view="trilateral"]')
@@ -60,6 +63,12 @@ def test_a_click_in_the_wedge_draws_the_trail_up_to_the_shown_step(finished, ser
     )
     drawn = view.evaluate(LINE)[0][2]
     assert drawn == steps
+    view.get_by_role("button", name="Hellinger").click()
+    expect(view.get_by_text("90°")).to_be_visible()
+    picked = int(re.search(r"id=(\d+)", asked[-1])[1])
+    told = trail(finished.store, finished.run, picked)
+    wanted = [told[f"hellinger_{axis}"] for axis in "xy"]
+    np.testing.assert_allclose(view.evaluate(LINE)[0][:2], wanted, rtol=1e-6)
     page.get_by_role("slider", name="Snapshot").press("ArrowLeft")
     page.wait_for_function(
         f"view => ({LINE})(view)[0]?.[2].length === {len(steps) - 1}", arg=view.element_handle()

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from bokeh.document import Document
+from bokeh.events import ClientReconnected
 from bokeh.server.session import ServerSession
 from panel.io.document import hold
 from panel.io.state import set_curdoc
@@ -27,8 +28,12 @@ class Hub:
     def attach(self, viewer):
         self.viewers.append(viewer)
 
-    def detach(self, viewer):
+    def leave(self, viewer):
         self.viewers.remove(viewer)
+
+    def detach(self, viewer):
+        if viewer in self.viewers:
+            self.viewers.remove(viewer)
 
 
 class Page(PageSession):
@@ -98,6 +103,24 @@ def test_many_calls_are_one_turn_and_a_closed_tab_has_none():
 
     page, hub = asyncio.run(run())
     assert (page.turns, page.heard, hub.viewers) == (1, [], [])
+
+
+def test_a_page_without_a_browser_is_not_counted_until_it_is_back():
+    async def run():
+        doc, hub = Document(), Hub()
+        with set_curdoc(doc):
+            page = Page(hub)
+        session = ServerSession("one", doc, io_loop=IOLoop.current())
+        await _settled()
+        counts = [len(hub.viewers)]
+        session.notify_connection_lost()  # as Bokeh does when a websocket closes
+        counts.append(len(hub.viewers))
+        doc.callbacks.trigger_event(ClientReconnected())
+        counts.append(len(hub.viewers))
+        page._end()
+        return [*counts, len(hub.viewers)]
+
+    assert asyncio.run(run()) == [1, 0, 1, 0]
 
 
 @pytest.mark.parametrize("kind, sizing", [("top", "stretch_width"), ("new", "stretch_both")])

@@ -40,6 +40,22 @@ def test_the_triangle_of_each_sample_has_its_three_sides(scene):
     np.testing.assert_array_equal(found["ids"], scene.data.split_ids("probe"))
 
 
+def test_the_second_triangle_has_hellingers_three_sides(scene):
+    """By numpy: H² is 1 - the sum of roots of products; of a one-hot one root is left."""
+    found = TrilateralProbe(scene.pair).measure(scene.student_look)
+    student, teacher = probs(scene.student_look.logits), probs(scene.pair.teacher.logits)
+    labels = scene.rows.labels.numpy()
+    rows = np.arange(len(labels))
+    x, y, base = (found.arrays[f"hellinger_{name}"] for name in ("x", "y", "teacher_x"))
+    to_truth, reach = (np.sqrt(1 - np.sqrt(p[rows, labels])) for p in (student, teacher))
+    between = np.sqrt(np.maximum(1 - np.sqrt(student * teacher).sum(1), 0))
+    np.testing.assert_allclose(np.hypot(x, y), to_truth, atol=1e-5)
+    np.testing.assert_allclose(base, reach, atol=1e-5)
+    np.testing.assert_allclose(np.hypot(x - base, y), between, atol=1e-5)
+    assert np.hypot(x, y).max() <= 1
+    assert found.facts["class_names"] == list(scene.pair.class_names)
+
+
 def test_the_triangle_is_the_measures_own(scene):
     found = TrilateralProbe(scene.pair).measure(scene.student_look)
     labels = scene.rows.labels

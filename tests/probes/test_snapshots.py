@@ -79,6 +79,18 @@ def test_a_run_shorter_than_the_grid_is_looked_at_at_every_step():
     assert [step for step in range(6) if cadence.due(step)] == list(range(6))
 
 
+def test_where_the_planned_end_moves_the_grid_moves_with_it():
+    end = [24]
+    cadence, due = BudgetCadence(lambda: end[0], share=0.0), []
+    cadence.took(1.0)
+    for step in range(121):
+        if step == 9:
+            end[0] = 120  # as a smaller batch does
+        if cadence.due(step):
+            due.append(step)
+    assert due == [0, 2, 4, 6, 8, *range(10, 121, 10)]
+
+
 def test_between_grid_steps_looks_stay_below_their_share_of_the_clock(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("workbench.training.probing.time.perf_counter", lambda: clock[0])
@@ -91,6 +103,19 @@ def test_between_grid_steps_looks_stay_below_their_share_of_the_clock(monkeypatc
             looks += 1
     assert cadence.share <= 0.032
     assert looks > 2 * 12  # the budget is used, not only the grid
+
+
+def test_a_part_that_is_set_beside_another_looks_where_that_one_did_and_on_the_grid(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("workbench.training.probing.time.perf_counter", lambda: clock[0])
+    cadence = BudgetCadence(120, among=[3, 10, 57, 58])
+    due = []
+    for step in range(121):
+        clock[0] += 1.0
+        if cadence.due(step):
+            due.append(step)
+            cadence.took(0.001)
+    assert due == sorted({*range(0, 121, 10), 3, 57, 58})
 
 
 def test_a_snapshot_holds_every_probe_as_measured_on_its_own(prober, scene):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from workbench.dashboard.queue_card import Queue
 from workbench.dashboard.runs_place import RunsAsked, runs_page
 from workbench.recipes import open_experiment
 from workbench.runs.apart import apart
@@ -101,12 +102,12 @@ def test_a_run_of_no_recipe_has_nothing_to_be_compared_with(written):
 )
 def test_the_table_is_filtered_by_what_differs(written, find, number):
     swept(written, 2.0, 4.0, 40.0)
-    page = runs_page(written.store, Listing(written.store).lines(), RunsAsked(find=find))
+    page = runs_page(Listing(written.store).lines(), RunsAsked(find=find), Queue())
     assert len(page["rows"]) == number
 
 
 def test_the_table_is_ordered_by_what_differs_as_numbers(written):
     two, ten, four = swept(written, 2.0, 10.0, 4.0)
     alone = written.run()
-    page = runs_page(written.store, Listing(written.store).lines(), RunsAsked(sort="apart"))
+    page = runs_page(Listing(written.store).lines(), RunsAsked(sort="apart"), Queue())
     assert [row["run"] for row in page["rows"]] == [two, four, ten, alone]

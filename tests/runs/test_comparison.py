@@ -111,6 +111,19 @@ def test_a_run_that_still_trains_has_its_numbers_on_probe_so_far(written):
     assert on_test["difference"]["refused"] == "no seed has test NLL on both sides yet"
 
 
+def test_a_run_that_still_trains_is_subtracted_where_both_were_looked_at_last(written, monkeypatch):
+    base = written.run(0.5)
+    run = written.run(0.6, changes=HOT, steps=[0, 10, 20], status="interrupted")
+    level = written.run(0.7, changes=HOT, seed=1, status="interrupted")
+    other = written.run(0.5, seed=1)
+    monkeypatch.setattr("workbench.store.runs.RunRow.active", True)
+    found = compare(written.store, [base, other, run, level], measure="probe-last")
+    told = rows_of(found)[run]["difference"]
+    assert [pair["seed"] for pair in told["pairs"]] == [1], "seed 0 is at step 20 of 60"
+    alone = rows_of(compare(written.store, [base, run], measure="probe-last"))[run]["difference"]
+    assert alone["refused"] == "still trains: not subtracted from a look at another step"
+
+
 def test_last_best_and_mean_of_the_last_looks_are_those_of_the_protocol(written):
     run = written.run(0.6)
     (row,) = compare(written.store, [run])["settings"]

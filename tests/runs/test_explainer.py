@@ -146,6 +146,36 @@ def test_cancel_kills_what_is_under_way_and_leaves_what_others_asked(run, explai
     until(lambda: not psutil.pid_exists(before), "the killed process is reaped")
 
 
+def test_layers_say_their_checkpoint_and_who_leaves_keeps_the_process(store, run, explainer):
+    all_ = tuple(store.snapshots(run)[-1].arrays["answers.ids"].tolist())
+    ids = all_[:9]
+    first, again = Reader(), Reader()
+    explainer.layers(run, 3, ids, first)
+    told = first.end
+    rows, columns = told.head["shape"]
+    assert told.head["n"] == 9 and told.head["step"] == SMALL["stages"]["main"]["steps"]
+    assert (rows, columns) == tuple(len(told.head[f"{w}_layers"]) for w in ("teacher", "student"))
+    unbiased, biased, null = np.frombuffer(told.body, "<f4").reshape(3, rows, columns)
+    assert np.all(biased[np.isfinite(biased)] >= 0) and np.all(null[np.isfinite(null)] > 0)
+    assert np.nanmax(np.abs(unbiased)) <= 1 + 1e-5
+    explainer.layers(run, None, ids, again)
+    assert [one.state for one in again.heard] == ["done"]
+
+    pid = stopped(explainer)
+    left, waiting, after = Reader(), Reader(), Reader()
+    question = explainer.layers(run, 3, all_, left)
+    until(lambda: explainer._current is question, "the question is taken up")
+    dropped = explainer.layers(run, 3, all_[:8], waiting)
+    assert waiting.heard[0].head["words"] == "Waits for another question"
+    explainer.layers(run, 3, all_[:7], after)
+    explainer.leave(dropped)
+    assert waiting.end.state == "cancelled"
+    explainer.leave(question)
+    os.kill(pid, signal.SIGCONT)
+    assert left.end.state == "cancelled"
+    assert after.end.state == "done" and explainer.pid == pid
+
+
 def test_the_process_and_what_it_answered_go_with_the_last_reader(run, explainer):
     explainer.attach("second page")
     pictures(explainer, run)
@@ -155,6 +185,19 @@ def test_the_process_and_what_it_answered_go_with_the_last_reader(run, explainer
     explainer.detach("second page")
     assert explainer.pid is None and not explainer._answers
     until(lambda: not psutil.pid_exists(pid), "the process is gone")
+
+
+def test_answers_are_kept_up_to_a_number_and_a_size_the_newest_longest(store, monkeypatch):
+    monkeypatch.setattr("workbench.runs.explainer.MOST_ANSWERS", 3)
+    monkeypatch.setattr("workbench.runs.explainer.KEPT_BYTES", 100)
+    made = Explainer(store)
+    for number in range(5):
+        made._keep((number,), Answer("done", body=b"x"))
+    assert list(made._answers) == [(2,), (3,), (4,)]
+    made._keep(("large",), Answer("done", body=bytes(99)))
+    assert list(made._answers) == [(4,), ("large",)]
+    made._keep(("larger",), Answer("done", body=bytes(200)))
+    assert list(made._answers) == [("larger",)], "what was asked last is never let go"
 
 
 def test_pictures_shrink_by_averaging_and_maps_by_magnitude():

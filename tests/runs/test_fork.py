@@ -139,6 +139,8 @@ def test_what_cannot_change_in_place_changes_by_a_fork_and_replays(hand, parent,
     assert hand.column(child, "loss")[:9].tolist() == hand.column(parent, "loss")[:9].tolist()
     assert hand.weights(child) != hand.weights(parent)
     assert hand.replay(child).equal
+    told = hand.row(child).protocol["interventions"]
+    assert [item["step"] for item in told if set(changes) <= set(item["set"])] == [9]
 
 
 def test_another_batch_size_lets_the_epoch_go_on(hand, monkeypatch):

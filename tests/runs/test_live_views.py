@@ -78,6 +78,18 @@ def test_another_step_turns_all_views_to_the_snapshot_at_or_before_it(trained, s
     assert {view.marker for view in shown.views.values()} == {None}
 
 
+def test_the_bar_over_the_views_turns_them_and_its_newest_follows_again(trained, shown):
+    steps = [step for step, _ in trained.arrays("cka")]
+    bar = shown._bar.widget
+    assert (bar.steps, bar.shown, bar.live) == (steps, steps[-1], True)
+    bar.asked = {"step": steps[1], "count": 1}  # as the browser does
+    assert shown.step == steps[1]
+    assert (bar.shown, bar.live) == (steps[1], False) and "looking back" in bar.words
+    bar.asked = {"step": None, "count": 2}
+    assert shown.step is None
+    assert (bar.shown, bar.live) == (steps[-1], True)
+
+
 def test_the_frames_of_a_past_step_are_those_of_its_snapshot(trained):
     steps = [step for step, _ in trained.arrays("calibration")]
     early, late = (trained.figure("trilateral", step=step) for step in (steps[0], steps[-1]))

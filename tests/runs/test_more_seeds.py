@@ -7,7 +7,8 @@ import pytest
 from workbench.errors import RefusedCommand
 from workbench.runs.kept_models import kept_models
 from workbench.runs.listing import Listing
-from workbench.runs.more_seeds import more_seeds, queue, seconds_of_more, take_back
+from workbench.runs.more_seeds import more_seeds, seconds_of_more
+from workbench.runs.queue import queue, take_back
 from workbench.runs.settings import seeds_of
 
 from .written import Written
@@ -62,10 +63,10 @@ def test_only_a_finished_run_gets_further_seeds(written, status):
 def test_a_waiting_run_is_taken_back_and_another_is_not(written):
     run = written.run()
     made = more_seeds(written.store, run, Kept(), number=2)
-    take_back(written.store, made[1])
+    take_back(written.store, made[1], who="ada")
     assert [row.id for row in queue(written.store)] == made[:1]
     with pytest.raises(RefusedCommand, match="waits for nobody's turn"):
-        take_back(written.store, run)
+        take_back(written.store, run, who="ada")
     assert {row.id for row in written.store.runs.list()} == {run, made[0]}
 
 

@@ -21,7 +21,7 @@ from workbench.runs.launch import resume
 from workbench.runs.results import result_of, result_of_all
 from workbench.runs.run import Run
 from workbench.runs.seeds import summary
-from workbench.store import runs as runs_module
+from workbench.store import turns as turns_module
 from workbench.store.runs import PARTS
 
 from .conftest import SMALL, go_on, kill, until, until_ended, until_status
@@ -170,7 +170,7 @@ def test_a_waiting_run_is_queued_however_long_and_cannot_be_taken_before_its_tur
 ):
     run = accepted({**SLOW, "seeds": 2}, pace=0.02)
     first, second = (row.id for row in store.runs.cohort(run))
-    monkeypatch.setattr(runs_module, "UNCLAIMED_SECONDS", -1.0)
+    monkeypatch.setattr(turns_module, "UNCLAIMED_SECONDS", -1.0)
     assert store.runs.get(second).status == "interrupted", "nobody ever came"
     workers.start(store, run)
     until(lambda: store.runs.get(first).step > 0, "the first trains")

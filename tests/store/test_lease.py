@@ -9,6 +9,7 @@ import torch
 from workbench.errors import LeaseLost, RefusedCommand, StoreLocked
 from workbench.store import database
 from workbench.store import runs as runs_module
+from workbench.store import turns as turns_module
 from workbench.store.metrics import Series, put_block
 from workbench.store.processes import STALE_SECONDS, hold
 from workbench.store.store import Store
@@ -22,8 +23,9 @@ def elsewhere(store, run, monkeypatch):
         later = runs_module.now_ns() + int((STALE_SECONDS + 1) * 1e9)
         with monkeypatch.context() as patch:
             patch.setattr(runs_module, "this_process", lambda: ("elsewhere", 7, 0.0))
-            patch.setattr(runs_module, "is_here", lambda host: False)
-            patch.setattr(runs_module, "now_ns", lambda: later)
+            patch.setattr(turns_module, "is_here", lambda host: False)
+            for module in (runs_module, turns_module):
+                patch.setattr(module, "now_ns", lambda: later)
             return store.runs.claim(run)
 
     return claim
@@ -101,7 +103,7 @@ def test_a_heartbeat_keeps_another_host_from_taking_the_run(store, run, monkeypa
     token = store.runs.claim(run)
     with store.database.write() as connection:
         hold(connection, run, token)
-    monkeypatch.setattr(runs_module, "is_here", lambda host: False)
+    monkeypatch.setattr(turns_module, "is_here", lambda host: False)
     monkeypatch.setattr(runs_module, "this_process", lambda: ("elsewhere", 7, 0.0))
     with pytest.raises(RefusedCommand, match="is already running, pid"):
         store.runs.claim(run)

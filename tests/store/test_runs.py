@@ -12,9 +12,10 @@ from sqlalchemy import update
 
 from workbench.errors import RefusedCommand, UnknownRun
 from workbench.store import runs as runs_module
+from workbench.store import turns as turns_module
 from workbench.store.processes import is_alive, this_process
-from workbench.store.runs import UNCLAIMED_SECONDS
 from workbench.store.schema import RUNS
+from workbench.store.turns import UNCLAIMED_SECONDS
 
 HOSTILE = [
     'it\'s a "test"; drop table runs; --',
@@ -71,8 +72,8 @@ def test_an_accepted_run_has_no_pid_and_is_queued(store, run):
 
 
 def test_an_accepted_run_that_nobody_takes_counts_as_interrupted(store, run, monkeypatch):
-    real = runs_module.now_ns
-    monkeypatch.setattr(runs_module, "now_ns", lambda: real() + int((UNCLAIMED_SECONDS + 1) * 1e9))
+    real = turns_module.now_ns
+    monkeypatch.setattr(turns_module, "now_ns", lambda: real() + int((UNCLAIMED_SECONDS + 1) * 1e9))
     assert store.runs.get(run).status == "interrupted"
 
 
@@ -142,8 +143,8 @@ def test_on_another_host_the_age_of_the_heartbeat_counts(store, run, monkeypatch
     assert store.runs.get(run).status == "training"
     with pytest.raises(RefusedCommand, match="on elsewhere"):
         store.runs.claim(run)
-    real = runs_module.now_ns
-    monkeypatch.setattr(runs_module, "now_ns", lambda: real() + int(61e9))
+    real = turns_module.now_ns
+    monkeypatch.setattr(turns_module, "now_ns", lambda: real() + int(61e9))
     assert store.runs.get(run).status == "interrupted"
 
 

@@ -178,6 +178,41 @@ def test_the_control_is_the_student_trained_with_labels_alone(train):
     np.testing.assert_array_equal(ended.series(part="control").values, alone.series().values)
 
 
+def test_the_control_is_compared_with_the_teacher_where_the_student_was_looked_at(train):
+    """Another truth: the student trained with labels alone, compared as any student is."""
+    asked = {"probes": ["cka", "loyalty"]}
+    alone = train({TERMS: {"ce": {"use": "ce", "weight": 0.1}}, **asked})
+    ended = train({"control": True, "plain_kd": True, **asked})
+    control = f"{ended.run}-control"
+    assert ended.store.snapshot_steps(f"{ended.run}-plain_kd") == [], "only the first stands beside"
+    steps = ended.store.snapshot_steps(control)
+    assert steps == ended.series("probe", part="control").steps.tolist()
+    assert set(steps) <= set(ended.store.snapshot_steps(ended.run)) and {0, 14} <= set(steps)
+    for theirs in ended.store.snapshots(control):
+        (mine,) = alone.store.snapshots(alone.run, after=theirs.step - 1, upto=theirs.step)
+        assert set(theirs.facts) == {"cka"}, "what is shown beside is kept, and no more"
+        for name, values in theirs.arrays.items():
+            np.testing.assert_array_equal(values, mine.arrays[name], err_msg=name)
+    (first,) = ended.store.snapshots(ended.run, upto=0)
+    (same,) = ended.store.snapshots(control, upto=0)
+    np.testing.assert_array_equal(first.arrays["cka.unbiased"], same.arrays["cka.unbiased"])
+
+
+def test_looking_at_training_rows_moves_nothing_and_keeps_which(train, plain):
+    ended = train({"probes": [{"use": "loyalty", "train": True}]})
+    assert ended.weights == plain.weights
+    found = ended.store.snapshots(ended.run)
+    rows = [snapshot.arrays["loyalty.train_ids"].tolist() for snapshot in found]
+    assert all(one == rows[0] for one in rows) and len(rows) >= 13
+    assert found[-1].facts["loyalty"]["train"]["n"] == len(rows[0])
+
+
+def test_a_control_is_not_compared_where_no_layers_are_looked_at(train):
+    ended = train({"control": True, "probes": ["loyalty"]})
+    assert ended.store.snapshot_steps(f"{ended.run}-control") == []
+    assert len(ended.series("probe", part="control").steps) >= 13, "its curve is there all the same"
+
+
 def test_a_control_that_changes_nothing_is_the_student_bit_for_bit(train):
     ended = train({"control": {"name": "the same"}})
     np.testing.assert_array_equal(ended.series(part="control").values, ended.series().values)

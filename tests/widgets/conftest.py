@@ -117,8 +117,15 @@ def trilateral_of(t: Any, s: Any, truth: Any, ids: Any, facts: dict[str, Any]) -
     reach = np.linalg.norm(edge, axis=-1)
     x = np.sum((s - g) * edge, -1) / np.where(reach > 0, reach, 1)
     y = np.sqrt(np.maximum(np.sum((s - g) ** 2, -1) - x**2, 0))
+    roots = [(np.sqrt(p) - g) / np.sqrt(2) for p in (s, t)]
+    root_reach = np.linalg.norm(roots[1], axis=-1)
+    root_x = np.sum(roots[0] * roots[1], -1) / np.where(root_reach > 0, root_reach, 1)
+    root_y = np.sqrt(np.maximum(np.sum(roots[0] ** 2, -1) - root_x**2, 0))
     arrays = {
         "ids": ids.astype(np.int64),
+        "hellinger_x": root_x.astype(np.float32),
+        "hellinger_y": root_y.astype(np.float32),
+        "hellinger_teacher_x": root_reach.astype(np.float32),
         "x": x.astype(np.float32),
         "y": y.astype(np.float32),
         "teacher_x": reach.astype(np.float32),

@@ -118,3 +118,18 @@ def test_a_layer_name_is_never_markup(given: Any) -> None:
     arrays, facts = given
     facts["student_layers"] = ["<b>x</b>", "y"]
     assert cka.frame(arrays, facts).figure().layout.xaxis.ticktext[0] == "&lt;b&gt;x&lt;/b&gt;"
+
+
+def test_a_map_of_some_samples_says_so_and_keeps_its_cursor_without_a_history(given: Any) -> None:
+    arrays, facts = given
+    some = {"selected": {"n": 1512, "of": 2000}, "weights_step": 60}
+    frame = cka.frame(arrays, {**facts, **some})
+    assert frame.footer[0].startswith("n = 1\u2009512 of 2\u2009000 selected, probe · unbiased")
+    assert {name: frame.facts[name] for name in some} == some and not frame.controls
+    assert "history" not in frame.read_line
+    assert frame.summary.startswith(
+        "Of 1\u2009512 selected samples. 2 teacher by 2 student layers."
+    )
+    outlines = [s for s in frame.figure(i=0, j=1).layout.shapes if s.type == "rect"]
+    assert [(s.x0, s.y0) for s in outlines] == [(0.5, -0.5)] * 2
+    assert not [s for s in cka.frame(arrays, facts).figure().layout.shapes if s.type == "rect"]

@@ -136,3 +136,63 @@ def test_phases_of_the_rate_are_named_and_their_ends_run_through_both_plots(
     assert {"warm-up", "cosine &lt;decay&gt;"} <= set(texts)
     ends = [shape for shape in layout.shapes if shape.x0 == shape.x1 == 30]
     assert sorted(shape.yref for shape in ends) == ["y domain", "y2 domain"]
+
+
+@pytest.fixture
+def some(digits_run: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The run with a selection whose accuracy was looked at in every fourth snapshot."""
+    arrays, facts = digits_run["curves"]
+    steps = arrays["steps"][::4]
+    more = {
+        "selected_steps": steps,
+        "selected_student": np.linspace(0.25, 0.5, len(steps)),
+        "selected_teacher": np.full(len(steps), 0.75),
+    }
+    return {**arrays, **more}, {**facts, "selected": {"n": 37, "of": 897}}
+
+
+def test_selected_samples_have_a_point_a_snapshot_and_no_line_between(some: Any) -> None:
+    arrays, facts = some
+    figure = curves.frame(arrays, facts).figure("light")
+    shown = {t.line.color: t for t in figure.data if t.mode == "lines+markers"}
+    student, teacher = shown["#0B67C2"], shown["#AD5108"]
+    np.testing.assert_array_equal(student.x, arrays["selected_steps"])
+    np.testing.assert_allclose(student.y, arrays["selected_student"] * 100, rtol=1e-6)
+    np.testing.assert_allclose(teacher.y, 75)
+    assert student.line.shape == teacher.line.shape == "hv"
+    assert student.line.dash != teacher.line.dash and student.marker.symbol != teacher.marker.symbol
+    assert figure.layout.yaxis.range[0] < 40, "what the last half shows is in sight"
+    texts = " ".join(note.text for note in figure.layout.annotations)
+    assert "S selected, n = 37" in texts and "T selected" in texts
+
+
+def test_all_samples_stay_faint_beside_the_selected_ones_and_are_named(some: Any) -> None:
+    frame = curves.frame(*some)
+    faint = [t for t in frame.figure().data if t.yaxis != "y2" and t.opacity == curves.FAINT]
+    assert len(faint) == 3  # the teacher, the student, and its head
+    assert frame.footer[0].startswith("n = 37 of 897 selected, test · faint: all 897")
+    assert "Of the selected: student 50.0\u00a0%, teacher 75.0\u00a0%." in frame.summary
+    assert frame.facts == {"selected": {"n": 37, "of": 897}}
+    plain = curves.frame(*[{k: v for k, v in part.items() if "selected" not in k} for part in some])
+    assert not [t for t in plain.figure().data if t.opacity == curves.FAINT]
+
+
+def test_the_table_of_the_curves_has_the_selected_samples_too(some: Any) -> None:
+    arrays, _ = some
+    sheet = next(s for s in curves.frame(*some).sheets() if "selected" in s.title)
+    assert sheet.title == "Accuracy, n = 37 of 897 selected"
+    assert sheet.columns == ("step", "student accuracy, %", "teacher accuracy, %")
+    assert [row[0] for row in sheet.rows] == arrays["selected_steps"].tolist()
+    assert sheet.rows[0][1:] == (25.0, 75.0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_the_names_of_the_selected_lines_stay_inside_the_plot(some: Any, value: float) -> None:
+    arrays, facts = some
+    arrays["selected_student"] = np.full_like(arrays["selected_student"], value)
+    layout = curves.frame(arrays, facts).figure().layout
+    name = next(n for n in layout.annotations if "S selected" in n.text)
+    low, high = layout.yaxis.range
+    inside = {0.0: ("bottom",), 0.5: ("bottom", "top"), 1.0: ("top",)}
+    assert low <= name.y <= high and name.yanchor in inside[value]
+    assert name.xanchor == "right"

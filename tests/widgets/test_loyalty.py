@@ -75,3 +75,41 @@ def test_with_many_classes_those_with_most_errors_are_shown_in_order() -> None:
 def test_a_table_of_another_shape_is_refused() -> None:
     with pytest.raises(FrameError, match=r"'table' has shape \(3, 2\), expected \(2, 2\)"):
         loyalty.frame({"table": np.zeros((3, 2))}, {"step": 0, "n": 0})
+
+
+def with_train(digits_run: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    arrays, facts = digits_run["loyalty"]
+    table = np.array([[90, 1], [7, 2]])
+    train = {"label_loyalty": 0.97, "probability_loyalty": 0.9, "kl_nats": 0.05}
+    train |= {"copied": 2, "teacher_wrong": 3, "n": 100}
+    more = {"train_table": table, "train_by_class": np.ones((2, 10), int)}
+    return {**arrays, **more}, {**facts, "train": train}
+
+
+def test_training_rows_are_a_toggle_away_with_their_own_counts_and_n(digits_run: Any) -> None:
+    frame = loyalty.frame(*with_train(digits_run))
+    (split,) = [control for control in frame.controls if control["name"] == "split"]
+    assert [option["value"] for option in split["options"]] == ["probe", "train"]
+    first, train = texts(frame.figure()), texts(frame.figure(split="train"))
+    own = digits_run["loyalty"][0]["table"].ravel()
+    assert all(f"<b>{v}</b>" in first for v in own) and "<b>90</b>" not in first
+    assert all(f"<b>{v}</b>" in train for v in (90, 1, 7, 2))
+    assert any("n = 100 train" in text for text in train)
+    assert not any("n = 100" in text for text in first)
+    assert "<b>2 of 3</b>" in train and "<b>97.0\u00a0%</b>" in train
+    assert "On training rows: Both right 90," in frame.summary
+
+
+def test_training_rows_cannot_be_selected_and_say_why(digits_run: Any) -> None:
+    frame = loyalty.frame(*with_train(digits_run))
+    cells = [p["cells"] for p in frame.parts if p["kind"] == "quadrants"]
+    assert [("why" in cell, "picks" in cell) for cell in cells[1]] == [(True, False)] * 4
+    assert not any("why" in cell for cell in cells[0])
+
+
+def test_tables_of_both_sorts_of_rows_are_told_apart(digits_run: Any) -> None:
+    titles = [sheet.title for sheet in loyalty.frame(*with_train(digits_run)).sheets()]
+    assert {"Who is right, probe rows", "Who is right, train rows"} <= set(titles)
+    assert len(set(titles)) == len(titles)
+    plain = [sheet.title for sheet in loyalty.frame(*digits_run["loyalty"]).sheets()]
+    assert plain[0] == "Who is right" and not any("rows" in title for title in plain)

@@ -102,3 +102,21 @@ def test_small_pieces_are_read_as_plotly_reads_them() -> None:
     assert colour_of("rgba(255,0,0,0.5)") == (1.0, 0.0, 0.0, 0.5)
     clear = coloured(np.array([np.nan]), 0, 1, [[0, "#000000"], [1, "#FFFFFF"]])
     assert clear[0, 3] == 0
+
+
+def test_a_line_of_steps_stays_level_until_its_next_point() -> None:
+    line = {"color": "#0B67C2", "width": 3}
+    axis = {"domain": [0, 1], "visible": False}
+    layout = {
+        "width": 100, "height": 100, "paper_bgcolor": "#FFFFFF", "font": {"size": 11, "color": "#000000"},
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+        "xaxis": {**axis, "range": [0, 10]}, "yaxis": {**axis, "range": [0, 10]},
+    }  # fmt: skip
+    rows = {}
+    for shape in ("hv", "linear"):
+        trace = go.Scatter(x=[1, 9], y=[2, 8], mode="lines", line={**line, "shape": shape})
+        seen = pixels(printed(go.Figure([trace], layout), "png"))
+        blue = np.all(np.abs(seen.astype(int) - rgb("#0B67C2")) < 40, axis=-1)
+        rows[shape] = float(np.argwhere(blue[:, 50])[:, 0].mean())
+    assert rows["hv"] == pytest.approx(80, abs=1.5), "the first value, up to the second point"
+    assert rows["linear"] == pytest.approx(50, abs=1.5)

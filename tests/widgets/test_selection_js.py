@@ -188,7 +188,9 @@ def test_a_press_selects_the_nearest_sample_also_across_a_redraw(
     stage.mouse.move(*stage.evaluate(WHERE, at))
     stage.mouse.down()
     moved = {**arrays, "x": arrays["x"][::-1].copy(), "y": arrays["y"][::-1].copy()}
-    push(stage, framed("trilateral", {**digits_run, "trilateral": (moved, {"n": 897, "step": 121})}))
+    push(
+        stage, framed("trilateral", {**digits_run, "trilateral": (moved, {"n": 897, "step": 121})})
+    )
     drawn(stage, step=121, rev=2)
     stage.mouse.up()
     stage.locator(".wb-chip").wait_for()

@@ -286,14 +286,14 @@ def test_a_brush_sends_sample_ids_as_an_array_buffer(stage: Page, digits_run: An
     raw = stage.evaluate("Array.from(new Uint8Array(model.traits.selected))")
     ids = selected_ids(bytes(raw))
     chosen = np.isin(arrays["ids"], ids)
-    assert stage.locator(".wb-chip").inner_text() == f"n = {chosen.sum()} selected ✕"
+    assert stage.locator(".wb-chip").text_content() == f"n = {chosen.sum()} selected ✕"
     assert 0 < chosen.sum() < len(chosen)
     # The brush began at 45 % of the frame's width: everything left of that stays out.
     assert arrays["x"][chosen].min() > 0.3
     push(stage, built("trilateral", digits_run, step=125))
     stage.mouse.move(2, 2)
     drawn(stage, step=125, rev=2)
-    assert stage.locator(".wb-chip").inner_text() == f"n = {chosen.sum()} selected ✕"
+    assert stage.locator(".wb-chip").text_content() == f"n = {chosen.sum()} selected ✕"
     stage.locator(".wb-chip").click()
     stage.locator(".wb-chip").wait_for(state="detached")
     assert stage.evaluate("model.traits.selected") is None

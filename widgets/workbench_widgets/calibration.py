@@ -47,7 +47,7 @@ BINS: Final = (
     {"value": "width", "lead": "equal ", "label": "width"},
     {"value": "mass", "lead": "equal ", "label": "mass", "title": "equally many samples a bin"},
 )
-THIN_BAR: Final = 0.006
+THIN_BAR: Final = 0.012
 """Least width of a bar: bins of equal mass can be narrower than a pixel."""
 FEW: Final = 10
 """Bins with fewer samples are hollow."""
@@ -144,12 +144,12 @@ def _footer(n: str, facts: Facts, data: Mapping[str, NDArray[Any]]) -> tuple[Run
     rest = " · Wilson 95 % · bars: n"
     if f"student_count{MASS}" not in data:
         return (f"{n} · {widths}{rest}",)
-    sizes = {len(data[f"{side}_count{MASS}"]) for side, *_ in SIDES}
+    sizes = {len(data[name]) for name in data if f"_count{MASS}" in name}
     number_of = f"{min(sizes)} to {max(sizes)}" if len(sizes) > 1 else str(max(sizes))
     masses = f"{number_of} equal-mass (a, b]"
     shown = {"width": widths, "mass": masses}
-    runs: list[Run] = [{"text": words, "show": {"bins": own}} for own, words in shown.items()]
-    return (f"{n} · ", *runs, rest)
+    runs = ({"text": f" · {words}", "show": {"bins": own}} for own, words in shown.items())
+    return (n, *runs, rest)
 
 
 def _derive(data: dict[str, NDArray[Any]], side: str, suffix: str) -> None:
@@ -304,10 +304,10 @@ def _side(
     bins = len(counts)
     starts = np.arange(bins + 1) / bins
     edges: tuple[Sequence[float], Sequence[float]] = (starts[:-1].tolist(), starts[1:].tolist())
-    gap = 0.88
+    gap, line = 0.88, 0.0
     if MASS in suffix:
         edges = tuple(data[f"{side}_{end}{suffix}"].tolist() for end in ("from", "to"))
-        gap = 1.0
+        gap, line = 1.0, 0.5
     meta: dict[str, Node] = {"event": {"kind": "bin", "model": side}}
     if f"bin_{side}{suffix}" in data:
         digits = 4 if MASS in suffix else 2
@@ -343,7 +343,7 @@ def _side(
         },
         "marker": {
             "symbol": symbol,
-            "size": 7.5,
+            "size": 6 if MASS in suffix else 7.5,
             "opacity": 1,
             "color": ["$surface" if f else colour for f in few],
             "line": {"color": colour, "width": 1.4},
@@ -360,7 +360,8 @@ def _side(
         "x": [(low + high) / 2 for low, high in zip(*edges, strict=True)],
         "y": counts,
         "width": [max(gap * (high - low), THIN_BAR) for low, high in zip(*edges, strict=True)],
-        "marker": {"color": "$line_strong", "line": {"width": 0}},
+        # what is as wide as its bin needs a line between it and the next
+        "marker": {"color": "$line_strong", "line": {"width": line, "color": "$surface"}},
         "hovertemplate": "n = %{y}<extra></extra>",
         "xaxis": f"x{bars}",
         "yaxis": f"y{bars}",

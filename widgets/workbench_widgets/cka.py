@@ -13,13 +13,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench_widgets import control_map
 from workbench_widgets.frame import Arrays, Facts, Frame, Run, fact, need
 from workbench_widgets.sheets import declared
 from workbench_widgets.similarity_map import Picture
 from workbench_widgets.since import STATE, Base, bases, control
-from workbench_widgets.words import count
+from workbench_widgets.words import count, sampled
 
 TITLE: Final = "Layer similarity (CKA)"
+SOME: Final = ("selected", "weights_step")
+"""Facts that a map of some samples tells on."""
 DEFINITION: Final = (
     "Centred kernel alignment (Kornblith et al. 2019) of two layers' features on the same "
     "samples, with unbiased HSIC: 1 means that both layers find the same samples alike, up to "
@@ -38,7 +41,8 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
             waiting.
         facts: ``teacher_layers``, ``student_layers`` (names, input to output), ``n``, ``split``,
             ``step``, ``feature`` (how features were pooled), ``reasons`` (``"i,j"`` to text);
-            optionally ``steps_total`` and ``marks``.
+            optionally ``steps_total`` and ``marks``; of some samples ``selected`` (``n`` of ``of``)
+            and ``weights_step``, that of the checkpoint which the student is of.
 
     Raises:
         FrameError: If arrays are missing or disagree with the layers.
@@ -69,13 +73,21 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
     if found:
         data["change"] = data["unbiased"] - data["history"][[base.place for base in found]]
         data["change_size"] = np.abs(data["change"])
+    data |= control_map.control_arrays(arrays, facts, data)
     picture = Picture(teacher, student, data, facts, history=snapshots > 0)
     toggles: tuple[dict[str, Any], ...] = ()
     parts: tuple[dict[str, Any], ...] = ({"kind": "plot"},)
+    options = [{"value": "now", "label": "now"}, {"value": "change", "label": "Δ"}][
+        : 1 + bool(found)
+    ]
+    if "beside" in data:
+        options.append(control_map.option(facts))
+        parts = (control_map.note(facts, int(fact(facts, "cka", "step"))), *parts)
+    if len(options) > 1:
+        toggles = ({"name": "mode", "options": options},)
     if found:
-        options = [{"value": "now", "label": "now"}, {"value": "change", "label": "Δ"}]
         changed: dict[str, Any] = {"mode": "change"}
-        toggles = (*control(found, changed), {"name": "mode", "options": options})
+        toggles = (*control(found, changed), *toggles)
         notes: list[dict[str, Any]] = [
             {"kind": "note", "text": _since(base), "show": {**changed, STATE: place}}
             for place, base in enumerate(found)
@@ -88,11 +100,11 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         title=TITLE,
         read=_read(clickable=snapshots > 0),
         footer=(_footer(facts, n),),
-        summary=picture.summary(),
+        summary=_whose(facts) + picture.summary() + control_map.spoken(data, facts),
         definition=DEFINITION,
         arrays=data,
         tables=declared("cka", data, facts),
-        facts=picture.facts(),
+        facts=picture.facts() | {name: facts[name] for name in SOME if name in facts},
         controls=toggles,
         state={
             "mode": "now",
@@ -120,9 +132,15 @@ def _read(*, clickable: bool) -> tuple[Run, ...]:
     return (f"$much: both layers find the same samples alike.{ask}",)
 
 
+def _whose(facts: Facts) -> str:
+    told = facts.get("selected")
+    return f"Of {count(told['n'])} selected samples. " if told else ""
+
+
 def _footer(facts: Facts, n: int) -> str:
     feature = facts.get("feature", "features as tapped")
-    return f"n = {count(n)} · unbiased, {feature} · n.s. = below null p95"
+    shown = sampled(n, facts) if "selected" in facts else f"n = {count(n)}"
+    return f"{shown} · unbiased, {feature} · n.s. = below null p95"
 
 
 def _waiting(teacher: list[str], student: list[str], facts: Facts) -> Frame:

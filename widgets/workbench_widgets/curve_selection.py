@@ -41,19 +41,16 @@ def selected_data(arrays: Arrays) -> dict[str, NDArray[Any]]:
 
 
 def selected_legend(
-    data: dict[str, NDArray[Any]], facts: Facts, latest: float | None, teacher: float | None
+    data: dict[str, NDArray[Any]], latest: float | None, teacher: float | None
 ) -> list[Run]:
     """Both accuracies of the selected samples now, then those of all."""
     mine, theirs = (float(data[f"selected_{who}"][-1]) / 100 for who in ("student", "teacher"))
-    told = facts["selected"]
     return [
         {"text": "● S ", "colour": "$student"},
         {"text": percent(mine), "colour": "$student", "strong": True},
         "\u2003",
         {"text": "■ T ", "colour": "$teacher"},
         {"text": percent(theirs), "colour": "$teacher", "strong": True},
-        "\u2003",
-        {"text": f"of n = {count(told['n'])} selected", "colour": "$ink3"},
         "\u2003",
         {"text": f"all: S {percent(latest)}, T {percent(teacher)}", "colour": "$ink3"},
     ]
@@ -73,7 +70,6 @@ def selected_traces(data: dict[str, NDArray[Any]]) -> list[Node]:
             "marker": {"color": f"${who}", "size": 4.5, "symbol": symbol, "opacity": 1},
             "selected": keep,
             "unselected": keep,
-            "cliponaxis": False,
             "hovertemplate": f"step %{{x:d}}<br>{who[0].upper()} selected %{{y:.1f}} %"
             "<extra></extra>",
         }
@@ -115,7 +111,6 @@ def _name(
         xanchor=at["xanchor"],
         yanchor="bottom" if above else "top",
         yshift=APART / 2 if above else -APART / 2,
-        bgcolor="$surface",
-        opacity=0.9,
+        bgcolor={"$fade": "surface", "alpha": 0.75},
         font={"size": LABEL_PX, "color": colour},
     )

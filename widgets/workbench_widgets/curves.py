@@ -43,7 +43,8 @@ READ: Final = ("How right both are, and what each term still costs.",)
 DEFINITION: Final = (
     "Top: share of right answers at each snapshot; the dashed line is the teacher. Bottom: each "
     "term of the loss times its weight, mean over the batch; faint is raw, full is smoothed "
-    "over 2 % of the run. Numbered squares are interventions."
+    "over 2 % of the run. Numbered squares are interventions. With samples selected, the lines "
+    "with a marker a snapshot are of these samples, the faint ones of all."
 )
 TARGET_COLOURS: Final = {"teacher": "$teacher", "labels": "$truth"}
 DASHES: Final = {
@@ -180,7 +181,7 @@ def _legend(
     latest: float | None, teacher: float | None, data: dict[str, NDArray[Any]], facts: Facts
 ) -> dict[str, Any]:
     if "selected_steps" in data:
-        return {"kind": "note", "text": selected_legend(data, facts, latest, teacher)}
+        return {"kind": "note", "text": selected_legend(data, latest, teacher)}
     n = f", n = {count(facts['n'])}" if "n" in facts else ""
     text: list[Run] = [
         {"text": "● S ", "colour": "$student"},
@@ -240,6 +241,8 @@ def _skeleton(
         others += _late(data[f"selected_{who}"])
     accuracy = data.get("student_accuracy", np.zeros(0))
     floor = accuracy_floor(accuracy, others)
+    # another selection is another picture: its axis need not hold what the one before reached
+    held = f"accuracy of {facts['selected']['n']}" if some else "accuracy"
     low, high = _decades(data.get("terms_smooth"))
     # few enough for any range: the browser may still hold a wider one than this frame asks for
     grid = [0, 20, 40, 60, 80, *((90,) if floor >= 70 else ()), 100]
@@ -247,7 +250,7 @@ def _skeleton(
         {"l": 40, "r": 10, "t": 6, "b": 32},
         xaxis={**x_axis, "domain": [0, 1], "anchor": "y2"},
         yaxis=axis(
-            {"$hold": "accuracy of some" if some else "accuracy", "range": [floor, 100.6]},
+            {"$hold": held, "range": [floor, 100.6]},
             ticks=grid,
             ticksuffix="",
             domain=[{"$px": [0.5, 8, "y"]}, 1],

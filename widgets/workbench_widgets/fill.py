@@ -21,6 +21,8 @@ reads the state): "$student"                            a colour token, also ins
     a slice of them, with an ``at``
     {"$hold": name, "range": [low, high]} a range that grows at once and shrinks late (the browser
     remembers it)
+    {"$cells": asked}, {"$count": asked}  samples counted now, into cells or as text (see
+    ``cells``)
 A test is ``{"mode": "now"}`` (a state), ``{"w>=": 600}`` or ``{"h<": 360}`` (pixels of the view),
 ``{"W<": n}`` or ``{"H<": n}`` (pixels of the plot area); all entries must hold.
 """
@@ -35,7 +37,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench_widgets.cells import counted, number
 from workbench_widgets.tokens import SCALES, rgb, scale_colour, text_on
+from workbench_widgets.words import count
 
 OMIT: Final = object()
 """What an ``$if`` without a matching branch becomes; lists and dicts drop it."""
@@ -181,6 +185,14 @@ def _hold(name: str, node: Mapping[str, Any], around: Surroundings) -> Any:
     return held[node["part"]] if "part" in node else held
 
 
+def _counted(asked: Mapping[str, Any], node: Mapping[str, Any], around: Surroundings) -> Any:
+    return counted(asked, around.arrays, around.state)
+
+
+def _count(asked: Mapping[str, Any], node: Mapping[str, Any], around: Surroundings) -> str:
+    return count(number(asked, around.arrays, around.state))
+
+
 def _path(path: Sequence[Any], around: Surroundings) -> list[Any]:
     return [
         around.state[key[1:]] if isinstance(key, str) and key.startswith("$") else key
@@ -200,4 +212,6 @@ _HANDLERS: Final[dict[str, Any]] = {
     "$fade": _fade,
     "$contrast": _contrast,
     "$hold": _hold,
+    "$cells": _counted,
+    "$count": _count,
 }

@@ -27,7 +27,7 @@ VIEWS: Final[tuple[ViewName, ...]] = ("cka", "trilateral", "calibration", "loyal
 Arrays = Mapping[str, NDArray[Any]]
 Facts = Mapping[str, Any]
 Run = str | dict[str, Any]
-"""A piece of a sentence: text, or ``{"text", "colour", "strong", "mark"}``."""
+"""A piece of a sentence: text, or ``{"text", "colour", "strong", "mark", "show"}``."""
 
 
 class FrameError(ValueError):
@@ -43,15 +43,17 @@ class Frame:
         step: The step that the numbers belong to; -1 before the first.
         title: The view's name.
         read: The one read line, as runs.
-        footer: n, estimator and options, as runs.
+        footer: n, estimator and options, as runs; one with a ``show`` stands there while that
+            test holds (see ``fill``), and in no table.
         summary: The current numbers in one sentence, for those who do not see the picture.
         definition: What is shown, with its paper, in two or three sentences.
         arrays: All numbers, by name.
         facts: Scalars and names that the skeleton refers to; JSON-able.
-        controls: Toggles: ``{"name", "options": [{"value", "label"}]}``.
+        controls: Toggles: ``{"name", "options": [{"value", "label"}]}``; or, of many values, a
+            list: ``{"name", "word", "of"}``, whose names are the fact ``of``.
         state: The toggles' and the cursor's first values.
         parts: What lies between read line and footer, top to bottom; at most one is ``{"kind":
-            "plot"}``.
+            "plot"}``. One that says ``"filled": True`` may hold references, as a skeleton does.
         skeleton: ``{"data", "layout"}`` of that plot, with references; None for a view without one.
         cursor: ``{"x", "y"}``: state names that arrow keys move, each with its count.
         ids: Name of the array of sample ids if samples can be selected here.
@@ -145,9 +147,11 @@ class Frame:
 
 
 def plain(runs: Sequence[Run]) -> str:
-    """The text of runs, without colour."""
+    """The text of runs, without colour; without those that stand there under a test only."""
     return "".join(
-        run if isinstance(run, str) else str(run.get("text", run.get("mark", ""))) for run in runs
+        run if isinstance(run, str) else str(run.get("text", run.get("mark", "")))
+        for run in runs
+        if isinstance(run, str) or "show" not in run
     )
 
 

@@ -8,7 +8,7 @@ snapshots, K = classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -38,6 +38,13 @@ DEFINITION: Final = (
 )
 MEANINGS: Final = (("both right", "own discoveries"), ("still to learn", "both wrong"))
 EACH: Final = ("ids", "labels", "cell", "copied")
+SPLIT: Final = "split"
+"""Name of the state that holds which rows are shown, where there are two sorts."""
+SPLITS: Final = (
+    {"value": "probe", "label": "probe", "title": "rows that the student has never seen"},
+    {"value": "train", "label": "train", "title": "as many rows that it learns from, drawn once"},
+)
+UNSELECTABLE: Final = "Training rows: no other view shows them, so they cannot be selected"
 CLASSES: Final = 12
 """Per-class rows are shown up to this many classes; beyond, the classes with most errors."""
 
@@ -50,12 +57,14 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
             wrong; optionally ``table_history`` (S, 2, 2) with ``steps`` (S,), and ``by_class`` (2,
             K): still to learn and copied errors per class; optionally per sample (n,), so that a
             click selects them: ``ids``, ``labels``, ``cell`` (0 to 3, row by row of the table) and
-            ``copied`` (1: the teacher's own wrong label). Empty while waiting.
+            ``copied`` (1: the teacher's own wrong label); optionally ``table``, ``table_history``
+            and ``by_class`` of training rows as ``train_...``. Empty while waiting.
         facts: ``label_loyalty`` and ``probability_loyalty`` in [0, 1], ``copied`` and
             ``teacher_wrong`` (counts), ``kl_nats``, ``n``, ``split``, ``step``; optionally
             ``gained`` and ``lost`` (counts) with ``since`` (``{"step", "number"}``),
             ``class_names`` and ``selected``; or, to choose since when, ``marks`` and ``changes``,
-            ``gained`` and ``lost`` for each of ``since.bases(steps, marks)``.
+            ``gained`` and ``lost`` for each of ``since.bases(steps, marks)``; optionally
+            ``train``, the same numbers of training rows.
 
     Raises:
         FrameError: If arrays or facts are missing or disagree.
@@ -96,7 +105,18 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         data["by_class"] = by_class.astype(np.int32)
         names = [str(name) for name in facts.get("class_names", ())]
         parts.append(_class_rows(by_class, names, picks=picks))
+    controls = control(found)
     footer: list[Run] = [f"{sampled(n, facts)} · JS in bits"]
+    spoken = _spoken(table, facts)
+    if "train" in facts:
+        seen, theirs, told = _of_train_rows(arrays, facts, found)
+        data |= seen
+        parts = [*_under(parts, "probe"), *_under(theirs, "train")]
+        controls = [*controls, {"name": SPLIT, "options": list(SPLITS)}]
+        splits = {"probe": sampled(n, facts), "train": told}
+        runs: list[Run] = [{"text": w, "show": {SPLIT: own}} for own, w in splits.items()]
+        footer = [*runs, " · JS in bits"]
+        spoken += f" On training rows: {_spoken(seen['train_table'], facts['train'])}"
     since = facts.get("since") or {}
     if since.get("number") is not None:
         footer += [" · ", {"mark": since["number"]}, f" = step {count(since['step'])}"]
@@ -108,15 +128,41 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         title=TITLE,
         read=READ,
         footer=tuple(footer),
-        summary=_spoken(table, facts),
+        summary=spoken,
         definition=DEFINITION,
         arrays=data,
         tables=declared("loyalty", data, facts),
-        controls=tuple(control(found)),
-        state={STATE: 0},
+        controls=tuple(controls),
+        state={STATE: 0, SPLIT: "probe"},
         parts=tuple(parts),
         ids="ids" if picks else None,
     )
+
+
+def _of_train_rows(
+    arrays: Arrays, facts: Facts, found: Sequence[Base]
+) -> tuple[dict[str, NDArray[Any]], list[dict[str, Any]], str]:
+    """Arrays and parts of the training rows, and how many they are; none of them is selectable."""
+    own: Facts = facts["train"]
+    need(arrays, "loyalty", {"train_table": (2, 2), "train_by_class": (2, "K")})
+    names = ("train_table", "train_by_class", "train_table_history")
+    data = {name: np.asarray(arrays[name]).astype(np.int32) for name in names if name in arrays}
+    table = data["train_table"].astype(np.int64)
+    found = found if len(own.get("changes", ())) == len(found) else []
+    classes = [str(name) for name in facts.get("class_names", ())]
+    told = {**own, "split": "train"}
+    n = int(table.sum())
+    parts = [
+        _quadrants(table, data.get("train_table_history"), n, told, why=UNSELECTABLE),
+        *_measures_since(told, found),
+        _class_rows(data["train_by_class"].astype(np.int64), classes),
+    ]
+    return data, parts, sampled(n, told)
+
+
+def _under(parts: Sequence[Mapping[str, Any]], split: str) -> list[dict[str, Any]]:
+    """Parts that are shown while the toggle stands at a split."""
+    return [{**part, "show": {**part.get("show", {}), SPLIT: split}} for part in parts]
 
 
 def _quadrants(
@@ -126,6 +172,7 @@ def _quadrants(
     facts: Facts,
     *,
     picks: bool = False,
+    why: str = "",
 ) -> dict[str, Any]:
     cells: list[dict[str, Any]] = []
     for i in range(2):
@@ -134,6 +181,8 @@ def _quadrants(
             cell["meaning"] = [MEANINGS[i][j]]
             if picks:
                 cell["picks"] = {"where": [["cell", 2 * i + j]], "words": MEANINGS[i][j]}
+            elif why:
+                cell["why"] = why
             if table is not None:
                 cell["count"] = count(int(table[i, j]))
                 cell["meaning"] = [f"{percent(int(table[i, j]) / max(n, 1))} {MEANINGS[i][j]}"]

@@ -44,6 +44,7 @@ class _Printer:
         content = unpacked(content)
         layout = content["layout"]
         self.layout = layout
+        self.barred: set[str] = set()
         margin = layout["margin"]
         width, height = float(layout["width"]), float(layout["height"])
         self.canvas = Canvas(width, height, layout["paper_bgcolor"])
@@ -87,7 +88,9 @@ class _Printer:
             box = (x.pixel(columns[0]), y.pixel(rows[-1]), x.pixel(columns[-1]), y.pixel(rows[0]))
             self.canvas.image(pixels[::-1], box, clip=clip)
         own = {**colours, **{k: v for k, v in trace.items() if k in ("showscale", "colorbar")}}
-        if own.get("showscale", True) and "colorbar" in own:
+        axis = trace.get("coloraxis")
+        if own.get("showscale", True) and "colorbar" in own and axis not in self.barred:
+            self.barred |= {axis} if axis else set()  # several maps share one bar
             self._bar_of_colours(own["colorbar"], low, high, stops)
 
     def _scatter(self, trace: Mapping[str, Any]) -> None:

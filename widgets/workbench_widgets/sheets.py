@@ -215,6 +215,9 @@ def _similarity(arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> list[dic
         return []
     said = {"unbiased": "CKA, unbiased", "biased": "CKA, biased", "null_p95": "null p95"}
     names = {**said, **{name: name.replace("_", " ") for name in arrays if name not in said}}
+    names.pop("beside_size", None)  # what is drawn of the next
+    if "beside" in names:
+        names["beside"] = "minus control"
     columns = _there(arrays, shape, names)
     tables: list[dict[str, Any]] = [
         {"title": "Layer similarity", "index": layers, "columns": columns}
@@ -235,47 +238,73 @@ def _samples(arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> list[dict[s
     names = {name: name.replace("_", " ") for name in arrays if name != "ids"}
     columns = _there(arrays, shape, names)
     index = [{"name": "sample", "array": "ids"}]
-    return [{"title": "Student, teacher, truth by sample", "index": index, "columns": columns}]
+    both = " (x, y, teacher x: L2)" if "hellinger_x" in arrays else ""
+    title = f"Student, teacher, truth by sample{both}"
+    return [{"title": title, "index": index, "columns": columns}]
 
 
 def _bins(arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A table for each model; bins of equal mass have one of their own, for each scaling."""
     tables: list[dict[str, Any]] = []
+    mass = "_mass"
+    kinds = (
+        ("", str(facts.get("bins", "bins of equal width")), lambda name: mass not in name),
+        (mass, "equal-mass (a, b]", lambda name: name.endswith(mass)),
+        (f"{mass}_scaled", "equal-mass (a, b], T-scaled", lambda name: f"{mass}_" in name),
+    )
     for who in ("student", "teacher"):
-        first = arrays.get(f"{who}_count")
-        if first is None:
-            continue
-        names = {
-            name: name.removeprefix(f"{who}_").replace("_", " ")
-            for name in arrays
-            if name.startswith(f"{who}_")
-        }
-        index = [{"name": "bin", "values": list(range(1, first.shape[0] + 1))}]
-        columns = _there(arrays, first.shape, names)
-        tables.append({"title": f"Calibration, {who}", "index": index, "columns": columns})
+        for suffix, bins, own in kinds:
+            first = arrays.get(f"{who}_count{suffix}")
+            if first is None:
+                continue
+            names = {
+                name: name.removeprefix(f"{who}_").replace(mass, "").replace("_", " ")
+                for name in arrays
+                if name.startswith(f"{who}_") and own(name)
+            }
+            index = [{"name": "bin", "values": list(range(1, first.shape[0] + 1))}]
+            columns = _there(arrays, first.shape, names)
+            tables.append(
+                {"title": f"Calibration, {who}, {bins}", "index": index, "columns": columns}
+            )
     return tables
 
 
 def _answers(arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    tables: list[dict[str, Any]] = []
+    both = "train_table" in arrays
+    for prefix, split in (("", "probe"), ("train_", "train")):
+        where = f", {split} rows" if both else ""
+        tables += _agreement(arrays, facts, prefix, where)
+    return tables
+
+
+def _agreement(
+    arrays: Mapping[str, Any], facts: Mapping[str, Any], prefix: str, where: str
+) -> list[dict[str, Any]]:
+    """The tables of one sort of rows; ``where`` is told in their titles."""
     sides = [{"name": who, "values": list(SIDES)} for who in ("student", "teacher")]
     tables: list[dict[str, Any]] = []
-    if "table" in arrays and arrays["table"].shape == (2, 2):
-        columns = [_column("samples", "table")]
-        tables.append({"title": "Who is right", "index": sides, "columns": columns})
-    history, steps = arrays.get("table_history"), arrays.get("steps")
+    table = arrays.get(f"{prefix}table")
+    if table is not None and table.shape == (2, 2):
+        columns = [_column("samples", f"{prefix}table")]
+        tables.append({"title": f"Who is right{where}", "index": sides, "columns": columns})
+    history, steps = arrays.get(f"{prefix}table_history"), arrays.get("steps")
     if history is not None and steps is not None and history.shape == (*steps.shape, 2, 2):
         index = [{"name": "step", "array": "steps"}, *sides]
-        columns = [_column("samples", "table_history")]
-        tables.append({"title": "Who is right over training", "index": index, "columns": columns})
-    by_class, names = arrays.get("by_class"), facts.get("class_names")
+        columns = [_column("samples", f"{prefix}table_history")]
+        title = f"Who is right over training{where}"
+        tables.append({"title": title, "index": index, "columns": columns})
+    by_class, names = arrays.get(f"{prefix}by_class"), facts.get("class_names")
     if by_class is not None and by_class.ndim == 2 and by_class.shape[0] >= 2:
         labels = [str(name) for name in names or range(by_class.shape[1])]
         if len(labels) == by_class.shape[1]:
             columns = [
-                _column(name, "by_class", (k, None))
+                _column(name, f"{prefix}by_class", (k, None))
                 for k, name in enumerate(("still to learn", "copied errors"))
             ]
             index = [{"name": "class", "values": labels}]
-            tables.append({"title": "By class", "index": index, "columns": columns})
+            tables.append({"title": f"By class{where}", "index": index, "columns": columns})
     return tables
 
 

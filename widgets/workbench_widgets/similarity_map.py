@@ -12,6 +12,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench_widgets.control_map import (
+    control_facts,
+    control_or,
+    difference_map,
+    over_training,
+)
 from workbench_widgets.frame import Facts
 from workbench_widgets.skeleton import (
     CHAR_PX,
@@ -68,6 +74,7 @@ class Picture:
         self.student = [escape(shorten(name, NAME_LENGTH)) for name in student]
         self.data = data
         self.history = history
+        self.cursor = bool(data) and "selected" in facts  # keys still move over the cells and propose pairs
         self.marks = list(facts.get("marks", ()))
         self.reasons = {str(k): str(v) for k, v in dict(facts.get("reasons", {})).items()}
         self.n = int(facts.get("n", 0))
@@ -109,7 +116,7 @@ class Picture:
         if "change" in self.data:
             changes = self.data["change"].reshape(len(self.data["change"]), -1)
             made["cells_change"] = [[_change_cell(float(v)) for v in one] for one in changes]
-        return made
+        return made | control_facts(self.data)
 
     def _texts(self, name: str) -> list[str]:
         values, chance = self.data[name].ravel(), self.data["null_p95"].ravel()
@@ -152,8 +159,9 @@ class Picture:
             traces = [ghost("x", "y")]
         else:
             traces = [*self._maps(height), *self._numbers(), *self._undefined()]
-        if self.history:
+        if self.history or self.cursor:
             shape["shapes"] += self._outline()
+        if self.history:
             history = self._history(shape)
             traces += [{"$if": TALL, "then": trace} for trace in history]
         return {"data": traces, "layout": shape}
@@ -201,8 +209,10 @@ class Picture:
             "customdata": {"$stack": ["biased", "null_p95"]},
             "hovertemplate": f"<b>%{{text}}</b><br>{values}<br>{chance}",
         }
+        against = difference_map({**common, "text": pair}, self.data)
+        shown = control_or(self.data, against, now)
         if "change" not in self.data:
-            return [now]
+            return [shown]
         change = {
             **common,
             "zmin": 0,
@@ -213,7 +223,7 @@ class Picture:
             "hovertemplate": "<b>%{text}</b><br>change %{customdata[0]:+.3f}"
             "<br>now %{customdata[1]:.3f}<extra></extra>",
         }
-        return [{"$if": {"mode": "now"}, "then": now, "else": change}]
+        return [{"$if": {"mode": "change"}, "then": change, "else": shown}]
 
     def _numbers(self) -> list[Node]:
         if max(self.rows, self.columns) > ANNOTATED:
@@ -236,9 +246,10 @@ class Picture:
             }
 
         node: Node = written(["cells"], "unbiased", [])
+        node = control_or(self.data, written(["cells_beside"], "beside_size", []), node)
         if "change" in self.data:
             change = written(["cells_change", "$since"], "change_size", ["$since"])
-            node = {"$if": {"mode": "now"}, "then": node, "else": change}
+            node = {"$if": {"mode": "change"}, "then": change, "else": node}
         wide, high = {"W>=": 28 * self.columns}, 13 * self.rows
         beside = {"$if": {**wide, "H>=": high + self.bottom}, "then": node}
         alone = {"$if": {**wide, "H>=": high}, "then": node}
@@ -373,7 +384,7 @@ class Picture:
             "hoverinfo": "skip",
         }
         head.pop("hovertemplate")
-        return [line, head]
+        return [*over_training(line, self.data), line, head]
 
 
 def _cell(value: float, chance: float) -> str:

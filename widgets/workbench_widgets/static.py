@@ -38,8 +38,29 @@ def draw(
     if unknown:
         known = ", ".join(sorted(frame.state)) or "none"
         raise FrameError(f"{frame.view}: no toggle {', '.join(unknown)}. Known: {known}.")
+    _check(frame, state)
     sheet = _Sheet(frame, tokens(theme), width, height, {**frame.state, **state})
     return go.Figure(sheet.content())
+
+
+def _check(frame: Frame, state: Mapping[str, Any]) -> None:
+    """Refuse a value that a toggle does not have.
+
+    Raises:
+        FrameError: Naming those that it has.
+    """
+    for control in frame.controls:
+        name = control["name"]
+        if name not in state:
+            continue
+        if "of" in control:
+            number = len(frame.facts[control["of"]])
+            allowed, known = f"0 to {number - 1}", state[name] in range(number)
+        else:
+            values = [option["value"] for option in control["options"]]
+            allowed, known = ", ".join(map(str, values)), state[name] in values
+        if not known:
+            raise FrameError(f"{frame.view}: {name} is {state[name]!r}. Allowed: {allowed}.")
 
 
 class _Sheet:
@@ -56,7 +77,8 @@ class _Sheet:
         self.shapes: list[dict[str, Any]] = []
 
     def content(self) -> dict[str, Any]:
-        parts = [p for p in self.frame.parts if holds(p.get("show", {}), self.around)]
+        shown = [p for p in self.frame.parts if holds(p.get("show", {}), self.around)]
+        parts = [fill(p, self.around) if p.get("filled") else p for p in shown]
         heights = [self._height(part) for part in parts]
         above = 62.0
         plot_top, plot_bottom = above, self.height - 30.0
@@ -76,7 +98,12 @@ class _Sheet:
         for part, top in zip(parts, tops, strict=True):
             if part["kind"] != "plot":
                 getattr(self, f"_{part['kind']}")(part, top)
-        self._text(self.frame.footer, PADDING, self.height - 26, 11, "$ink3")
+        footer = [
+            run
+            for run in self.frame.footer
+            if isinstance(run, str) or holds(run.get("show", {}), self.around)
+        ]
+        self._text(footer, PADDING, self.height - 26, 11, "$ink3")
         caption = self._caption()
         for k, line in enumerate(caption):
             self._text([line], PADDING, self.height - 13 + CAPTION_LINE * k, CAPTION, "$ink3")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 SCRIPTS = (
-    *("fill.js", "plotly.js", "parts.js", "outside.js"),
+    *("fill.js", "cells.js", "plotly.js", "parts.js", "outside.js"),
     *("tables.js", "picture.js", "menu.js", "selection.js", "pairing.js", "trail.js", "range.js"),
     *("view.js", "style.js", "render.js"),
 )
@@ -33,8 +33,13 @@ SCRIPTS = (
 @cache
 def view_esm() -> str:
     """The ES module of the views with the colour tables in it; the same text for every carrier."""
+    return joined(SCRIPTS)
+
+
+def joined(scripts: Sequence[str]) -> str:
+    """One ES module of pieces in ``esm/``, with the colour tables in it."""
     folder = Path(__file__).parent / "esm"
-    source = "".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    source = "".join((folder / name).read_text(encoding="utf-8") for name in scripts)
     tables = {"tokens": TOKENS, "scales": SCALES, "font": FONT}
     source = source.replace("__WB_TEX__", json.dumps(TEX), 1)
     return source.replace("__WB_TABLES__", json.dumps(tables), 1)

@@ -11,7 +11,19 @@ from collections.abc import Sequence
 
 import typer
 
-from workbench.cli import catalogue, compare, control, export, inspect, run, serve, space, touch
+from workbench.cli import (
+    catalogue,
+    check,
+    compare,
+    control,
+    export,
+    inspect,
+    queue,
+    run,
+    serve,
+    space,
+    touch,
+)
 from workbench.errors import WorkbenchError
 
 app = typer.Typer(
@@ -22,7 +34,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (run, control, compare, touch, export, inspect, space, catalogue, serve):
+COMMANDS = (run, check, queue, control, compare, touch, export, inspect, space, catalogue, serve)
+for module in COMMANDS:
     module.register(app)
 
 

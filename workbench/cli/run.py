@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -14,12 +16,17 @@ from workbench.recipes import open_experiment
 from workbench.runs.estimate import before_words, estimate_here
 from workbench.runs.follow import Progress
 from workbench.runs.launch import FreshStarter, accept_all
+from workbench.runs.queue import go_on
 from workbench.runs.results import result_of_all, was_refused
-from workbench.runs.run import Run
+from workbench.runs.run import Run, me
 from workbench.runs.settings import in_words
 from workbench.runs.sweep import Sweep, sweep
 from workbench.specs.experiment import ExperimentSpec
+from workbench.store.runs import RunRow
 from workbench.store.store import Store
+
+GO_ON_SECONDS = 2.0
+"""Between two looks at the queue by whoever follows a run that waits: its worker may be dead."""
 
 
 def register(app: typer.Typer) -> None:
@@ -63,9 +70,15 @@ def run(
     pause_at: Annotated[
         int | None, typer.Option(metavar="STEP", min=0, help="Pause by itself at a step.")
     ] = None,
+    queued: Annotated[
+        bool,
+        typer.Option(
+            "--queue", help="Wait for its turn in the store's queue; one run trains at a time."
+        ),
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; it trains on.")] = False,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Say what it would cost and check it; train nothing.")
+        bool, typer.Option("--estimate", hidden=True, help="`workbench check`, for one experiment.")
     ] = False,
     as_json: AsJson = False,
     store_url: StoreUrl = None,
@@ -93,8 +106,12 @@ def run(
         return
     if planned.values:
         print(planned.words(), file=sys.stderr)
-    name = accept_all(store, planned.specs, recipe=recipe, base=base, pause_at=pause_at)
-    FreshStarter().start(store, name)
+    fields: dict[str, Any] = {"queued": True, "who": me()} if queued else {}
+    name = accept_all(store, planned.specs, recipe=recipe, base=base, pause_at=pause_at, **fields)
+    if queued:
+        go_on(store, FreshStarter())
+    else:
+        FreshStarter().start(store, name)
     if detach:
         if as_json:
             print_json(result_of_all(store.runs.cohort(name)))
@@ -119,7 +136,7 @@ def follow(store: Store, name: str, as_json: bool, *, remove_bad: bool) -> None:
     for run in group:
         try:
             with Progress(enabled=not as_json or sys.stderr.isatty()) as bar:
-                run.wait(bar.told)
+                run.wait(_told_and_goes_on(store, bar))
         except KeyboardInterrupt:
             print(
                 f"\nRun {run.id} trains on. `workbench stop {run.id}"
@@ -145,6 +162,20 @@ def follow(store: Store, name: str, as_json: bool, *, remove_bad: bool) -> None:
     else:
         print("\n".join(result_words(rows)))
     raise typer.Exit(0 if all(row.status in ("finished", "paused") for row in rows) else 1)
+
+
+def _told_and_goes_on(store: Store, bar: Progress) -> Callable[[RunRow], None]:
+    """Show a row; while it waits in the queue, see to it that the queue goes on."""
+    due = 0.0
+
+    def told(row: RunRow) -> None:
+        nonlocal due
+        bar.told(row)
+        if row.turn is not None and row.status == "queued" and time.monotonic() >= due:
+            due = time.monotonic() + GO_ON_SECONDS
+            go_on(store, FreshStarter())
+
+    return told
 
 
 def _print_estimate(found: dict[str, Any], as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,9 @@ def serve(
     imports: Annotated[
         list[str] | None,
         typer.Option(
-            "--import", metavar="MODULE", help="A module that registers terms, models; repeat."
+            "--import",
+            metavar="MODULE",
+            help="A module that registers terms, models, data; looked for here too; repeat.",
         ),
     ] = None,
     basic_auth: Annotated[
@@ -113,6 +116,11 @@ def serve(
 
 def _import(modules: list[str]) -> None:
     """Here and, by the environment, in every process that we start."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last: a file there never stands in for a library
+        paths = filter(None, [os.environ.get("PYTHONPATH", ""), here])
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     given = os.environ.get(OWN_MODULES, "")
     os.environ[OWN_MODULES] = ",".join(filter(None, [given, *modules]))
     import_own()

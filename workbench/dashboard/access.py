@@ -37,7 +37,8 @@ MOST_VIEWS = 20
 
 READS: frozenset[str] = frozenset(
     {
-        *("look", "name", "select", "explain", "unexplain"),  # on a run
+        *("ask_edit", "unask_edit"),  # of somebody who can
+        *("look", "name", "select", "layers", "explain", "unexplain"),  # on a run
         *("against", "measure", "focus", "add"),  # on the page that compares
         *("find", "status", "recipe", "sort", "choose", "more", "clear", "address"),  # on lists
         *("role", "teacher", "student", "data", "split", "cancel", "again"),  # on models, a pair

@@ -15,7 +15,8 @@ from workbench_widgets.words import count, number
 from workbench.dashboard import wording
 from workbench.errors import RefusedCommand, WorkbenchError
 from workbench.runs.launch import Starter, replay_in_fresh_process
-from workbench.runs.more_seeds import FURTHER, more_seeds, queue, seconds_of_more
+from workbench.runs.more_seeds import FURTHER, more_seeds, seconds_of_more
+from workbench.runs.queue import queue
 from workbench.store import RunRow, Store
 
 DOES: Final = frozenset({"more_seeds", "replay"})
@@ -57,19 +58,20 @@ class After:
             "replay": dict(replay) if replay is not None else None,
         }
 
-    def act(self, run: str, do: str, heard: Callable[[], object]) -> None:
+    def act(self, run: str, do: str, heard: Callable[[], object], *, who: str) -> None:
         """Follow a press of a button.
 
         Args:
             run: The finished run.
             do: One of :data:`DOES`.
             heard: Called when there is something new to show, perhaps from another thread.
+            who: For the journals of new runs.
 
         Raises:
             RefusedCommand: If the run has not finished, or another replay is under way.
         """
         if do == "more_seeds":
-            more_seeds(self._store, run, self._starter)
+            more_seeds(self._store, run, self._starter, who=who)
             heard()
         elif do == "replay":
             self._begin(run)

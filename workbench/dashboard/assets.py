@@ -18,13 +18,14 @@ from workbench_widgets.view import view_esm
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = (
-    *("dom.js", "contact.js", "people.js"),
+    *("dom.js", "contact.js", "people.js", "asking.js"),
     *("bar.js", "top.js", "recipes.js", "start.js", "controls.js", "pull.js", "around.js"),
-    *("new_fields.js", "new_loss.js", "new_beside.js", "new.js"),
+    *("new_fields.js", "new_paint.js", "new_loss.js", "new_fork.js", "new_stages.js"),
+    *("new_beside.js", "new.js"),
     *("places.js", "runs_place.js", "models_place.js", "pair_place.js", "after.js"),
-    *("samples.js", "inspector.js"),
+    *("samples.js", "inspector.js", "failed.js"),
     *("journal.js", "pairing.js"),
-    *("kept.js", "selection.js", "scrubber.js", "compare.js", "parts.js"),
+    *("kept.js", "selection.js", "scrubber.js", "layers.js", "compare.js", "parts.js"),
 )
 """Pieces of ``parts.js`` in order; the last one exports."""
 

@@ -59,6 +59,8 @@ const bytesOf = (chosen) => (chosen?.ids.length ? chosen.ids.slice().buffer : nu
 function points() {{
   const run = new URLSearchParams(location.search).get("run");
   const query = new URLSearchParams({{ run, name: "points", to: "csv" }});
+  const select = globalThis[CHOSEN]?.text;
+  if (select) query.set("select", select);
   return run && new URL(`tables?${{query}}`, document.baseURI).href;
 }}
 
@@ -85,7 +87,16 @@ function traits(model) {{
     dispatchEvent(new CustomEvent("workbench-came", {{ detail }}));
   }};
   const look = () => (past = globalThis[SHOWN]?.of(live.frame.view) ?? null);
+  // What was made for an earlier step goes to the snapshots that the page holds, see kept.js.
+  const beside = () => {{
+    const packed = model.get("aside");
+    if (!packed) return;
+    const {{ view, step, selection }} = unpack(packed).frame;
+    const detail = {{ view, step, selection, open: () => unpack(packed) }};
+    dispatchEvent(new CustomEvent("workbench-aside", {{ detail }}));
+  }};
   take();
+  beside();
   look();
   const own = {{
     frame: () => (past ?? live).frame,
@@ -110,9 +121,11 @@ function traits(model) {{
         if (look() !== before) act(rev++);
       }};
       model.on("change:packed", came);
+      model.on("change:aside", beside);
       addEventListener("workbench-shown", turned);
       return () => {{
         model.off("change:packed", came);
+        model.off("change:aside", beside);
         removeEventListener("workbench-shown", turned);
       }};
     }},
@@ -180,6 +193,7 @@ class PanelView(AnyWidgetComponent):
     _esm = CARRIES.format(url=assets.url("view.js"))
 
     packed = param.Parameter(default=None, doc="A whole frame; never b'', which breaks the page.")
+    aside = param.Parameter(default=None, doc="The same of an earlier step that this page shows.")
     theme = param.String(default="auto")
     event = param.Dict(default={}, doc="The last thing a person did in the view.")
     plotly_url = param.String(default=assets.url("plotly.js"))
@@ -192,6 +206,10 @@ class PanelView(AnyWidgetComponent):
     def push(self, sent: Sent) -> None:
         """Show a frame; all its parts change together."""
         self.packed = sent.packed
+
+    def put_aside(self, sent: Sent) -> None:
+        """Give the page a frame of an earlier step, for as long as it shows that."""
+        self.aside = sent.packed
 
 
 class Part(AnyWidgetComponent):

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.dashboard.address import Compared
-from workbench.dashboard.bar import bar
 from workbench.dashboard.compare import compare_page
 from workbench.dashboard.hub import Hub
 from workbench.dashboard.template import make_template
@@ -36,7 +35,6 @@ class CompareSession(PlainSession):
         self._asked = asked
         self._seen: Any = None
         self._parts = self._make_parts("top", "compare")
-        self._parts["top"].tell(bar(hub, "compare"))
         self._draw()
         self.template = make_template("compare", self._parts)
         self._listen()
@@ -64,6 +62,7 @@ class CompareSession(PlainSession):
 
     def _draw(self) -> None:
         self._seen = self._marks()
+        self._parts["top"].tell(self._bar("compare"))
         self._parts["compare"].tell(compare_page(self.hub.store, self._asked))
 
     def _marks(self) -> list[Any]:

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from tornado.web import HTTPError, RequestHandler
 from workbench_widgets.sheets import Sheet
 
+from workbench.dashboard.select_text import decode
 from workbench.errors import WorkbenchError
 from workbench.runs.comparison import compare
 from workbench.runs.tables import paper_sheet, sheets_of_comparison, sheets_of_run, written
@@ -122,7 +123,8 @@ async def send(handler: RequestHandler, name: str, sheets: Sequence[Sheet], to: 
 class TableHandler(RequestHandler):
     """``/tables?run=RUN&name=result&to=tex``, or ``/tables?compare=RUN,RUN&against=RUN&to=csv``.
 
-    ``name`` is a view (with ``step``), ``points`` (every logged point) or ``result``.
+    ``name`` is a view (with ``step``), ``points`` (every logged point; with ``select`` the accuracy
+    on these samples too) or ``result``.
 
     Args:
         store: Where runs lie.
@@ -160,5 +162,7 @@ class TableHandler(RequestHandler):
         name, asked = self.get_query_argument("name"), self.get_query_argument("step", None)
         if asked is not None and not STEP.fullmatch(asked):
             raise HTTPError(400)
-        sheets = sheets_of_run(self._store, run, name, None if asked is None else int(asked))
+        chosen = decode(self.get_query_argument("select", ""))
+        step = None if asked is None else int(asked)
+        sheets = sheets_of_run(self._store, run, name, step, chosen)
         return f"{run}-{name}", sheets

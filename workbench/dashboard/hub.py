@@ -1,6 +1,6 @@
 """What all pages of a server share: the store, the worker starter, the runs in memory, one watcher.
 
-One daemon thread asks SQLite a few dozen times a second whether anything changed (``PRAGMA
+One daemon thread asks SQLite two hundred times a second whether anything changed (``PRAGMA
 data_version``, microseconds) and tells the sessions; it never touches a model of a page.
 """
 
@@ -9,20 +9,28 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from workbench.dashboard.access import Access
 from workbench.dashboard.after import After
+from workbench.dashboard.asking import Requests
 from workbench.dashboard.live import Live, Shown
+from workbench.dashboard.queue_card import Queue, read_queue, waiting_words
 from workbench.dashboard.start import Quickstart, recent_runs
 from workbench.errors import WorkbenchError
 from workbench.runs.draft.checker import Checker
 from workbench.runs.explainer import Explainer
 from workbench.runs.inspecting import Inspection
 from workbench.runs.launch import Starter
+from workbench.runs.queue import go_on
 from workbench.store import Store
+from workbench.store.listing import waiting
 
-POLL_SECONDS = 0.025
+POLL_SECONDS = 0.005
+"""Between two looks at whether the store has changed, which take microseconds."""
+QUEUE_SECONDS = 1.0
+"""Between two looks at whose turn it is: a worker that was killed tells nobody."""
 RECENT_SECONDS = 1.0
 """Between two updates of the list of runs."""
 
@@ -58,12 +66,18 @@ class Hub:
         self.checker = Checker(store)
         self.inspections: list[Inspection] = []
         """Pairs that are looked at in processes of their own; touched in the pages' turns only."""
+        self.requests = Requests()
         self.access = Access()
         """Who may look and touch; of this machine everybody, until a server says otherwise."""
         self._lives: dict[str, Live] = {}
         self._viewers: set[Viewer] = set()
+        self._gone: set[Viewer] = set()
+        """Those of them whose tab has closed, or lost its connection, and may yet come back."""
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self.queue = Queue()
+        """Who waits for a turn, as the watcher saw it last."""
+        self._queue_at = 0.0
         self._recent_at = 0.0
         self._recent_due = True
         self._thread = threading.Thread(target=self._watch, name="store-watcher", daemon=True)
@@ -87,14 +101,27 @@ class Hub:
         """Tell a page from now on, and once what was missed while it was made."""
         with self._lock:
             self._viewers.add(viewer)
+            self._gone.discard(viewer)
             self._recent_due = True
+        if viewer.run is not None:
+            self.tell_viewers(viewer.run)
+
+    def leave(self, viewer: Viewer) -> None:
+        """A page has no browser now: nobody counts it; :meth:`attach` brings it back."""
+        self.requests.forget(viewer)
+        with self._lock:
+            if viewer not in self._viewers:
+                return
+            self._gone.add(viewer)
         if viewer.run is not None:
             self.tell_viewers(viewer.run)
 
     def detach(self, viewer: Viewer) -> None:
         """Forget a page; a run that nobody looks at leaves the memory."""
+        self.requests.forget(viewer)
         with self._lock:
             self._viewers.discard(viewer)
+            self._gone.discard(viewer)
             watched = {viewer.run for viewer in self._viewers}
             for run in [run for run in self._lives if run not in watched]:
                 del self._lives[run]
@@ -102,15 +129,21 @@ class Hub:
             self.tell_viewers(viewer.run)
 
     def viewers(self, run: str) -> list[Viewer]:
-        """The pages that show a run."""
+        """The pages that show a run, in a browser."""
         with self._lock:
-            return [viewer for viewer in self._viewers if viewer.run == run]
+            return [viewer for viewer in self._viewers - self._gone if viewer.run == run]
 
     def tell_viewers(self, run: str) -> None:
         """Draw its pages anew: somebody came, went, or said their name."""
         shown = self.live(run).shown
         for viewer in self.viewers(run):
             viewer.show(shown)
+
+    def waiting_words(self, run: str) -> str:
+        """What the page of a run says of the queue; empty where it has nothing to do with it."""
+        if not self.queue.turns:
+            return ""
+        return waiting_words(self.queue, self.store.runs.get(run))
 
     def close(self) -> None:
         """End the thread."""
@@ -131,10 +164,13 @@ class Hub:
 
     def _round(self, stirred: bool) -> None:
         with self._lock:
-            viewers = list(self._viewers)
+            viewers = list(self._viewers - self._gone)
             lives = dict(self._lives)
         for run, live in lives.items():
             self._tell(viewers, run, live, stirred)
+        if time.monotonic() - self._queue_at >= QUEUE_SECONDS:
+            self._queue_at = time.monotonic()
+            self._look_at_queue({viewer.run for viewer in viewers if viewer.run is not None})
         self._recent_due |= stirred
         idle = [viewer for viewer in viewers if viewer.run is None]
         if idle and self._recent_due and time.monotonic() - self._recent_at >= RECENT_SECONDS:
@@ -142,6 +178,20 @@ class Hub:
             runs = recent_runs(self.store, self.quickstart.listing)
             for viewer in idle:
                 viewer.show_recent(runs)
+
+    def _look_at_queue(self, watched: Collection[str]) -> None:
+        """Start whose turn has come, and tell the pages of runs that wait how it stands."""
+        before = self.queue
+        try:
+            go_on(self.store, self.starter)
+            lines = self.quickstart.listing.lines() if waiting(self.store.database) else ()
+            self.queue = read_queue(self.store, lines) if lines else Queue()
+        except WorkbenchError as error:
+            LOG.warning("The queue cannot be looked at now: %s", error)
+            return
+        if self.queue.turns or before.turns:
+            for run in watched:
+                self.tell_viewers(run)
 
     @staticmethod
     def _tell(viewers: list[Viewer], run: str, live: Live, stirred: bool) -> None:

@@ -41,6 +41,8 @@ OLD: Final = (
     "they were kept. A new run with probes has them."
 )
 STEP: Final = re.compile(r"[0-9]{1,9}")
+SAMPLES: Final = re.compile(r"([0-9]{1,9}(,[0-9]{1,9}){0,9})?")
+"""At most ten ids."""
 TYPES: Final = {"i": "<i4", "f": "<f4"}
 
 
@@ -239,6 +241,8 @@ class AnswersHandler(RequestHandler):
 class PicturesHandler(RequestHandler):
     """``/pictures?run=RUN``: the samples of the probe split, as the head and bytes of an answer.
 
+    With ``&samples=3,17`` just these of the whole data set, of whatever split.
+
     Args:
         store: Where runs lie.
         explainer: Reads them in its process.
@@ -254,6 +258,10 @@ class PicturesHandler(RequestHandler):
             run = self._store.runs.get(self.get_query_argument("run")).id
         except WorkbenchError:
             raise HTTPError(404) from None
+        asked = self.get_query_argument("samples", "")
+        if not SAMPLES.fullmatch(asked):
+            raise HTTPError(400)
+        ids = [int(one) for one in asked.split(",") if one]
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Answer] = loop.create_future()
 
@@ -263,7 +271,7 @@ class PicturesHandler(RequestHandler):
 
         self._explainer.attach(self)  # a reader without a page must let the process go, too
         try:
-            self._explainer.pictures(run, heard)
+            self._explainer.pictures(run, heard, ids)
             answer = await answered
         finally:
             self._explainer.detach(self)

@@ -13,14 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench_widgets.frame import VIEWS, Frame
+from workbench_widgets.frame import VIEWS, Frame, ViewName
 
 from workbench.dashboard import journal, summary
 from workbench.dashboard.inspector import samples
 from workbench.dashboard.scrubber import scrubber
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
+from workbench.runs.looking import at_step
 from workbench.runs.selected import ids_of
+from workbench.runs.selected_layers import Known, comparable
 from workbench.store import Store
 
 QUARTER_SECOND = 0.25
@@ -118,21 +120,62 @@ class Live:
         known = None if latest is None else ids_of(latest.arrays)
         return None if known is None else {int(one) for one in known}
 
-    def selected(self, ids: Sequence[int], text: str) -> dict[str, Sent]:
-        """The views of the newest snapshot, of these samples only.
+    def selected(
+        self,
+        ids: Sequence[int],
+        text: str,
+        views: Sequence[ViewName] = VIEWS,
+        layers: Known | None = None,
+    ) -> dict[str, Sent]:
+        """Views of the newest snapshot, of these samples only; the curves are of all steps.
 
         Args:
             ids: Of the samples.
             text: What the frames say they were made for.
+            views: Those that are wanted.
+            layers: What is known of the layer similarity of these samples.
         """
         with self._lock:
-            made = self._frames.of_snapshot(summary.waits_for(self._history), ids)
+            waits, own = summary.waits_for(self._history), [v for v in views if v != "curves"]
+            made = self._frames.of_snapshot(waits, ids, layers, own)
+            if "curves" in views:
+                made["curves"] = self._frames.curves(waits, ids)
         return {view: Sent(frame.step, pack(frame, text)) for view, frame in made.items()}
+
+    def comparable(
+        self, ids: Sequence[int], step: int | None
+    ) -> tuple[tuple[int, ...], int | None, bool]:
+        """As :func:`workbench.runs.selected_layers.comparable` has it."""
+        return comparable(self._history, ids, step)
+
+    def past(self, step: int, ids: Sequence[int], text: str, layers: Known, turn: int) -> Sent:
+        """The map of selected samples beside the snapshot of an earlier step.
+
+        Args:
+            step: Of the snapshot, or after it.
+            ids: Of the samples.
+            text: As above.
+            layers: As above.
+            turn: Told on: no two of a page are equal, so that none is taken for the one before.
+
+        Raises:
+            RefusedCommand: If there is no snapshot.
+            BadFile: If it is gone from the disk.
+        """
+        with self._lock:
+            past = at_step(self._store, self._history, step)
+        frame = Frames(past).of_snapshot(None, ids, layers, ("cka",))["cka"]
+        content, buffers = frame.payload()
+        return Sent(frame.step, pack_payload({**content, "selection": text, "turn": turn}, buffers))
 
     def _show(self) -> Shown:
         history, frames = self._history, self._frames
         waits = summary.waits_for(history)
-        taken = (history.steps[-1] if history.steps else -1, len(history.steps), waits)
+        beside = (
+            len(history.beside.maps),
+            history.row.active,
+        )  # the control comes after the student
+        taken = (history.steps[-1] if history.steps else -1, len(history.steps), waits, beside)
         if self._drawn.get("cka", (None,))[0] != taken:
             for view, frame in frames.of_snapshot(waits).items():
                 self._keep(view, taken, frame)
@@ -142,7 +185,7 @@ class Live:
         return Shown(
             {
                 "top": summary.top(history),
-                "notice": summary.notice(history),
+                "notice": summary.notice(history, str(self._store.path)),
                 "rail": summary.rail(history, frames),
                 "result": summary.result(history),
                 "journal": journal.drawer(history),

@@ -5,28 +5,33 @@ Nothing here knows a term, a model or a data set by name: see :mod:`workbench.ru
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from workbench_widgets.words import count, number
 
 from workbench.dashboard import wording
+from workbench.dashboard.new_stages import schedule, stage_cards
 from workbench.registries import PROBES, TERMS
-from workbench.runs.draft.checks import rows, why_not
+from workbench.runs.draft.checks import Row, rows, why_not
 from workbench.runs.draft.draft import Draft, lines_of, value_at
+from workbench.runs.draft.forked import why_fixed
 from workbench.runs.draft.forms import form, menu, stage_form
 from workbench.runs.draft.loss_text import printed_terms
 from workbench.runs.estimate import size, span
 from workbench.specs.experiment import ExperimentSpec
 
-POINTS: Final = 120
-"""Of the drawn schedule."""
 PLAIN_FIELDS: Final = ("name", "seed", "seeds", "device", "control", "plain_kd")
 """Fields of the experiment itself that the stages' card shows."""
 
 
 def new_page(
-    draft: Draft, told: Mapping[str, Any] | None, *, undo: bool, redo: bool
+    draft: Draft,
+    told: Mapping[str, Any] | None,
+    *,
+    undo: bool,
+    redo: bool,
+    more: Sequence[Row] = (),
 ) -> dict[str, Any]:
     """All that the page shows.
 
@@ -35,8 +40,9 @@ def new_page(
         told: What the process on the side knows of it; None while it works or has nothing to try.
         undo: Whether there is an edit to take back.
         redo: Whether there is one to make again.
+        more: Checks of how it begins, such as those of a fork.
     """
-    checks = rows(draft, told)
+    checks = rows(draft, told, more)
     failed = {
         row.path: f"{row.detail.partition('. ')[0].rstrip('.')}."
         for row in checks
@@ -59,22 +65,51 @@ def new_page(
         "target": _target(draft, known),
         "menu": menu(TERMS),
         "stage": stage_form(draft),
-        "stages": list(value_at(draft.data, "stages") or {}),
+        "stages": stage_cards(draft),
         "stage_name": draft.stage,
         "experiment": [
             field
             for field in form(draft, "", ExperimentSpec)["fields"]
             if field["label"].replace(" ", "_") in PLAIN_FIELDS
         ],
-        "schedule": _schedule(draft, known.get("data")),
+        "schedule": schedule(draft, known.get("data")),
         "probes": _probes(draft),
         "text": _text(draft, failed),
-        "wrong": failed,
+        "wrong": {path: _at_field(checks, path, words) for path, words in failed.items()},
+        "fixed": _fixed(draft),
         "checks": [row.plain() for row in checks],
         "counts": _counts(checks),
         "off": why_not(checks),
         "about": _about(known.get("estimate")),
     }
+
+
+def _at_field(checks: Sequence[Row], path: str, words: str) -> dict[str, Any]:
+    """What stands under a field that is wrong: the reason, and the value that would mend it."""
+    fixes = (row.fix for row in checks if row.path == path and row.fix is not None)
+    fix = next((fix for fix in fixes if fix["path"] == path), None)
+    return {"words": words, "fix": fix}
+
+
+def _fixed(draft: Draft) -> dict[str, str]:
+    """Card to the reason why something on it cannot change in this fork; empty: all of it can."""
+    said = {
+        "models": ("student.use", "The student"),
+        "data": ("data.use", "The data set"),
+        "loss": (f"stages.{draft.stage}.terms", "This loss"),
+        "stages": (f"stages.{draft.stage}.players", _of_stage(draft)),
+    }
+    reasons = {card: (why_fixed(draft, path), who) for card, (path, who) in said.items()}
+    found = {card: f"{who} {why}." for card, (why, who) in reasons.items() if why}
+    if why_fixed(draft, "probes"):
+        found["probes"] = "A fork measures what its parent measured, unless it begins at step 0."
+    return found
+
+
+def _of_stage(draft: Draft) -> str:
+    """What of the shown stage cannot change: of one before the last all, of the last the seed."""
+    names = list(value_at(draft.data, "stages") or {})
+    return "The choice of seed and device" if draft.stage == names[-1] else "This stage"
 
 
 def _changed_words(changes: int) -> str:
@@ -128,7 +163,14 @@ def _models_words(known: Mapping[str, Any]) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"{number(ratio, 2)} × fewer" if ratio >= 1 else f"{number(1 / ratio, 2)} × more"
+    if ratio < 1:
+        return f"{_plain(1 / ratio)} × more"
+    return f"{_plain(ratio)} × fewer"
+
+
+def _plain(ratio: float) -> str:
+    """Two digits, never as a power of ten."""
+    return count(round(ratio)) if ratio >= 100 else number(ratio, 2)
 
 
 def _data_words(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -229,28 +271,6 @@ def _target(draft: Draft, known: Mapping[str, Any]) -> dict[str, Any] | None:
         "classes": data.get("classes", []),
         "picture": next(iter(data.get("pictures", [])), None),
         "waits": "" if teacher.get("logits") else "Shown once this teacher has been trained here.",
-    }
-
-
-def _schedule(draft: Draft, facts: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The learning rate over the steps, as it will be."""
-    spec = draft.spec
-    if spec is None:
-        return {"waits": "The rate is drawn once every field is allowed."}
-    stage: Any = spec.stage
-    if stage.steps is None and facts is None:
-        return {"waits": "Reading the data to count the steps…"}
-    steps = stage.num_steps(facts["splits"]["train"] if facts else 0)
-    at = sorted({round(k * (steps - 1) / (POINTS - 1)) for k in range(POINTS)})
-    peak = stage.optimiser.lr
-    if not isinstance(peak, (int, float)):
-        return {"waits": "The peak follows a schedule of its own; see the text."}
-    return {
-        "steps": steps,
-        "x": at,
-        "y": [peak * stage.schedule.factor(step, steps) for step in at],
-        "peak": peak,
-        "phases": [list(phase) for phase in stage.schedule.phases(steps)],
     }
 
 

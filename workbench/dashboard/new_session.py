@@ -6,19 +6,15 @@ reload loses nothing.
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from workbench_widgets.words import count
 
-from workbench.dashboard.address import first_of
-from workbench.dashboard.bar import bar
 from workbench.dashboard.compare import group_link
 from workbench.dashboard.hub import Hub
+from workbench.dashboard.new_address import LOSS, NewAsked, address_of
+from workbench.dashboard.new_fork import Forking
 from workbench.dashboard.new_page import new_page
 from workbench.dashboard.new_sweep import sweep_part, swept
 from workbench.dashboard.people import may, visit_here
@@ -28,44 +24,16 @@ from workbench.dashboard.turns import PlainSession
 from workbench.errors import BadInput, WorkbenchError
 from workbench.recipes import names
 from workbench.runs.draft import Draft
-from workbench.runs.draft.draft import value_at
+from workbench.runs.draft.stages import add_stage, pick_stage, remove_stage, rename_stage
 from workbench.runs.launch import accept_all
+from workbench.runs.queue import go_on
 from workbench.specs.files import parse_scalar
 
 MOST_EDITS: Final = 200
 """Edits that can be taken back."""
-LONGEST: Final = 6000
-"""Characters of an address; a larger experiment is kept as a file instead."""
 LONGEST_TEXT: Final = 100_000
 """Letters of one edit or file: reading them keeps all pages waiting."""
 ONLY_LOOKS: Final = "This server only shows: nothing is changed, tried or started here."
-LOSS: Final = "loss"
-"""Stands for all terms in an address."""
-
-
-@dataclass(frozen=True)
-class NewAsked:
-    """What an address asks for: ``/?new=quickstart&set=seed=3&set=loss=KD``.
-
-    Attributes:
-        origin: A recipe or a run.
-        settings: Paths and their values as text, in order.
-        sweep: A path and several values of it as text, ``2, 4``; empty for one experiment.
-    """
-
-    origin: str
-    settings: tuple[tuple[str, str], ...] = ()
-    sweep: tuple[str, str] = ("", "")
-
-    @classmethod
-    def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> NewAsked | None:
-        """From the arguments of a request; None where it asks for another page."""
-        if "new" not in arguments:
-            return None
-        texts = (value.decode("utf-8", "replace") for value in arguments.get("set", ()))
-        pairs = tuple((path, value) for path, _, value in (text.partition("=") for text in texts))
-        path, _, values = first_of(arguments, "sweep").partition("=")
-        return cls(first_of(arguments, "new") or QUICKSTART, pairs, (path, values))
 
 
 class NewSession(PlainSession):
@@ -86,9 +54,10 @@ class NewSession(PlainSession):
         self._sweep = asked.sweep
         self._told: dict[str, Any] | None = None
         self._last: dict[str, Any] = {}
+        self._fork: Forking | None = None
         self._draft = self._opened(asked)
         self._parts = self._make_parts("top", "new")
-        self._parts["top"].tell({**bar(hub, "new"), "people": None})
+        self._parts["top"].tell(self._bar("new"))
         self._ask()
         self._draw()
         self.template = make_template("new", self._parts)
@@ -124,7 +93,8 @@ class NewSession(PlainSession):
         elif do == "open":
             self._change(Draft.of_yaml(value))
         elif do == "edit":
-            self._change(_edited(draft, path, value))
+            own = None if self._forking is None else self._forking.follow(draft, path, value)
+            self._change(own or _edited(draft, path, value))
         elif do == "loss":
             self._change(draft.set_loss(value))
         elif do == "yaml":
@@ -135,6 +105,14 @@ class NewSession(PlainSession):
             self._change(draft.add_term(value))
         elif do == "remove":
             self._change(draft.remove_term(value))
+        elif do == "stage":
+            self._draft = pick_stage(draft, value)
+        elif do == "add-stage":
+            self._change(add_stage(draft))
+        elif do == "remove-stage":
+            self._change(remove_stage(draft, value))
+        elif do == "rename-stage":
+            self._change(rename_stage(draft, path, value))
         elif do == "sweep":
             self._sweep = (path, value)
         elif do == "probe":
@@ -158,6 +136,12 @@ class NewSession(PlainSession):
         spec = self._draft.spec
         if spec is None:
             raise BadInput("Something is still wrong; the checks say what.")
+        top = self._parts["top"]
+        if self._forking is not None:
+            run = self._forking.start(self._draft, who=self.person.who)
+            self.hub.starter.start(self.hub.store, run)
+            top.tell({**top.told, "goto": run})
+            return
         planned = swept(spec, self._sweep)
         one = planned.num_runs == 1
         run = accept_all(
@@ -166,9 +150,13 @@ class NewSession(PlainSession):
             recipe=self._draft.recipe,
             base=self._draft.base,
             pace=pace_of(spec, None) if one else None,  # several are compared, not watched
+            queued=not one,
+            who=self.person.who,
         )
-        self.hub.starter.start(self.hub.store, run)
-        top = self._parts["top"]
+        if one:
+            self.hub.starter.start(self.hub.store, run)
+        else:
+            go_on(self.hub.store, self.hub.starter)
         group = group_link(self.hub.store, run)
         # Several are compared; the runs that still train move there as they do on their own page.
         lands = {"goto": run} if group is None else {"open": group["href"]}
@@ -195,7 +183,13 @@ class NewSession(PlainSession):
 
     def _page(self) -> dict[str, Any]:
         undo, redo = bool(self._done), bool(self._undone)
-        page = new_page(self._draft, self._told, undo=undo, redo=redo)
+        fork = self._forking
+        more = [] if fork is None else list(fork.rows(self._draft))
+        page = new_page(self._draft, self._told, undo=undo, redo=redo, more=more)
+        if not may(self._visit, "start"):
+            page["off"] = ONLY_LOOKS
+        if fork is not None:
+            return {**page, "fork": fork.part(self._draft)}
         return {**page, **sweep_part(self._draft, self._sweep, page["off"])}
 
     def _draw(self) -> None:
@@ -211,18 +205,9 @@ class NewSession(PlainSession):
         draft = self._draft
         if draft.origin == "a file":
             return "/?new="
-        pairs: list[tuple[str, str]] = [("new", self._asked.origin)]
-        prefix = f"stages.{draft.stage}.terms."
-        changed = draft.changed()
-        if any(path.startswith(prefix) for path in changed):
-            pairs.append(("set", f"{LOSS}={draft.loss}"))
-        for path in changed:
-            if not path.startswith(prefix):
-                pairs.append(("set", f"{path}={_as_text(value_at(draft.data, path))}"))
-        if self._sweep[1].strip():
-            pairs.append(("sweep", "=".join(self._sweep)))
-        address = f"/?{urlencode(pairs, safe='@:/=()*,')}"
-        return address if len(address) <= LONGEST else f"/?new={self._asked.origin}"
+        if self._forking is not None:
+            return address_of(draft, self._forking.pairs(draft))
+        return address_of(draft, [("new", self._asked.origin)], self._sweep)
 
     def _opened(self, asked: NewAsked) -> Draft:
         settings = asked.settings
@@ -230,17 +215,33 @@ class NewSession(PlainSession):
             # Trying a draft builds it: it would read any file that an address names.
             self._refused, settings, self._sweep = ONLY_LOOKS, (), ("", "")
         try:
-            draft = (
-                Draft.of_recipe(asked.origin)
-                if asked.origin in names()
-                else Draft.of_run(self.hub.store, asked.origin)
-            )
+            draft = self._begun(asked)
+        except WorkbenchError as error:
+            self._refused = error.message
+            return Draft.of_recipe(QUICKSTART)
+        try:
             for path, text in settings:
                 draft = draft.set_loss(text) if path == LOSS else _edited(draft, path, text)
         except WorkbenchError as error:
             self._refused = error.message
-            return Draft.of_recipe(QUICKSTART)
+        if asked.stage in (draft.data.get("stages") or {}):
+            draft = pick_stage(draft, asked.stage)
         return draft
+
+    def _begun(self, asked: NewAsked) -> Draft:
+        """What the address began with: a run at a step, a recipe, or a run from its beginning."""
+        if asked.fork is not None:
+            self._refused = self._refused or asked.fork.words
+            self._fork = Forking(self.hub.store, asked.fork)
+            return self._fork.draft()
+        if asked.origin in names():
+            return Draft.of_recipe(asked.origin)
+        return Draft.of_run(self.hub.store, asked.origin)
+
+    @property
+    def _forking(self) -> Forking | None:
+        """The fork that is written; None once a file was opened in its place."""
+        return self._fork if self._draft.parent is not None else None
 
     def _end(self) -> None:
         super()._end()
@@ -262,10 +263,3 @@ def _with_probe(draft: Draft, name: str) -> Draft:
     listed = list(given) if isinstance(given, list) else []
     kept = [one for one in listed if (one if isinstance(one, str) else one.get("use")) != name]
     return draft.edit("probes", kept if len(kept) < len(listed) else [*listed, name])
-
-
-def _as_text(value: Any) -> str:
-    """A value as :func:`parse_scalar` reads it back."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value)

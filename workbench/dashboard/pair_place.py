@@ -18,6 +18,7 @@ from workbench.dashboard.models_place import title
 from workbench.dashboard.template import Mode
 from workbench.errors import UnknownName
 from workbench.recipes import names, open_experiment
+from workbench.runs.frames import BUILDERS, SNAPSHOT_VIEWS
 from workbench.runs.inspecting import Question, Seen
 from workbench.runs.kept_models import KeptModel
 from workbench.store import Store
@@ -91,6 +92,23 @@ def question(store: Store, models: Sequence[KeptModel], asked: PairAsked) -> Que
             raise UnknownName("kept model", getattr(asked, role), known)
     data, base = _data(store, asked.data or own_data(known[asked.student]))
     return Question(known[asked.teacher].use, known[asked.student].use, data, asked.split, base)
+
+
+def waiting_words(seen: Seen | None) -> str:
+    """What the four views wait for while they have no numbers."""
+    if seen is None:
+        return "Waits for two models to be picked."
+    if seen.state == "working":
+        return "Both models are being asked."
+    return "No numbers of this pair; the card on the left says why."
+
+
+def waiting_views(words: str) -> dict[str, tuple[dict[str, Any], list[bytes]]]:
+    """Axes of the four views with a sentence in place of numbers: each a frame's payload."""
+    return {
+        str(view): replace(BUILDERS[view]({}, {}), waiting=words, summary=words).payload()
+        for view in SNAPSHOT_VIEWS
+    }
 
 
 def own_data(student: KeptModel) -> str:

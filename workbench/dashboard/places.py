@@ -10,13 +10,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from workbench.dashboard.bar import bar
 from workbench.dashboard.carrier import PanelView
 from workbench.dashboard.hub import Hub
 from workbench.dashboard.live import Sent, pack_payload
 from workbench.dashboard.models_place import ModelsAsked, models_page
-from workbench.dashboard.pair_place import PairAsked, pair_page, question
-from workbench.dashboard.people import visit_here
+from workbench.dashboard.pair_place import (
+    PairAsked,
+    pair_page,
+    question,
+    waiting_views,
+    waiting_words,
+)
+from workbench.dashboard.queue_card import read_queue
 from workbench.dashboard.runs_place import RunsAsked, runs_page
 from workbench.dashboard.template import make_template
 from workbench.dashboard.turns import PlainSession
@@ -24,11 +29,13 @@ from workbench.errors import RefusedCommand, WorkbenchError
 from workbench.runs.frames import SNAPSHOT_VIEWS
 from workbench.runs.inspecting import Inspection, Question, Seen
 from workbench.runs.kept_models import KeptModel, kept_models
-from workbench.runs.more_seeds import take_back
+from workbench.runs.queue import move_to_front, take_back
 
 Asked = RunsAsked | ModelsAsked | PairAsked
 MOST_LOOKING: Final = 4
 """Pairs that a server looks at at a time, each in a process with both networks."""
+QUEUE_DOES: Final = {"take_back": take_back, "front": move_to_front}
+"""What may be done to a run that waits."""
 KINDS: Final[Sequence[type[Asked]]] = (RunsAsked, ModelsAsked, PairAsked)
 
 
@@ -52,12 +59,11 @@ class PlaceSession(PlainSession):
     def __init__(self, hub: Hub, asked: Asked) -> None:
         super().__init__(hub)
         self._asked = asked
-        self._visit = visit_here()
         self._models: tuple[Any, list[KeptModel]] = (None, [])
         self._parts = self._make_parts("top", str(asked.kind))
         self._looking: tuple[Question, Inspection] | None = None
         self._seen: Seen | None = None
-        self._pushed: Seen | None = None
+        self._pushed: Seen | str | None = None
         shown = SNAPSHOT_VIEWS if isinstance(asked, PairAsked) else ()
         self._views: dict[str, PanelView] = {str(view): PanelView.make() for view in shown}
         self._draw()
@@ -69,10 +75,10 @@ class PlaceSession(PlainSession):
             query = parse_qs(str(asked.get("value") or "").lstrip("?"), keep_blank_values=True)
             found = asked_place({name: [v.encode() for v in vs] for name, vs in query.items()})
             self._asked = found if type(found) is type(self._asked) and found else self._asked
-        elif do == "take_back":
-            if not self._visit.touch:
+        elif do in QUEUE_DOES:
+            if not self.person.visit.touch:
                 raise RefusedCommand("This page may only look; it changes nothing.")
-            take_back(self.hub.store, str(asked.get("value") or ""))
+            QUEUE_DOES[do](self.hub.store, str(asked.get("value") or ""), who=self.person.who)
         elif do == "cancel" and self._looking is not None:
             self._looking[1].cancel()
         elif do == "again":
@@ -82,10 +88,10 @@ class PlaceSession(PlainSession):
 
     def _draw(self) -> None:
         asked = self._asked
-        self._parts["top"].tell(bar(self.hub, "models" if asked.kind == "pair" else asked.kind))
+        self._parts["top"].tell(self._bar("models" if asked.kind == "pair" else asked.kind))
         if isinstance(asked, RunsAsked):
             lines = self.hub.quickstart.listing.lines()
-            told = runs_page(self.hub.store, lines, asked)
+            told = runs_page(lines, asked, read_queue(self.hub.store, lines))
         elif isinstance(asked, ModelsAsked):
             told = models_page(self._kept(), asked)
         else:
@@ -117,12 +123,16 @@ class PlaceSession(PlainSession):
         return pair_page(models, asked, self._seen, problem)
 
     def _push(self) -> None:
-        """Give the views what was found, once."""
-        seen = self._seen
-        if seen is None or seen is self._pushed or seen.state != "done":
+        """Give the views what was found, once; axes and a sentence where nothing was."""
+        seen, before = self._seen, self._pushed
+        done = seen if seen is not None and seen.state == "done" else None
+        now: Seen | str = done or waiting_words(seen)
+        works = seen is not None and seen.state == "working"
+        if now == before or (works and isinstance(before, Seen)):  # what is shown stays till then
             return
-        self._pushed = seen
-        for view, (content, buffers) in seen.views.items():
+        self._pushed = now
+        found = done.views if done is not None else waiting_views(str(now))
+        for view, (content, buffers) in found.items():
             self._views[view].push(Sent(0, pack_payload(content, buffers)))
 
     def _look(self, wanted: Question) -> str:

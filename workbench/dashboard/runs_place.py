@@ -18,12 +18,11 @@ from workbench_widgets.words import count, percent
 
 from workbench.dashboard import wording
 from workbench.dashboard.address import first_of
+from workbench.dashboard.queue_card import Queue, queue_card
 from workbench.dashboard.start import step_words
 from workbench.dashboard.template import Mode
 from workbench.runs.apart import Apart, apart, is_meant
 from workbench.runs.listing import Line
-from workbench.runs.more_seeds import queue
-from workbench.store import Store
 
 PAGE_ROWS: Final = 100
 """Rows that are drawn at first, and that each "more" adds."""
@@ -128,13 +127,13 @@ class RunsAsked:
         return self
 
 
-def runs_page(store: Store, lines: Sequence[Line], asked: RunsAsked) -> dict[str, Any]:
+def runs_page(lines: Sequence[Line], asked: RunsAsked, queue: Queue) -> dict[str, Any]:
     """All that the page shows.
 
     Args:
-        store: Where runs lie.
         lines: All runs, newest first.
         asked: What the address asks for.
+        queue: As it stands.
     """
     sizes: dict[str, int] = {}
     for line in lines:
@@ -162,7 +161,7 @@ def runs_page(store: Store, lines: Sequence[Line], asked: RunsAsked) -> dict[str
         "statuses": _facet(lines, lambda line: line.status, lambda name: wording.CHIPS[name][1]),
         "recipe": asked.recipe,
         "recipes": _facet(lines, lambda line: line.recipe or "", lambda name: name or "no recipe"),
-        "queue": [_queued(row.id, number, store) for number, row in enumerate(queue(store), 1)],
+        "queue": queue_card(queue, lines, told),
         "rows": [_row(line, sizes, told[line.id]) for line in shown],
         "more": max(len(found) - len(shown), 0),
     }
@@ -246,18 +245,6 @@ def _row(line: Line, sizes: Mapping[str, int], told: Apart) -> dict[str, Any]:
         "apart_more": max(len(told.parts) - PARTS_SHOWN, 0),
         "apart_words": told.words,
         "apart_than": told.than,
-    }
-
-
-def _queued(run: str, number: int, store: Store) -> dict[str, Any]:
-    row = store.runs.get(run)
-    return {
-        "run": run,
-        "number": number,
-        "name": row.name,
-        "seed": int(row.experiment.get("seed", 0)),
-        "group": row.cohort or "",
-        "removable": row.cohort is not None,
     }
 
 

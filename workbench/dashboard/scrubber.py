@@ -26,6 +26,7 @@ from workbench.dashboard.select_text import decode
 from workbench.errors import BadAddress, WorkbenchError
 from workbench.runs.frames import Frames
 from workbench.runs.history import History, looks
+from workbench.runs.selected_layers import Known
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow, Store
 from workbench.training.grid import grid
@@ -39,6 +40,8 @@ GOES = {
     "finished": "the run is done",
 }
 """What the live run does while somebody looks back; other statuses are said with their step."""
+
+RESTS = Known(words="layers of an earlier step are compared once you stay at it.")
 
 STEPS = re.compile(r"[0-9]{1,9}(?:,[0-9]{1,9})*")
 
@@ -70,6 +73,8 @@ def scrubber(
         "phases": [list(phase) for phase in phases],
         "marks": history.marks,
         "notes": notes_of(history.events),
+        # What a page took along while the run went on had no control beside it yet.
+        "beside": 0 if row.active else len(history.beside.maps),
         "ticks": [list(pair) for pair in zip(ticks["ticks"], ticks["labels"], strict=True)],
     }
 
@@ -125,7 +130,7 @@ def messages(
         step = history.steps[-1]
         if step in wanted:
             told = pull(history, frames.spec, None)
-            yield packer.message(step, told, frames.of_snapshot(None, ids))
+            yield packer.message(step, told, frames.of_snapshot(None, ids, RESTS))
 
 
 class Packer:

@@ -7,14 +7,18 @@ frames of the selected samples, and turns the link that opened a page back into 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from workbench_widgets.frame import ViewName
 from workbench_widgets.words import count
 
 from workbench.dashboard.live import Live, Sent
 from workbench.dashboard.select_text import Ids, decode, encode
-from workbench.errors import BadAddress
-from workbench.runs.frames import SNAPSHOT_VIEWS
+from workbench.errors import BadAddress, WorkbenchError
+from workbench.runs.selected_layers import NOTHING, Known, SelectedLayers
+
+PREDICTED: Final[tuple[ViewName, ...]] = ("trilateral", "calibration", "loyalty")
+"""Views whose numbers of single samples stand in the snapshot."""
 
 
 class Selection:
@@ -22,6 +26,7 @@ class Selection:
 
     Args:
         live: The run that it shows.
+        layers: The layer similarity of what is selected; None: the view shows that of all.
 
     Attributes:
         ids: Sample ids, rising; empty: all samples are shown.
@@ -29,12 +34,16 @@ class Selection:
         text: The same ids as :func:`encode` writes them.
     """
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, layers: SelectedLayers | None = None) -> None:
         self._live = live
+        self._layers = layers
+        self._step: int | None = None
         self.ids: Ids = ()
         self.how = self.text = ""
         self._opened: dict[str, Any] = {}
-        self._made: tuple[Any, Mapping[str, Sent]] = (None, {})
+        self._made: dict[str, tuple[Any, Mapping[str, Sent]]] = {}
+        self._past: tuple[Any, Sent | None] = (None, None)
+        self._pasts = 0
 
     @property
     def said(self) -> dict[str, Any]:
@@ -76,11 +85,58 @@ class Selection:
             shared: By view, as all pages without a selection show them.
         """
         if not self.ids:
+            self._compare()
             return shared
-        made_of = (self.text, *(shared[view] for view in SNAPSHOT_VIEWS))
-        if self._made[0] != made_of:
-            self._made = (made_of, self._live.selected(self.ids, self.text))
-        return {**shared, **self._made[1]}
+        layers = self._compare()
+        return {
+            **shared,
+            **self._of(PREDICTED, shared),
+            **self._of(("cka",), shared, None if self._step is not None else layers),
+            **self._of(("curves",), shared),
+        }
+
+    def look(self, step: int | None) -> None:
+        """The browser shows the snapshot at this step; None follows the run."""
+        self._step = step
+
+    @property
+    def past(self) -> Sent | None:
+        """The map of the selected samples for the earlier step that the browser shows, if any."""
+        layers = self._compare()
+        if self._step is None or not self.ids or layers.state == "none":
+            return None
+        made_of = (self.text, self._step, layers)
+        if self._past[0] != made_of:
+            self._pasts += 1
+            asked = (self._step, self.ids, self.text, layers, self._pasts)
+            try:
+                self._past = (made_of, self._live.past(*asked))
+            except WorkbenchError:  # its snapshot is gone: the scrubber says so and goes elsewhere
+                self._past = (made_of, None)
+        return self._past[1]
+
+    def close(self) -> None:
+        """The page is gone: nothing is computed for it any more."""
+        if self._layers is not None:
+            self._layers.close()
+
+    def _compare(self) -> Known:
+        """What is known of the layers now; asks for what is shown and not known."""
+        if self._layers is None:
+            return NOTHING
+        ids, step, follows = self._live.comparable(self.ids, self._step)
+        self._layers.want(ids, step, follows=follows)
+        return self._layers.known
+
+    def _of(
+        self, views: tuple[ViewName, ...], shared: Mapping[str, Sent], layers: Known | None = None
+    ) -> Mapping[str, Sent]:
+        """These views, made anew only if what they are made of has changed."""
+        made_of = (self.text, layers, *(shared[view] for view in views))
+        if self._made.get(views[0], (None,))[0] != made_of:
+            made = self._live.selected(self.ids, self.text, views, layers)
+            self._made[views[0]] = (made_of, made)
+        return self._made[views[0]][1]
 
     def _put(self, ids: Ids, how: str) -> None:
         self.ids, self.how, self.text = ids, how, encode(ids)

@@ -33,6 +33,7 @@ from workbench.dashboard.scrubber import SnapshotHandler
 from workbench.dashboard.session import open_page
 from workbench.dashboard.trail import TrailHandler
 from workbench.errors import BadAddress, BadInput
+from workbench.registry import only_known
 from workbench.runs.launch import ZygoteStarter
 from workbench.store import Store
 
@@ -139,6 +140,7 @@ def serve(
     """
     host = check_host(host, login=team.login)
     prefix = check_prefix(team.prefix)
+    only_known()
     people = team.who()
     port = choose_port(host, port)
     origins = check_origins(team.origins, host, port)

@@ -17,6 +17,7 @@ from workbench_widgets.frame import VIEWS
 
 from workbench.dashboard import after, summary
 from workbench.dashboard.address import Compared, Place, step_of
+from workbench.dashboard.asking import Requests
 from workbench.dashboard.bar import bar
 from workbench.dashboard.carrier import PanelView
 from workbench.dashboard.compare import group_link
@@ -25,9 +26,10 @@ from workbench.dashboard.hub import Hub
 from workbench.dashboard.inspector import Inspector
 from workbench.dashboard.journal import write_note
 from workbench.dashboard.live import Sent, Shown
-from workbench.dashboard.new_session import NewAsked, NewSession
+from workbench.dashboard.new_address import NewAsked
+from workbench.dashboard.new_session import NewSession
 from workbench.dashboard.pairing import Pairing
-from workbench.dashboard.people import Person, come_in, visit_here
+from workbench.dashboard.people import come_in
 from workbench.dashboard.places import PlaceSession, asked_place
 from workbench.dashboard.scrubber import settle
 from workbench.dashboard.selection import Selection
@@ -37,6 +39,7 @@ from workbench.dashboard.turns import PageSession
 from workbench.errors import InvalidExperiment, WorkbenchError
 from workbench.runs.fork import fork
 from workbench.runs.launch import ask_to_set, command, resume
+from workbench.runs.selected_layers import SelectedLayers
 from workbench.specs.files import parse_scalar
 
 AROUND = (
@@ -53,8 +56,8 @@ LOG = logging.getLogger(__name__)
 def open_page(hub: Hub) -> pn.Template:
     """The page that a browser has just asked for.
 
-    `/`, `/?run=RUN`, `/?run=RUN&step=120`, `/?new=RECIPE`, `/?compare=RUN,RUN`, `/?runs=`,
-    `/?models=`, `/?pair=`.
+    `/`, `/?run=RUN`, `/?run=RUN&step=120`, `/?new=RECIPE`, `/?fork=RUN&at=120`,
+    `/?compare=RUN,RUN`, `/?runs=`, `/?models=`, `/?pair=`.
     """
     own_styles(pn.state.curdoc)
     if come_in(hub.access).run is not None:  # a view-only link shows its run and nothing else
@@ -81,7 +84,6 @@ class Session(PageSession):
 
     def __init__(self, hub: Hub, asked: Place) -> None:
         super().__init__(hub)
-        self.person = Person(visit_here())
         self._asked = asked
         self._began: dict[str, Any] | None = None
         self._group: dict[str, str] | None = None
@@ -125,8 +127,14 @@ class Session(PageSession):
                 return
         self._soon()
 
+    def _compared(self) -> None:
+        """More is known of the layers of what is selected here."""
+        self.show(self.hub.live(str(self.run)).shown)
+
     def _end(self) -> None:
         super()._end()
+        if self.chosen is not None:
+            self.chosen.close()
         if self.inspector is not None:
             self.inspector.close()
 
@@ -147,14 +155,20 @@ class Session(PageSession):
     def _turn(self) -> None:
         with self._lock:
             shown, runs = self._next, self._next_recent
-            self._next = self._next_recent = None
+            away = self._away and self.run is not None
+            if not away:
+                self._next = self._next_recent = None
+        if away:  # nobody sees the views; the title of the tab names the status
+            if shown is not None:
+                self._tell("top", shown)
+            return
         with hold(self._doc):
             if shown is not None and self.run is not None:
                 self._draw(shown)
             if runs is not None and self.run is None:
                 start = self._parts["start"]
                 start.tell({**start.told, "runs": runs})
-                self._parts["top"].tell(bar(self.hub, "start"))
+                self._parts["top"].tell({**bar(self.hub, "start"), "people": self._people()})
 
     def _draw(self, shown: Shown) -> None:
         views = self.chosen.frames(shown.views) if self.chosen is not None else shown.views
@@ -162,23 +176,35 @@ class Session(PageSession):
             if self._seen.get(view) is not sent:
                 self._seen[view] = sent
                 self._views[view].push(sent)
+        past = self.chosen.past if self.chosen is not None else None
+        if past is not None:
+            self._views["cka"].put_aside(past)
         if self.pairing is not None:
             self.pairing.told()
-        for kind, state in shown.parts.items():
-            refused = self._refused if kind == "top" and time.monotonic() < self._until else None
-            said: dict[str, Any] = {"refused": refused} if refused else {}
-            if kind == "rail":
-                said = {**self._answers(), "people": self._people()}
-            elif kind == "result":
-                ended = shown.parts["top"].get("status") == "finished"
-                said = {"after": self._after() if ended else None}
-            elif kind == "scrubber":
-                said = {"asked": self._began, **(self.chosen.said if self.chosen else {})}
-            elif kind == "samples" and self.inspector is not None:
-                said = self.inspector.said
-            elif kind == "top":
-                said = {**said, "group": self._group, "people": self._people()}
-            self._parts[kind].tell({**(state or {}), **said})
+        for kind in shown.parts:
+            self._tell(kind, shown)
+
+    def _tell(self, kind: str, shown: Shown) -> None:
+        """Tell a part what is shown, and what only this page says."""
+        said: dict[str, Any] = {}
+        if kind == "rail":
+            said = {**self._answers(), "people": self._people()}
+            said["asking"] = self.hub.requests.mine(self)
+        elif kind == "result":
+            ended = shown.parts["top"].get("status") == "finished"
+            said = {"after": self._after() if ended else None}
+        elif kind == "scrubber":
+            said = {"asked": self._began, **(self.chosen.said if self.chosen else {})}
+        elif kind == "samples" and self.inspector is not None:
+            said = self.inspector.said
+        elif kind == "top":
+            refused = self._refused if time.monotonic() < self._until else None
+            said = {"refused": refused} if refused else {}
+            said = {**said, "group": self._group, "people": self._people()}
+        elif kind == "notice":
+            said = {"queue": self.hub.waiting_words(str(self.run))}
+            said["requests"] = self.hub.requests.waiting(self)
+        self._parts[kind].tell({**(shown.parts[kind] or {}), **said})
 
     def _people(self) -> dict[str, Any]:
         """Who sits here and who else looks on."""
@@ -199,7 +225,9 @@ class Session(PageSession):
             *(self.hub.store, run, self._parts["pairing"], self.hub.starter, self._go),
             who=self.person.who,
         )
-        self.chosen = Selection(self.hub.live(run))
+        self.chosen = Selection(
+            self.hub.live(run), SelectedLayers(self.hub.explainer, run, self._compared)
+        )
         self.chosen.open(self._asked.select)
         if self.chosen.ids:  # what people do from now on its card hears in the browser
             self.inspector.select(self.chosen.ids, self.chosen.how)
@@ -238,14 +266,22 @@ class Session(PageSession):
         elif self.inspector is not None and do in Inspector.DOES:
             self.inspector.act(asked)
         elif do in after.DOES:
-            self.hub.after.act(self.run, do, lambda: self._later(self._tell_after))
+            who = self.person.who
+            self.hub.after.act(self.run, do, lambda: self._later(self._tell_after), who=who)
         elif self.pairing is not None and do in Pairing.DOES:
             self.pairing.act(asked)
+        elif do in Requests.DOES:
+            self.hub.requests.act(self, do, asked, self._people()["editors"])
+            self.hub.tell_viewers(self.run)
         elif do == "resume":
             resume(store, self.run, self.hub.starter, who=self.person.who)
         elif do == "select":
             with hold(self._doc):
                 self._select(asked)
+        elif do == "layers" and self.chosen is not None:
+            self.chosen.look(None if asked.get("step") is None else step_of(asked["step"]))
+            with hold(self._doc):
+                self._draw(self.hub.live(self.run).shown)
         elif do == "note":
             self._note(asked)
         elif do == "set":
@@ -343,7 +379,7 @@ class Session(PageSession):
     def _start(self, recipe: str) -> None:
         if self.run is not None:  # a second click that was under way
             return
-        run = self.hub.quickstart.start(recipe, self.hub.starter)
+        run = self.hub.quickstart.start(recipe, self.hub.starter, who=self.person.who)
         with hold(self._doc):
             self._open(run)
             self._parts["start"].tell({"gone": True})

@@ -47,8 +47,10 @@ class Quickstart:
             spec, _, base = open_experiment(name)
             self.experiments[name] = (spec, base)
 
-    def start(self, recipe: str, starter: Starter) -> str:
+    def start(self, recipe: str, starter: Starter, *, who: str) -> str:
         """Accept a run of a recipe in slow motion and start its worker; returns its id.
+
+        ``who`` is named in its journal.
 
         Raises:
             WorkbenchError: If there is no such recipe, or it cannot be accepted.
@@ -57,7 +59,7 @@ class Quickstart:
             open_experiment(recipe)  # raises with the nearest name
         spec, base = self.experiments[recipe]
         pace = pace_of(spec, self._earlier(recipe))
-        run = accept(self._store, spec, recipe=recipe, base=base, pace=pace)
+        run = accept(self._store, spec, recipe=recipe, base=base, pace=pace, who=who)
         starter.start(self._store, run)
         return run
 

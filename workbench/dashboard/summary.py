@@ -9,6 +9,7 @@ from workbench_widgets.words import MINUS, count, fixed, number, percent
 
 from workbench.dashboard import journal, wording
 from workbench.dashboard.controls import controls
+from workbench.dashboard.failure import failure
 from workbench.dashboard.pull import checks, cost, pull
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
@@ -75,8 +76,13 @@ def _exports(row: RunRow) -> list[tuple[str, str]]:
     return [*(ended if has_numbers else ()), *always]
 
 
-def notice(history: History) -> dict[str, Any] | None:
-    """The line under the top bar of a run that does not go on by itself."""
+def notice(history: History, store: str = "") -> dict[str, Any] | None:
+    """The line under the top bar of a run that does not go on by itself.
+
+    Args:
+        history: Of the run.
+        store: Path of the store, which the report of a failure names.
+    """
     row = history.row
     at = f"step {count(row.step)}"
     kept = "No checkpoint yet."
@@ -98,7 +104,7 @@ def notice(history: History) -> dict[str, Any] | None:
             head = "No training process took this run."
         return _line("attention", "△", head, text)
     if row.status == "failed":
-        return _failed(row)
+        return {**_failed(row), **failure(history, store)}
     if row.status == "stopped":
         return _line("quiet", "■", f"Stopped at {at}.", kept)
     return None

@@ -17,6 +17,7 @@ from tornado.web import HTTPError, RequestHandler
 from workbench.errors import WorkbenchError
 from workbench.store import Store
 
+PLACES = ("x", "y", "hellinger_x", "hellinger_y")
 ID_DIGITS = 12
 """Longest id of a sample that is looked for."""
 
@@ -30,9 +31,11 @@ def trail(store: Store, run: str, sample: int) -> dict[str, list[Any]]:
         sample: Id of a probe sample.
 
     Returns:
-        ``step``, ``x`` and ``y`` of equal length; a sample without a place there is left out.
+        ``step`` and the places ``x``, ``y`` (L2), ``hellinger_x`` and ``hellinger_y``, of equal
+        length. A sample without a place there is left out; None where an older snapshot does not
+        know the second distance.
     """
-    told: dict[str, list[Any]] = {"step": [], "x": [], "y": []}
+    told: dict[str, list[Any]] = {name: [] for name in ("step", *PLACES)}
     after = -1
     for step in store.snapshot_steps(run):
         # One at a time: a long run's snapshots need not be in memory together.
@@ -41,13 +44,20 @@ def trail(store: Store, run: str, sample: int) -> dict[str, list[Any]]:
             found = np.flatnonzero(arrays.get("trilateral.ids", np.zeros(0)) == sample)
             if not found.size:
                 continue
-            x, y = (float(arrays[f"trilateral.{axis}"][found[0]]) for axis in "xy")
-            if math.isfinite(x) and math.isfinite(y):
+            places = {name: _place(arrays.get(f"trilateral.{name}"), found[0]) for name in PLACES}
+            if places["x"] is not None and places["y"] is not None:
                 told["step"].append(step)
-                told["x"].append(x)
-                told["y"].append(y)
+                for name, place in places.items():
+                    told[name].append(place)
         after = step
     return told
+
+
+def _place(values: np.ndarray | None, row: int) -> float | None:
+    """A finite number, or None."""
+    if values is None or not math.isfinite(values[row]):
+        return None
+    return float(values[row])
 
 
 class TrailHandler(RequestHandler):

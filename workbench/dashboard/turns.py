@@ -17,9 +17,11 @@ from panel.io.document import hold
 from panel.io.state import set_curdoc
 from tornado.ioloop import IOLoop
 
+from workbench.dashboard.bar import bar
 from workbench.dashboard.carrier import Part
 from workbench.dashboard.hub import Hub
 from workbench.dashboard.live import Shown
+from workbench.dashboard.people import Person, visit_here
 from workbench.errors import WorkbenchError
 
 BARS: Final = ("top", "notice", "tabs", "scrubber")
@@ -39,6 +41,11 @@ class PageSession:
         self.hub = hub
         self.run: str | None = None
         """The run that the hub tells this page of; None: it tells of the store."""
+        self.person = Person(visit_here())
+        """Who sits here, and their name in journals."""
+        self._parts: dict[str, Part] = {}
+        self._unnamed = ""
+        """Why the last name that somebody gave was not taken; empty: it was."""
         self.template: pn.Template
         self._doc: Document = cast(Document, pn.state.curdoc)
         self._loop = IOLoop.current()
@@ -90,6 +97,28 @@ class PageSession:
         """In the page's own turn, since :meth:`_soon` asked for it."""
         raise NotImplementedError
 
+    def _name(self, name: object) -> None:
+        """Take the name that stands in journals from now on; why not is said in the top bar."""
+        try:
+            self.person.give(name)
+            self._unnamed = ""
+        except WorkbenchError as error:
+            self._unnamed = error.message
+        self._tell_named()
+
+    def _tell_named(self) -> None:
+        top = self._parts["top"]
+        top.tell({**top.told, **self._named()})
+
+    def _named(self) -> dict[str, Any]:
+        """What the top bar says of the people here."""
+        people = self.person.told(self.hub.access, None, [self.person])
+        return {"people": people, "refused": self._unnamed}
+
+    def _bar(self, place: str) -> dict[str, Any]:
+        """The top bar of a place that shows no single run."""
+        return {**bar(self.hub, place), **self._named()}
+
     def _make_parts(self, *kinds: str) -> dict[str, Part]:
         """Parts that send what people do to :meth:`act`."""
         parts = {kind: Part(kind, self.act) for kind in kinds}
@@ -100,6 +129,9 @@ class PageSession:
     def _listen(self) -> None:
         """From now on the hub tells this page, until its tab closes."""
         self._doc.on_session_destroyed(lambda _: self._end())
+        # Bokeh ends a session some seconds after its browser has gone, should it come back.
+        self._doc.on_event("connection_lost", lambda _: self.hub.leave(self))
+        self._doc.on_event("client_reconnected", lambda _: self.hub.attach(self))
         self._later(lambda: self.hub.attach(self))
 
     def _end(self) -> None:
@@ -118,12 +150,16 @@ class PlainSession(PageSession):
 
     def act(self, asked: dict[str, Any]) -> None:
         """Follow what a person did; what is refused is said on the page."""
-        self._refused = ""
+        self._refused = self._unnamed = ""
         try:
-            self._act(str(asked.get("do", "")), asked)
+            if asked.get("do") == "name":
+                self._name(asked.get("value", ""))
+            else:
+                self._act(str(asked.get("do", "")), asked)
         except WorkbenchError as error:
             self._refused = error.message
         self._draw()
+        self._tell_named()
 
     def _act(self, do: str, asked: dict[str, Any]) -> None:
         raise NotImplementedError

@@ -9,6 +9,8 @@ from typing import Any, Final
 from workbench_widgets.words import count, number
 
 from workbench.runs.history import change_words
+from workbench.runs.launch import ACCEPTED, RESUME_ASKED
+from workbench.runs.queue import MOVED, TAKEN_BACK
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.stage import StageSpec
 from workbench.store import RunRow
@@ -191,6 +193,9 @@ def _event_text(event: Event) -> str:
         after = event.payload.get("after")
         return "Full speed" if after is None else f"Slow motion, {number(1000 * after)} ms a step"
     words = {
+        ACCEPTED: "Queued" if event.payload.get("queued") else "Accepted",
+        RESUME_ASKED: "Resume asked",
+        MOVED: "Moved to the front of the queue",
         "started": "Started",
         "resumed": "Resumed from its checkpoint",
         "finished": "Finished",
@@ -201,6 +206,8 @@ def _event_text(event: Event) -> str:
         "checkpoint": "Checkpoint kept",
         "probe": "Snapshot taken",
     }
+    if event.kind == TAKEN_BACK:
+        return f"Seed {event.payload['seed']} ({event.payload['run']}) taken out of the queue"
     passed = (event.payload.get("checks") or {}).get("passed")
     if event.kind == "started" and passed:
         return f"Started, {count(len(passed))} checks passed"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from workbench.probes.probe import Pair, Probe, ProbeKind
 from workbench.registries import PROBES
 
@@ -60,6 +62,17 @@ class Loyalty(ProbeKind):
 
     summary: ClassVar[str] = "Agreement with the teacher, who is right, copied errors, by class."
     paper: ClassVar[str] = "Xu et al. 2021, EMNLP; Stanton et al. 2021, arXiv:2106.05945"
+
+    train: bool = Field(
+        default=False,
+        description="Also on as many training rows, without augmentation: fidelity where it was "
+        "asked for.",
+    )
+
+    @property
+    def wants_train(self) -> bool:
+        """If asked to."""
+        return self.train
 
     def build(self, pair: Pair) -> Probe:
         """Keeps the teacher's predictions."""

@@ -30,7 +30,10 @@ from workbench.probes.view import Look
 
 
 class TrilateralProbe(Probe):
-    """Planar triangle of truth, teacher and student for each sample, in L2 at temperature 1."""
+    """Planar triangle of truth, teacher and student for each sample, at temperature 1.
+
+    In L2, and in Hellinger under ``hellinger_...``; snapshots of older runs have the first only.
+    """
 
     def __init__(self, pair: Pair) -> None:
         super().__init__(pair)
@@ -39,7 +42,9 @@ class TrilateralProbe(Probe):
     def measure(self, student: Look) -> Measured:
         """Coordinates of each probe sample."""
         labels = self.pair.rows.labels
-        found = embed(student.logits.double().softmax(-1), self._teacher, labels)
+        mine = student.logits.double().softmax(-1)
+        found = embed(mine, self._teacher, labels)
+        roots = embed(mine, self._teacher, labels, metric="hellinger")
         arrays = {
             "ids": self.pair.rows.ids.cpu().numpy(),
             "x": _floats(found.x),
@@ -47,6 +52,9 @@ class TrilateralProbe(Probe):
             "teacher_x": _floats(found.teacher_radius),
             "alpha": _floats(found.alpha),
             "angle": _floats(found.angle),
+            "hellinger_x": _floats(roots.x),
+            "hellinger_y": _floats(roots.y),
+            "hellinger_teacher_x": _floats(roots.teacher_radius),
             "axis_defined": found.axis_defined.numpy().astype(np.uint8),
             "labels": labels.numpy().astype(np.int32),
             "student_right": _right(student.logits, labels),
@@ -59,6 +67,7 @@ class TrilateralProbe(Probe):
                 "metric": "L2",
                 "temperature": 1.0,
                 "num_classes": student.logits.shape[-1],
+                "class_names": list(self.pair.class_names),
                 "no_axis": int((~found.axis_defined).sum()),
             },
         )
@@ -108,41 +117,58 @@ class CalibrationProbe(Probe):
 
 
 class LoyaltyProbe(Probe):
-    """Agreement with the teacher and who is right."""
+    """Agreement with the teacher and who is right; if looked at, on training rows as well."""
 
     def measure(self, student: Look) -> Measured:
-        """The 2x2 table, loyalties, copied errors, and counts by class."""
-        labels, teacher = self.pair.rows.labels, self.pair.teacher.logits
-        mine, theirs = student.logits.argmax(-1), teacher.argmax(-1)
-        classes = student.logits.shape[-1]
-        to_learn = (mine != labels) & (theirs == labels)
-        copied = (theirs != labels) & (mine == theirs)
-        num_copied, num_wrong = copied_errors(student.logits, teacher, labels)
-        mine_probs, their_probs = (x.double().softmax(-1) for x in (student.logits, teacher))
-        by_class = torch.stack(
-            [
-                torch.bincount(labels[mask], minlength=classes)
-                for mask in (to_learn, copied, torch.ones_like(copied))
-            ]
-        )
-        return Measured(
-            {
-                "table": correctness_table(student.logits, teacher, labels).numpy(),
-                "by_class": by_class.numpy(),
-                "student_right": _right(student.logits, labels),
-                "each_likeness": _floats(1 - sqrt_js(mine_probs, their_probs)),
-                "each_kl": _floats(_kl_each(student.logits, teacher)),
-            },
-            {
-                "n": len(labels),
-                "label_loyalty": label_loyalty(student.logits, teacher),
-                "probability_loyalty": _number(probability_loyalty(mine_probs, their_probs)),
-                "copied": num_copied,
-                "teacher_wrong": num_wrong,
-                "kl_nats": _number(fidelity_kl(student.logits, teacher)),
-                "class_names": list(self.pair.class_names),
-            },
-        )
+        """The 2x2 table, loyalties, copied errors, and counts by class.
+
+        Of training rows the same under ``train_...`` with their ``train_ids``, and among the facts
+        under ``train``.
+        """
+        rows, teacher = self.pair.rows, self.pair.teacher
+        arrays, facts = _agreement(student.logits, teacher.logits, rows.labels)
+        probs = (x.double().softmax(-1) for x in (student.logits, teacher.logits))
+        arrays |= {
+            "each_likeness": _floats(1 - sqrt_js(*probs)),
+            "each_kl": _floats(_kl_each(student.logits, teacher.logits)),
+        }
+        facts["class_names"] = list(self.pair.class_names)
+        both = student.train_logits, teacher.train_logits
+        if rows.train is not None and both[0] is not None and both[1] is not None:
+            seen, facts["train"] = _agreement(both[0], both[1], rows.train.labels)
+            arrays |= {f"train_{name}": values for name, values in seen.items()}
+            arrays["train_ids"] = rows.train.ids.cpu().numpy().astype(np.int64)
+        return Measured(arrays, facts)
+
+
+def _agreement(
+    student: Tensor, teacher: Tensor, labels: Tensor
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and facts of loyalty from both models' logits, shape (n, K), on the same rows."""
+    mine, theirs = student.argmax(-1), teacher.argmax(-1)
+    classes = student.shape[-1]
+    to_learn = (mine != labels) & (theirs == labels)
+    copied = (theirs != labels) & (mine == theirs)
+    num_copied, num_wrong = copied_errors(student, teacher, labels)
+    mine_probs, their_probs = (x.double().softmax(-1) for x in (student, teacher))
+    by_class = torch.stack(
+        [
+            torch.bincount(labels[mask], minlength=classes)
+            for mask in (to_learn, copied, torch.ones_like(copied))
+        ]
+    )
+    return {
+        "table": correctness_table(student, teacher, labels).numpy(),
+        "by_class": by_class.numpy(),
+        "student_right": _right(student, labels),
+    }, {
+        "n": len(labels),
+        "label_loyalty": label_loyalty(student, teacher),
+        "probability_loyalty": _number(probability_loyalty(mine_probs, their_probs)),
+        "copied": num_copied,
+        "teacher_wrong": num_wrong,
+        "kl_nats": _number(fidelity_kl(student, teacher)),
+    }
 
 
 def _reliability(logits: Tensor, labels: Tensor) -> tuple[ReliabilityTable, dict[str, np.ndarray]]:

@@ -61,6 +61,11 @@ class ProbeKind(Kind):
     needs_log: ClassVar[str] = ""
     """Name under which terms log the number of each sample that it reads; empty for none."""
 
+    @property
+    def wants_train(self) -> bool:
+        """Whether it looks at training rows, too."""
+        return False
+
     @abstractmethod
     def build(self, pair: Pair) -> Probe:
         """The probe for this pair of models."""

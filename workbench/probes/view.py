@@ -52,6 +52,7 @@ class Look:
     Attributes:
         logits: float32, shape (n, K), on the probe split.
         val_logits: float32, shape (v, K), on the validation split.
+        train_logits: float32, shape (t, K), on training rows; None unless a probe asks for them.
         features: Pooled layers of the first m probe rows, (m, d) each, in the order asked for.
         pulls: Of the terms that train it; None unless a probe asks for them.
         logs: What these terms log of each probe row, ``TERM.LOG`` to shape (n,); None unless a
@@ -63,6 +64,22 @@ class Look:
     features: Sequence[Tensor] = field(default_factory=tuple)
     pulls: Pulls | None = None
     logs: Mapping[str, npt.NDArray[np.float32]] | None = None
+    train_logits: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TrainRows:
+    """Training rows without augmentation, with the truth about each.
+
+    Attributes:
+        ids: Sample ids, int64, shape (t,).
+        inputs: Their inputs, on the training device.
+        labels: Their true classes, int64, shape (t,), on the CPU.
+    """
+
+    ids: Tensor
+    inputs: Tensor
+    labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,7 @@ class Rows:
         val_inputs: Inputs of the validation split.
         val_labels: Their true classes, on the CPU.
         num_similar: How many of the first probe rows the similarity map uses.
+        train: Training rows that the student is asked about, too; None where no probe wants them.
     """
 
     ids: Tensor
@@ -84,9 +102,17 @@ class Rows:
     val_inputs: Tensor
     val_labels: Tensor
     num_similar: int
+    train: TrainRows | None = None
 
 
-def look(model: ModelAdapter, rows: Rows, layers: Collection[str], *, val: bool) -> Look:
+def look(
+    model: ModelAdapter,
+    rows: Rows,
+    layers: Collection[str],
+    *,
+    val: bool,
+    train: bool = False,
+) -> Look:
     """Forward the fixed rows in evaluation mode, leaving modes, buffers and RNG as they were.
 
     Args:
@@ -94,6 +120,7 @@ def look(model: ModelAdapter, rows: Rows, layers: Collection[str], *, val: bool)
         rows: The fixed rows.
         layers: Taps of the similarity map; empty if it is not drawn.
         val: Whether the validation split is needed.
+        train: Whether the training rows are needed, where there are any.
     """
     with restored(model):
         logits, features = [], []
@@ -105,12 +132,16 @@ def look(model: ModelAdapter, rows: Rows, layers: Collection[str], *, val: bool)
                 logits.append(taps["logits"])
             else:
                 logits.append(model(chunk))
-        val_logits = [
-            model(rows.val_inputs[start : start + CHUNK])
-            for start in range(0, len(rows.val_inputs) if val else 0, CHUNK)
-        ]
+        val_logits = _answers(model, rows.val_inputs) if val else []
+        train_logits = _answers(model, rows.train.inputs) if train and rows.train else []
     return Look(
         torch.cat(logits).float().cpu(),
         torch.cat(val_logits).float().cpu() if val_logits else torch.zeros(0),
         [torch.cat(column)[: rows.num_similar] for column in zip(*features, strict=True)],
+        train_logits=torch.cat(train_logits).float().cpu() if train_logits else None,
     )
+
+
+def _answers(model: ModelAdapter, inputs: Tensor) -> list[Tensor]:
+    """Logits, in chunks."""
+    return [model(inputs[start : start + CHUNK]) for start in range(0, len(inputs), CHUNK)]

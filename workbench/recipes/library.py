@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import BadFile, UnknownName
 from workbench.specs.experiment import ExperimentSpec
@@ -37,6 +39,17 @@ def open_experiment(name_or_path: str) -> tuple[ExperimentSpec, str | None, Path
     if name_or_path in names():
         path = path_of(name_or_path)
         return ExperimentSpec.parse(read_yaml(path), source=name_or_path), name_or_path, Path.cwd()
+    data, path = read_file(name_or_path)
+    return ExperimentSpec.parse(data, source=str(path)), None, path.resolve().parent
+
+
+def read_file(name_or_path: str) -> tuple[dict[str, Any], Path]:
+    """An experiment file as it is written, and its path; modules beside it can be imported then.
+
+    Raises:
+        BadFile: If the file cannot be read as an experiment.
+        UnknownName: If it looks like a recipe's name and is none.
+    """
     if not name_or_path.strip():
         raise BadFile(
             "The experiment is empty text; give a recipe's name or the path of a YAML file."
@@ -51,4 +64,7 @@ def open_experiment(name_or_path: str) -> tuple[ExperimentSpec, str | None, Path
         ) from None
     if path.suffix == "" and len(path.parts) == 1 and not there:
         raise UnknownName("recipe", name_or_path, names(), hint="A file needs its path.")
-    return ExperimentSpec.parse(read_yaml(path), source=str(path)), None, path.resolve().parent
+    data, folder = read_yaml(path), path.resolve().parent
+    if data.get("modules") and str(folder) not in sys.path:
+        sys.path.append(str(folder))  # last: a file there never stands in for a library
+    return data, path

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from workbench.errors import BadInput, RefusedCommand, WorkbenchError
 from workbench.runs.compare import Ledger, Recorded
-from workbench.runs.objects import refuse_stored_objects, stored_spec
+from workbench.runs.objects import refuse_stored_objects, spec_of
 from workbench.runs.replay import ComparingRecorder, ReplayKeeper, Told
 from workbench.runs.worker import settle
 from workbench.specs.experiment import ExperimentSpec
@@ -108,7 +108,7 @@ def anneal(
     base = Path(row.options.get("base") or ".")
     settle(base)
     configure(row.options.get("threads") or default_threads())
-    spec = stored_spec(row.experiment, source=f"the experiment of run {run}")
+    spec = spec_of(row)
     spec = chosen(spec, store.journal.events(run))
     data = build_data(cast(Any, spec.data), base=base, seed=spec.seed)
     items = [item for item in timeline(spec, store.journal.events(run)) if item.step <= at]
@@ -196,7 +196,12 @@ class _Keeper(ReplayKeeper):
             self._parts[role] = made
         return self._parts[role]
 
-    def cadence(self, recorder: Recorder, steps: int) -> Cadence:
+    def cadence(
+        self,
+        recorder: Recorder,
+        steps: Callable[[], int],
+        among: Collection[int] | None = None,
+    ) -> Cadence:
         """The end is looked at in any case."""
         from workbench.training.probing import FixedCadence
 

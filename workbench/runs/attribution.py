@@ -26,7 +26,7 @@ from workbench.functional.attribution import (
 from workbench.lazy import LazyModule
 from workbench.runs.explanation import Explanation
 from workbench.runs.keeper import StoreKeeper
-from workbench.runs.objects import refuse_stored_objects, stored_spec
+from workbench.runs.objects import refuse_stored_objects, spec_of
 from workbench.store.store import Store
 from workbench.training.choice import chosen
 from workbench.training.timeline import stands, timeline
@@ -139,7 +139,7 @@ class OpenPair:
         refuse_stored_objects(row.experiment, run)
         kept = nearest_checkpoint(store, run, step)
         events = store.journal.events(run)
-        spec = chosen(stored_spec(row.experiment, source=f"the experiment of run {run}"), events)
+        spec = chosen(spec_of(row), events)
         spec = stands(spec, [item for item in timeline(spec, events) if item.step < kept.step])
         base = Path(row.options.get("base") or ".")
         if data is None:

@@ -8,6 +8,7 @@ Shapes: n = samples, M = bins.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import NormalDist
@@ -21,9 +22,12 @@ Floats = NDArray[np.float64]
 BINS: Final = 15
 EQUAL_WIDTH: Final[Floats] = np.arange(BINS + 1) / BINS
 """Edges of the usual bins."""
+TAILS: Final = (0.025, 0.975)
+"""Of a bin's hits: between them lie 95 % of perfectly calibrated models."""
 BISECTIONS: Final = 60
-SERIES: Final = 10_000
-"""Terms of the incomplete gamma series at most; some hundreds are usual."""
+"""Steps towards a quantile at most; Newton's need some five."""
+SERIES: Final = 40_000
+"""Terms of the incomplete gamma series at most; some dozens are usual."""
 NEARLY_NORMAL: Final = 1e-3
 """Skewness below which the law of the ECE is taken as normal."""
 HALF_NORMAL_THIRD: Final = math.sqrt(2 / math.pi) * (4 / math.pi - 1)
@@ -80,21 +84,15 @@ class Table:
         count = np.where(empty, np.nan, self.count)
         mean, accuracy = self.confidence / count, self.hits / count
         low, high = wilson(accuracy, count)
-        band = [
-            [
-                math.nan if not n else binomial_quantile(tail, int(n), chance) / n
-                for n, chance in zip(self.count, mean, strict=True)
-            ]
-            for tail in (0.025, 0.975)
-        ]
+        band = binomial_quantiles(TAILS, self.count, np.where(empty, 0, mean)) / count
         return {
             "count": self.count,
             "confidence": mean,
             "accuracy": accuracy,
             "wilson_low": low,
             "wilson_high": high,
-            "band_low": np.asarray(band[0]),
-            "band_high": np.asarray(band[1]),
+            "band_low": band[0],
+            "band_high": band[1],
         }
 
     def ece(self) -> float | None:
@@ -149,27 +147,34 @@ def wilson(share: Floats, count: Floats, confidence: float = 0.95) -> tuple[Floa
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
 
 
-def binomial_quantile(probability: float, count: int, success: float) -> float:
-    """Smallest k with P(X <= k) >= probability, X binomial.
+def binomial_quantiles(probabilities: Sequence[float], count: Floats, success: Floats) -> Floats:
+    """Smallest k with P(X <= k) >= probability, X binomial: a row for each probability.
 
     Args:
-        probability: In (0, 1).
-        count: Trials, >= 0.
-        success: Chance of each in [0, 1].
+        probabilities: In (0, 1), shape (P,).
+        count: Trials, >= 0, shape (M,).
+        success: Chance of each in [0, 1], shape (M,).
+
+    Returns:
+        Shape (P, M); 0 without trials.
     """
-    if count == 0 or success <= 0:
-        return 0.0
-    if success >= 1:
-        return float(count)
-    mean, sd = count * success, math.sqrt(count * success * (1 - success))
-    first, last = max(0, int(mean - 10 * sd - 40)), min(count, int(mean + 10 * sd + 40))
-    k = np.arange(first, last + 1)
+    sure = (count == 0) | (success <= 0) | (success >= 1)
+    p = np.where(sure, 0.5, success)[:, None]  # a law that is a single point is put in at the end
+    trials = count[:, None]
+    mean, sd = trials * p, np.sqrt(trials * p * (1 - p))
+    first = np.floor(np.maximum(mean - 10 * sd - 40, 0))
+    last = np.minimum(np.floor(mean + 10 * sd + 40), trials)
+    k = first + np.arange(int((last - first).max(initial=0)) + 1)
     # neighbours of the law differ by a simple factor: no factorial of a large number is needed
-    factor = np.log((count - k[:-1]) / (k[:-1] + 1)) + math.log(success / (1 - success))
-    logs = np.concatenate([[0.0], np.cumsum(factor)])
-    law = np.exp(logs - logs.max())
-    below = np.searchsorted(np.cumsum(law / law.sum()), probability * (1 - 1e-14))
-    return float(min(first + int(below), last))
+    inside = k[:, :-1] < last
+    factor = np.log(np.where(inside, trials - k[:, :-1], 1) / (k[:, :-1] + 1)) + np.log(p / (1 - p))
+    logs = np.concatenate([np.zeros_like(p), np.cumsum(factor, axis=1)], axis=1)
+    logs = np.where(k <= last, logs, -np.inf)
+    law = np.exp(logs - logs.max(axis=1, keepdims=True))
+    reached = np.cumsum(law / law.sum(axis=1, keepdims=True), axis=1)
+    wanted = np.asarray(probabilities)[:, None, None] * (1 - 1e-14)
+    found = np.minimum(first[:, 0] + (reached < wanted).sum(axis=2), last[:, 0])
+    return np.where(sure, np.where(success >= 1, count, 0), found)
 
 
 def pearson3_quantile(probability: float, skewness: float) -> float:
@@ -178,23 +183,26 @@ def pearson3_quantile(probability: float, skewness: float) -> float:
         normal = NormalDist().inv_cdf(probability)
         return normal + (normal**2 - 1) * skewness / 6
     shape = 4 / skewness**2
-    low, high = 0.0, shape + 40 * math.sqrt(shape) + 40
+    low, high = 0.0, shape + 12 * math.sqrt(shape) + 40
+    at = shape + math.sqrt(shape) * NormalDist().inv_cdf(probability)
     for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _gamma_below(shape, middle) < probability else (low, middle)
-    return ((low + high) / 2 - shape) / math.sqrt(shape)
+        gap = _gamma_below(shape, at) - probability
+        low, high = (at, high) if gap < 0 else (low, at)
+        step = gap / math.exp((shape - 1) * math.log(at) - at - math.lgamma(shape))
+        # Newton's, unless it leaves what is known to hold the quantile
+        before, at = at, at - step if low < at - step < high else (low + high) / 2
+        if abs(at - before) <= 1e-14 * at:
+            break
+    return (at - shape) / math.sqrt(shape)
 
 
 def _gamma_below(shape: float, x: float) -> float:
     """P(X <= x), X unit-scale gamma: the regularised incomplete gamma function as a series."""
     if x <= 0:
         return 0.0
-    term = total = 1.0
-    for k in range(1, SERIES):
-        term *= x / (shape + k)
-        total += term
-        if term < 1e-16 * total:
-            break
+    # from x - shape on the terms fall as a normal law of variance x does; 60 more for a small x
+    terms = min(int(max(x - shape, 0) + 9 * math.sqrt(x) + 60), SERIES)
+    total = 1 + float(np.cumprod(x / (shape + np.arange(1, terms))).sum())
     return min(math.exp(shape * math.log(x) - x - math.lgamma(shape + 1)) * total, 1.0)
 
 

@@ -111,10 +111,10 @@ class Recorded:
         for name, recorded in found[0].arrays.items():
             replayed = arrays.get(name)
             if replayed is None or replayed.shape != recorded.shape:
-                ledger.same(step, name, list(recorded.shape), None)
+                ledger.same(step, f"{self._prefix}{name}", list(recorded.shape), None)
             elif not np.array_equal(recorded, replayed, equal_nan=recorded.dtype.kind == "f"):
                 gap = np.abs(np.nan_to_num(recorded - replayed)).argmax()
-                ledger.same(step, name, recorded.flat[gap], replayed.flat[gap])
+                ledger.same(step, f"{self._prefix}{name}", recorded.flat[gap], replayed.flat[gap])
             else:
                 ledger.compared += recorded.size
 

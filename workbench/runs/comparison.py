@@ -298,12 +298,15 @@ def _difference(
     if not common:
         seeds = (_seed_words(one.by_seed) for one in (setting, baseline))
         return {"refused": "no seed in common: {} here, {} in the baseline".format(*seeds)}
-    pairs, points, refused = [], [], ""
+    pairs, points, refused, early = [], [], "", False
     for seed in common:
         both = setting.by_seed[seed], baseline.by_seed[seed]
         refused = _other_rows(*both, MEASURES[name].split)
         if refused:
             return {"refused": refused}
+        if MEASURES[name].split == "probe" and _at_other_steps(both, told):
+            early = True
+            continue
         mine, theirs = (flat(told[one.id]) for one in both)
         if name in mine and name in theirs:
             pairs.append(({name: mine[name]}, {name: theirs[name]}))
@@ -311,8 +314,17 @@ def _difference(
     found = paired(pairs)
     if found is None:
         words = MEASURES[name].words
+        if early:
+            return {"refused": "still trains: not subtracted from a look at another step"}
         return {"refused": f"no seed has {words} on both sides yet"}
     return {"refused": None, "pairs": points, **found[name]}
+
+
+def _at_other_steps(both: Sequence[Member], told: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether one of two members still trains and their last looks are not of the same step."""
+    looks = [((told[one.id]["probe"] or {}).get("accuracy") or {}).get("last") for one in both]
+    steps = {(look or {}).get("step") for look in looks}
+    return any(one.row.active for one in both) and len(steps) > 1
 
 
 def _other_rows(one: Member, other: Member, split: str) -> str:

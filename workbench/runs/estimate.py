@@ -42,12 +42,21 @@ def estimate_here(
         settle(base)
     seeds = spec.each_seed()
     found = looked_ahead(seeds[0], StoreKeeper(store, ""), base=base)
-    if len(seeds) > 1:  # one teacher for all, and the stages that are common to them
-        told = found["estimate"]
-        once = told["shared_seconds"]
-        told["seconds"] = once + len(seeds) * (told["seconds"] - once)
-        told["disk_bytes"] *= len(seeds)
-    return found
+    return {**found, "estimate": of_all(found["estimate"], len(seeds))}
+
+
+def of_all(estimate: Mapping[str, Any] | None, seeds: int) -> dict[str, Any] | None:
+    """The estimate of one seed for all: one teacher, and the stages that are common to them.
+
+    Args:
+        estimate: Of the first seed; None stays None.
+        seeds: How many there are.
+    """
+    if estimate is None:
+        return None
+    once = estimate["shared_seconds"]
+    seconds = once + seeds * (estimate["seconds"] - once)
+    return {**estimate, "seconds": seconds, "disk_bytes": seeds * estimate["disk_bytes"]}
 
 
 def estimate_in_fresh_process(

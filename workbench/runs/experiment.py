@@ -13,6 +13,7 @@ from workbench.runs.expression import Sum, TermExpression, as_mapping
 from workbench.runs.follow import Progress
 from workbench.runs.launch import FreshStarter, accept
 from workbench.runs.objects import data_spec, holds_objects, model_spec, refuse_objects
+from workbench.runs.own_code import with_modules
 from workbench.runs.run import Run, check_ended_well, was_refused
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml
@@ -102,7 +103,7 @@ class Experiment:
             NotSendable: If it holds a Python object.
         """
         refuse_objects(self.spec, "written to a file")
-        write_text(Path(path), dump_yaml(self.spec.given()))
+        write_text(Path(path), dump_yaml(with_modules(self.spec).given()))
 
     def replace(self, changes: Mapping[str, Any] | None = None, **fields: Any) -> Experiment:
         """The same with fields changed; dotted addresses go in a mapping.
@@ -182,7 +183,7 @@ class Experiment:
         """
         if holds_objects(self.spec):
             return estimate_here(self.store, self.spec, self._base, settle_here=False)
-        return estimate_in_fresh_process(self.store, self.spec, self._base)
+        return estimate_in_fresh_process(self.store, with_modules(self.spec), self._base)
 
     def __repr__(self) -> str:
         return f"Experiment({self.spec.name!r}, seed={self.spec.seed})"

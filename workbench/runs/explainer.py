@@ -1,4 +1,4 @@
-"""Asks for pictures and attributions without computing any: one process on the side, one at a time.
+"""Asks for pictures, attributions and layers without computing any: one process, one at a time.
 
 Unusual here: the process starts with the first question and ends with the last reader, so a server
 that nobody inspects a sample on pays nothing. Its owner loads no torch.
@@ -7,15 +7,18 @@ that nobody inspects a sample on pays nothing. Its owner loads no torch.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import subprocess
 import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
+
+import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.runs.attribution import nearest_checkpoint
@@ -25,6 +28,8 @@ LOG = logging.getLogger(__name__)
 
 KEPT_BYTES: Final = 32 * 2**20
 """Of answers; those not asked for longest are let go."""
+MOST_ANSWERS: Final = 500
+"""A map of layers has few bytes, so their number is bounded as well."""
 
 Heard = Callable[["Answer"], None]
 
@@ -59,6 +64,7 @@ class Question:
     key: tuple[Any, ...]
     number: int = 0
     cancelled: bool = False
+    sent: bool = False
 
 
 class Explainer:
@@ -94,14 +100,27 @@ class Explainer:
                 self._end_process()
 
     @property
+    def read(self) -> bool:
+        """Whether anybody reads answers."""
+        with self._lock:
+            return bool(self._readers)
+
+    @property
     def pid(self) -> int | None:
         """Of the living process, or None."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
-    def pictures(self, run: str, heard: Heard) -> Question:
-        """Ask for all samples of the run's probe split; ``heard`` is called from another thread."""
-        return self._ask({"do": "pictures", "run": run}, ("pictures", run), heard)
+    def pictures(self, run: str, heard: Heard, ids: Sequence[int] = ()) -> Question:
+        """Ask for samples of a run's data; ``heard`` is called from another thread.
+
+        Args:
+            run: Its id.
+            heard: Called with the answer.
+            ids: Of samples in the whole data set; none for all of the probe split.
+        """
+        asked = {"do": "pictures", "run": run, "samples": list(ids)}
+        return self._ask(asked, ("pictures", run, *ids), heard)
 
     def maps(
         self, run: str, step: int, sample: int, method: str, target: str | int, heard: Heard
@@ -126,6 +145,39 @@ class Explainer:
             return question
         key = ("maps", run, str(found.sha256), sample, method, target)
         return self._ask({**asked, "step": int(found.step)}, key, heard)
+
+    def layers(self, run: str, step: int | None, samples: Sequence[int], heard: Heard) -> Question:
+        """Ask how alike all layers find some samples, at the checkpoint nearest to a step.
+
+        Args:
+            run: Its id.
+            step: That is shown; None is the newest.
+            samples: Ids, of the probe split.
+            heard: As :meth:`maps` calls it.
+        """
+        asked = {"do": "layers", "run": run, "samples": [int(one) for one in samples]}
+        try:
+            found = nearest_checkpoint(self._store, run, step)
+        except WorkbenchError as error:
+            question = Question(asked, heard, ())
+            heard(Answer("refused", {"words": error.message}))
+            return question
+        # a digest: a selection of many samples would weigh more than its answer
+        whose = hashlib.sha256(np.asarray(samples, dtype="<i8").tobytes()).hexdigest()
+        key = ("layers", run, str(found.sha256), whose)
+        return self._ask(
+            {**asked, "step": int(found.step)}, key, heard, "Waits for another question"
+        )
+
+    def leave(self, question: Question) -> None:
+        """Take a question back; one that is worked on ends at its next word, the process stays."""
+        with self._lock:
+            if question is self._current and not question.cancelled:
+                question.cancelled = True
+                if question.sent and self._process is not None:
+                    _leave(question, self._process)
+                return
+        self.drop(question)
 
     def cancel(self, question: Question) -> None:
         """Take a question back; if it is worked on, the process is killed."""
@@ -154,7 +206,13 @@ class Explainer:
         if self._thread is not None:
             self._thread.join(timeout=5)
 
-    def _ask(self, asked: Mapping[str, Any], key: tuple[Any, ...], heard: Heard) -> Question:
+    def _ask(
+        self,
+        asked: Mapping[str, Any],
+        key: tuple[Any, ...],
+        heard: Heard,
+        queued: str = "Waits for another sample",
+    ) -> Question:
         question = Question(asked, heard, key)
         with self._lock:
             known = self._answers.get(key)
@@ -175,7 +233,7 @@ class Explainer:
             heard(known)
         else:
             words = "Waits for the process" if self.pid is not None else "Starts a process"
-            words = "Waits for another sample" if waits else words
+            words = queued if waits else words
             heard(Answer("waits", {"words": words}))
         return question
 
@@ -211,6 +269,10 @@ class Explainer:
             process.stdin.flush()
         except OSError:  # it has just ended
             return self._gone(question, process)
+        with self._lock:
+            question.sent = True
+            if question.cancelled:  # left while the pipe was full of its samples
+                _leave(question, process)
         while (found := _read(process.stdout)) is not None:
             told, body = found
             number, state = told.pop("number"), told.pop("state")
@@ -256,10 +318,11 @@ class Explainer:
     def _keep(self, key: tuple[Any, ...], answer: Answer) -> None:
         with self._lock:
             self._answers[key] = answer
-            while sum(len(one.body) for one in self._answers.values()) > KEPT_BYTES:
-                if len(self._answers) == 1:
-                    return
-                self._answers.popitem(last=False)
+            kept = self._answers
+            while len(kept) > 1 and (
+                len(kept) > MOST_ANSWERS or sum(len(one.body) for one in kept.values()) > KEPT_BYTES
+            ):
+                kept.popitem(last=False)
 
     def _end_process(self) -> None:
         """Kill it; the thread that reads from it sees the end. Called with the lock held."""
@@ -271,6 +334,16 @@ class Explainer:
             with contextlib.suppress(OSError):  # what was still to be written has no reader
                 process.stdin.close()
         threading.Thread(target=_reap, args=(process,), name="reaper", daemon=True).start()
+
+
+def _leave(question: Question, process: subprocess.Popen[bytes]) -> None:
+    """Tell the process that nobody waits for this any more; a line that a pipe takes at once."""
+    if process.stdin is None:
+        return
+    line = json.dumps({"do": "leave", "number": question.number}) + "\n"
+    with contextlib.suppress(OSError, ValueError):  # it has just ended
+        process.stdin.write(line.encode())
+        process.stdin.flush()
 
 
 def _tell(question: Question, answer: Answer) -> None:

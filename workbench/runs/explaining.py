@@ -1,4 +1,4 @@
-"""The process that computes attributions: asked in lines of JSON, answers in JSON and bytes.
+"""The process that computes what a page may not: asked in lines of JSON, answers in JSON and bytes.
 
 Unusual here: it keeps the pair of the last checkpoint it was asked about, so that the next sample
 costs milliseconds; nothing of it lies on disk, and to stop a computation is to kill it. It loads no
@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
+import threading
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -19,7 +23,7 @@ import numpy as np
 from workbench.data.images import load_parts
 from workbench.errors import WorkbenchError
 from workbench.runs.attribution import SPLIT, OpenPair
-from workbench.runs.objects import stored_spec
+from workbench.runs.objects import spec_of
 from workbench.runs.worker import settle
 from workbench.store.store import Store
 
@@ -29,6 +33,12 @@ SIDE: Final = 64
 """Pixels of a picture's side that are sent at most."""
 SHEET_BYTES: Final = 16 * 2**20
 """Of all pictures of a split; larger ones are shrunk further."""
+SAY_SECONDS: Final = 0.2
+"""Between two words of progress about layers: each is a picture on a page."""
+
+
+class Left(Exception):
+    """Whoever asked does not want to know any more."""
 
 
 @dataclass
@@ -39,19 +49,25 @@ class Desk:
         store: Where runs lie.
         out: Where answers go.
         pair: The last one asked about, or None.
+        left: Numbers of questions that were taken back; filled by the thread that reads.
     """
 
     store: Store
     out: BinaryIO
     pair: OpenPair | None = None
+    left: set[int] = field(default_factory=set)
     _asked: int = field(default=-1)
+    _said: float = field(default=0.0)
 
     def answer(self, asked: dict[str, Any]) -> None:
         """Answer one question; what goes wrong is an answer, too."""
         self._asked = int(asked["number"])
         try:
-            head, body = self._pictures(asked) if asked["do"] == "pictures" else self._maps(asked)
+            does = {"pictures": self._pictures, "maps": self._maps, "layers": self._layers}
+            head, body = does[asked["do"]](asked)
             self._say({"state": "done", **head}, body)
+        except Left:
+            self._say({"state": "cancelled"})
         except WorkbenchError as error:
             self._say({"state": "refused", "words": error.message})
         except Exception as error:  # the boundary of the process: the page has to hear of it
@@ -69,14 +85,18 @@ class Desk:
         return base
 
     def _pictures(self, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """All samples of the probe split: pixels as uint8, or features as float32."""
+        """Samples, all of the probe split or those asked for: uint8 pixels, or float32 features."""
         run = str(asked["run"])
         base = self._base(run)
-        spec = stored_spec(self.store.runs.get(run).experiment, source=f"run {run}")
+        spec = spec_of(self.store.runs.get(run))
         examples, parts = load_parts(cast(Any, spec.data), base=base)
         ids = parts.ids(SPLIT)
+        if asked.get("samples"):
+            known = [one for one in asked["samples"] if 0 <= one < len(examples.inputs)]
+            ids = np.asarray(known, np.int64)
         rows = examples.inputs[ids]
         head = {"kind": examples.kind, "ids": ids.tolist(), "names": list(examples.class_names)}
+        head["labels"] = examples.labels[ids].tolist()
         if examples.kind == "row":
             rows = rows.astype("<f4")
             features = {"features": list(examples.feature_names)}
@@ -102,6 +122,27 @@ class Desk:
             for one, top in zip(maps, tops, strict=True)
         )
         return {**told.plain(), "shape": list(maps[0].shape), "tops": tops}, body
+
+    def _layers(self, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Similarity of all layers over some samples, as float32: unbiased, biased, null level."""
+        self._aside(0, 0, "Opens both models")
+        self._base(str(asked["run"]))
+        pair = self._opened(str(asked["run"]), int(asked["step"]))
+        from workbench.runs.layer_map import compare_layers
+
+        found = compare_layers(pair, asked["samples"], self._aside)
+        maps = [found.arrays[name] for name in ("unbiased", "biased", "null_p95")]
+        head = {**found.facts, "step": pair.step, "shape": list(maps[0].shape)}
+        return head, b"".join(one.astype("<f4").tobytes() for one in maps)
+
+    def _aside(self, done: int, of: int, words: str) -> None:
+        """Say what is done, not too often; ends the work if its question was taken back."""
+        if self._asked in self.left:
+            raise Left
+        now = time.monotonic()
+        if done == 0 or now - self._said >= SAY_SECONDS:
+            self._said = now
+            self._say({"state": "working", "done": done, "of": of, "words": words})
 
     def _opened(self, run: str, step: int) -> OpenPair:
         from workbench.runs.attribution import nearest_checkpoint
@@ -160,9 +201,25 @@ def main(arguments: list[str]) -> int:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     desk = Desk(Store(arguments[0]), out)
-    for line in sys.stdin:
-        desk.answer(json.loads(line))
+    asked: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    reads = threading.Thread(target=hear, args=(sys.stdin, desk.left, asked), daemon=True)
+    reads.start()
+    while (one := asked.get()) is not None:
+        desk.answer(one)
     return 0
+
+
+def hear(
+    lines: Iterable[str], left: set[int], asked: queue.SimpleQueue[dict[str, Any] | None]
+) -> None:
+    """Pass questions on, and note which are taken back while another is worked on; None ends."""
+    for line in lines:
+        one = json.loads(line)
+        if one["do"] == "leave":
+            left.add(int(one["number"]))
+        else:
+            asked.put(one)
+    asked.put(None)
 
 
 if __name__ == "__main__":

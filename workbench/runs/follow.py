@@ -87,7 +87,8 @@ def describe(row: RunRow) -> tuple[str, float, str]:
         share = row.progress or 0.0
         return row.activity, share, f"{share:.0%}" if row.progress is not None else ""
     share = row.step / row.steps if row.steps else 0.0
-    waits = "Waiting for its worker" if row.cohort in (None, row.id) else "Waiting for its turn"
+    alone = row.cohort in (None, row.id) and row.turn is None
+    waits = "Waiting for its worker" if alone else "Waiting for its turn"
     words = {"queued": waits, "training": "Training the student"}
     detail = f"step {row.step} of {row.steps}" if row.steps else ""
     if row.status == "training" and row.rate:

@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench.errors import RefusedCommand
 from workbench.runs.launch import accept
-from workbench.runs.objects import refuse_stored_objects, stored_spec
+from workbench.runs.objects import refuse_stored_objects, spec_of
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.interventions import reach
 from workbench.store.runs import RunRow
@@ -63,7 +63,7 @@ def fork(
             if row.role == "student"
             else f"Run {run} is a {row.role}; fork the student's run, {row.group}."
         )
-    spec = stored_spec(row.experiment, source=f"the experiment of run {run}")
+    spec = spec_of(row)
     _refuse_too_late(run, at, changes, spec.stage_name)
     aside = {path: value for path, value in changes.items() if reach(path) == "aside"}
     aside |= {} if name is None else {"name": name}

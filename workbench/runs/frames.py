@@ -15,9 +15,12 @@ from workbench_widgets.words import count, sampled
 
 from workbench.errors import WorkbenchError
 from workbench.runs import selected
+from workbench.runs.beside import with_control
 from workbench.runs.equal_mass import with_equal_mass
 from workbench.runs.history import History, decimate
 from workbench.runs.selected import Chosen, Untold
+from workbench.runs.selected_layers import FEWEST, NOTHING, Known
+from workbench.runs.train_rows import with_train_rows
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.training.card import caption
@@ -27,6 +30,8 @@ CURVE_POINTS = 2000
 """Points of a term's curve that are sent at most; buckets keep their extremes."""
 
 SNAPSHOT_VIEWS: tuple[ViewName, ...] = ("cka", "trilateral", "calibration", "loyalty")
+LAYERS = ("teacher_layers", "student_layers")
+"""Facts that name the axes of a map, also of one without a number."""
 BUILDERS: dict[str, Callable[[Any, Any], Frame]] = {
     "cka": cka.frame,
     "trilateral": trilateral.frame,
@@ -68,37 +73,47 @@ class Frames:
         done = [item for item in timeline(self.first, self._history.events) if item.journalled]
         return stands(self.first, done)
 
-    def of_snapshot(self, waits_for: str | None, ids: Sequence[int] = ()) -> dict[str, Frame]:
+    def of_snapshot(
+        self,
+        waits_for: str | None,
+        ids: Sequence[int] = (),
+        layers: Known | None = None,
+        views: Sequence[ViewName] = SNAPSHOT_VIEWS,
+    ) -> dict[str, Frame]:
         """Four views of the newest snapshot; before the first they say what they wait for.
 
         Args:
             waits_for: What that is, in words.
             ids: Samples whose numbers are asked for; empty: all. A view that has none of them
                 alone says why instead.
+            layers: What is known of the layer similarity of these; None: nothing was asked.
+            views: Those that are wanted.
         """
         history = self._history
         made: dict[str, Frame] = {}
         chosen = Chosen.among(ids, history.latest.arrays) if history.latest is not None else None
-        for view in SNAPSHOT_VIEWS:
+        for view in views:
             if history.latest is None or view not in history.latest.facts:
                 made[view] = self._waiting(view, waits_for)
             elif chosen is None:
                 made[view] = BUILDERS[view](*self._given(view))
             else:
-                made[view] = self._of(view, chosen)
+                made[view] = self._of(view, chosen, layers or NOTHING)
         return {view: captioned(frame, history.row, chosen) for view, frame in made.items()}
 
-    def _of(self, view: ViewName, chosen: Chosen) -> Frame:
+    def _of(self, view: ViewName, chosen: Chosen, layers: Known) -> Frame:
         """A view of some samples; where there are no such numbers, the reason in their place."""
-        if view == "cka":
-            frame = BUILDERS[view](*self._given(view))
-            return noted(frame, unlike(chosen, selected.WHOLE_MAP))
         told = {"selected": chosen.facts()}
         try:
+            if view == "cka":
+                return self._layers(chosen, layers)
             frame = BUILDERS[view](*self._given(view, chosen))
             return replace(frame, facts={**frame.facts, **told})
         except Untold as reason:
-            frame = BUILDERS[view]({}, {**told, "steps_total": max(self._history.row.steps, 1)})
+            measured = self._history.latest.facts[view] if self._history.latest else {}
+            axes = {name: measured[name] for name in LAYERS if name in measured}
+            axes["steps_total"] = max(self._history.row.steps, 1)
+            frame = BUILDERS[view]({}, {**told, **axes})
             return replace(
                 frame,
                 step=self._history.steps[-1],
@@ -107,6 +122,38 @@ class Frames:
                 summary=str(reason),
                 footer=(sampled(chosen.n, told), " · no number"),
             )
+
+    def _layers(self, chosen: Chosen, layers: Known) -> Frame:
+        """The similarity map of some samples; until it is there, the map before it.
+
+        Raises:
+            Untold: If they are fewer than the estimator needs.
+        """
+        if chosen.n < FEWEST:
+            raise Untold(
+                f"Not defined for n = {chosen.n}. Unbiased CKA needs {FEWEST} samples or more."
+            )
+        arrays, facts = self._given("cka")
+        works = ""
+        if layers.state == "working" and layers.words:
+            works = layers.words[0].lower() + layers.words[1:]
+        found = layers.found
+        if found is None:
+            why = f"{works}." if works else layers.words or selected.WHOLE_MAP
+            all_ = {"n": facts["n"], "of": chosen.of}
+            frame = noted(BUILDERS["cka"](arrays, facts), unlike(chosen, why, all_["n"]))
+        else:
+            of = {"n": len(found.ids), "of": chosen.of}
+            names = ("split", "step", "steps_total")
+            own = {**{name: facts[name] for name in names if name in facts}, **found.facts}
+            own |= {"selected": of, "weights_step": found.step}
+            frame = BUILDERS["cka"](*prepared("cka", found.arrays, own))
+            said = (
+                [f"Still the {count(of['n'])} selected before."] if found.ids != chosen.ids else []
+            )
+            said += [layers.words] if layers.state == "refused" else []
+            frame = noted(frame, " ".join([*said, selected.layer_words(found.step, facts["step"])]))
+        return replace(frame, facts={**frame.facts, "pending": works} if works else frame.facts)
 
     def curves(self, waits_for: str | None, ids: Sequence[int] = ()) -> Frame:
         """Accuracy at each snapshot and the weighted terms of each step so far.
@@ -200,6 +247,7 @@ class Frames:
             arrays["history"] = np.stack(history.similarity)
             arrays["steps"] = np.asarray(history.steps[-len(history.similarity) :])
             facts["marks"] = [m for m in history.marks if m["step"] >= arrays["steps"][0]]
+            arrays, facts = with_control(history, self.first, arrays, facts)
         elif view == "loyalty":
             arrays["table_history"] = self._tables(chosen)
             arrays["steps"] = np.asarray(history.steps)
@@ -219,6 +267,9 @@ class Frames:
                         }
                         for right in before
                     ]
+            arrays, facts = with_train_rows(
+                history.learned, history.steps, history.marks, arrays, facts
+            )
         return arrays, facts
 
     def _tables(self, chosen: Chosen | None) -> np.ndarray:
@@ -256,14 +307,18 @@ def captioned(frame: Frame, row: RunRow, chosen: Chosen | None = None) -> Frame:
     """The frame with its conditions in a line: the run, and the protocol of its numbers."""
     protocol = {"seed": row.experiment.get("seed", 0), **(row.protocol or {})}
     line = caption(protocol, split="probe", step=frame.step) if frame.step >= 0 else ""
-    some = "selected" in frame.facts and chosen is not None
-    part = f"{chosen.n} of {chosen.of} samples selected" if some and chosen else ""
+    told = frame.facts.get("selected") if chosen is not None else None
+    part = f"{told['n']} of {told['of']} samples selected" if told else ""
+    weights = frame.facts.get("weights_step", frame.step)
+    part += f", by the student's weights of step {weights}" if weights != frame.step else ""
     return replace(frame, caption="; ".join(filter(None, (f"run {row.id}", line, part))))
 
 
-def unlike(chosen: Chosen, why: str) -> str:
-    """Why a view shows all samples and not the selected ones."""
-    return f"All {count(chosen.of)}, not the {count(chosen.n)} selected: {why}"
+def unlike(chosen: Chosen, why: str, shown: int | None = None) -> str:
+    """Why a view shows all samples (``shown`` of them) and not the selected ones."""
+    shown = chosen.of if shown is None else shown
+    all_ = f"All {count(shown)}" if shown == chosen.of else f"The first {count(shown)}"
+    return f"{all_}, not the {count(chosen.n)} selected: {why}"
 
 
 def noted(frame: Frame, words: str) -> Frame:
@@ -278,7 +333,8 @@ def prepared(
     if view == "cka":
         return dict(arrays), {**facts, "reasons": _reasons(facts)}
     if view == "loyalty":
-        return {**arrays, "by_class": arrays["by_class"][:2]}, dict(facts)
+        short = {name: v[:2] for name, v in arrays.items() if name.endswith("by_class")}
+        return {**arrays, **short}, dict(facts)
     if view == "calibration" and "student_edges_mass" not in arrays:  # else those of a selection
         return with_equal_mass(arrays, facts)
     return dict(arrays), dict(facts)

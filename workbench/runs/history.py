@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from workbench.runs.beside import Beside
 from workbench.runs.results import over_seeds
+from workbench.runs.train_rows import Learned
 from workbench.store import RunRow, Snapshot, Store
 from workbench.store.metrics import Series
 from workbench.training.journal import Event
@@ -70,6 +72,8 @@ class History:
         train: Weighted terms of each step.
         probe: The student's accuracy and NLL on the probe split.
         control: The control's, the same.
+        beside: Layer similarity of the control.
+        learned: Who is right on training rows, of each snapshot that looked at some.
         teacher: The teacher's own curve while it trains, the same.
         selection: What a data policy chose in each epoch; empty without one.
         times: Step of each snapshot and when it was written, in seconds since the epoch.
@@ -89,6 +93,8 @@ class History:
     train: Series = EMPTY
     probe: Series = EMPTY
     control: Series = EMPTY
+    beside: Beside = field(default_factory=Beside)
+    learned: list[Learned] = field(default_factory=list)
     teacher: Series = EMPTY
     selection: Series = EMPTY
     times: list[tuple[int, float]] = field(default_factory=list)
@@ -125,6 +131,7 @@ class History:
         self.selection = _longer(store, run, SELECTION, self.selection)
         if self.row.experiment.get("control"):
             self.control = _longer(store, f"{run}-control", PROBE, self.control)
+            self.beside.read(store, f"{run}-control")
         if not self.steps:
             self.teacher = _longer(store, f"{run}-teacher", PROBE, self.teacher)
         checkpoints = store.checkpoints(run)
@@ -161,10 +168,13 @@ class History:
                 self.right = self.rights[0]
         if "answers.labels" in snapshot.arrays:
             self.answered.append(Answered.of(snapshot, self.answered[-1:]))
+        learned = Learned.of(snapshot)
+        if learned is not None:
+            self.learned.append(learned)
 
     def _forget(self) -> None:
         self.steps, self.similarity, self.tables, self.rights = [], [], [], []
-        self.answered = []
+        self.answered, self.learned, self.beside = [], [], Beside()
         self.latest = self.right = None
         self.train = self.probe = self.control = self.selection = EMPTY
 
@@ -194,6 +204,7 @@ def looks(store: Store, run: str, *, upto: int) -> Iterator[History]:
     """
     history = History(store.runs.get(run))
     events = store.journal.events(run)
+    history.beside.read(store, f"{run}-control")
     for step in store.snapshot_steps(run):
         if step > upto:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +46,16 @@ class StoreKeeper:
         """Record a teacher whose file is written."""
         self._store.keep_teacher(key, weights=weights, facts=dict(facts))
 
-    def cadence(self, recorder: Recorder, steps: int) -> Cadence:
+    def cadence(
+        self,
+        recorder: Recorder,
+        steps: Callable[[], int],
+        among: Collection[int] | None = None,
+    ) -> Cadence:
         """As often as the budget of probes allows."""
         from workbench.training.probing import BudgetCadence
 
-        return BudgetCadence(steps)
+        return BudgetCadence(steps, among=among)
 
     def open_run(self, name: str) -> StoredModel:
         """The stored student behind ``RUN@last|best|STEP``."""

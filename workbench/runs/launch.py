@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workbench.errors import BadInput, InvalidExperiment, RefusedCommand
-from workbench.runs.objects import as_it_stands, refuse_stored_objects
+from workbench.runs.objects import as_it_stands, holds_objects, refuse_stored_objects
+from workbench.runs.own_code import with_modules
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml
 from workbench.specs.knobs import check_interventions, steered
@@ -22,10 +23,15 @@ from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.store.thinning import run_budget
 from workbench.training.control import control_spec, plain_kd_spec
+from workbench.training.journal import Event
 from workbench.training.tripwires import refuse_unknown
 
 LEAVE_SECONDS = 10.0
 """For a preloaded process to notice that nobody needs it any more."""
+ACCEPTED = "accepted"
+"""Kind of the line that says who started a run; nothing trains yet when it is written."""
+RESUME_ASKED = "resume asked"
+"""Likewise of who lets a run go on whose worker is gone."""
 _WORKERS: dict[str, subprocess.Popen[bytes]] = {}
 """Fresh workers of this process by run: nobody else could take their exit code."""
 
@@ -121,11 +127,14 @@ def accept(
     threads: int | None = None,
     parent: str | None = None,
     forked_at: int | None = None,
+    who: str | None = None,
+    queued: bool = False,
 ) -> str:
     """Make the row and folder of a run; returns its id. Nothing trains yet.
 
     An experiment of several seeds becomes as many runs, which know each other
     (``store.runs.cohort``) and train one after the other; the first one's id is returned.
+    ``who`` and ``queued`` as in :func:`accept_all`.
 
     Raises:
         BadInput: If the student or a control would have nothing to train.
@@ -140,6 +149,8 @@ def accept(
         threads=threads,
         parent=parent,
         forked_at=forked_at,
+        who=who,
+        queued=queued,
     )
 
 
@@ -151,6 +162,7 @@ def accept_all(
     base: Path | None = None,
     pause_at: int | None = None,
     threads: int | None = None,
+    who: str | None = None,
     **fields: Any,
 ) -> str:
     """Accept the runs of several experiments as one group, all or none; returns the first's id.
@@ -164,12 +176,16 @@ def accept_all(
         base: Folder that relative paths of the experiments start from.
         pause_at: Step at which each pauses by itself.
         threads: Of torch.
-        fields: ``pace``, ``parent``, ``forked_at``.
+        who: Whom their journals name for it; None writes no line.
+        fields: ``pace``, ``parent``, ``forked_at``, ``cohort``; ``queued``: wait for their turn in
+            the queue of the store.
 
     Raises:
         BadInput: If a student or a control would have nothing to train.
+        NotSendable: If it uses a class that no other process can import.
     """
     run_budget()  # a worker would trip over it
+    specs = [spec if holds_objects(spec) else with_modules(spec) for spec in specs]
     for spec in specs:
         check_interventions(spec)
         refuse_unknown(spec)
@@ -192,6 +208,10 @@ def accept_all(
     )
     for run, experiment in zip(runs, experiments, strict=True):
         write_text(store.runs.folder(run) / "experiment.yaml", dump_yaml(experiment))
+        if who is not None:
+            store.journal.write(
+                run, Event(0, ACCEPTED, who, {"queued": bool(fields.get("queued"))})
+            )
     return runs[0]
 
 
@@ -209,6 +229,7 @@ def resume(store: Store, run: str, starter: Starter, *, who: str) -> RunRow:
         store.journal.send(run, "resume", who=who)
     elif row.resumable:
         refuse_stored_objects(row.experiment, run)
+        store.journal.write(run, Event(row.step, RESUME_ASKED, who))
         starter.start(store, run)
     elif row.status != "finished":
         words = f"already running, pid {row.pid}" if row.active else f"{row.status}"

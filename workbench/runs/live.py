@@ -18,7 +18,8 @@ import traitlets
 
 from workbench.errors import WorkbenchError
 from workbench.runs.history import History
-from workbench.runs.looking import check_view, frames_at, picture
+from workbench.runs.looking import GAP, check_view, frames_at, picture
+from workbench.runs.selected_layers import Known, SelectedLayers, borrow, comparable, give_back
 from workbench.runs.tables import points_sheet
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class LiveViews(traitlets.HasTraits):
 
     Attributes:
         selection: Ids of the selected samples, rising, shared by all views; empty: none. Observe
-            it (``shown.observe(act, names="selection")``) or set it.
+            it (``shown.observe(act, names="selection")``) or set it. All numbers are theirs then;
+            their layer similarity follows as soon as a process on the side has computed it.
         step: The snapshot asked for; None while it follows the run. Observe it or set it.
         views: The widgets by name.
 
@@ -79,6 +81,7 @@ class LiveViews(traitlets.HasTraits):
         self._run = run
         self._lock = threading.RLock()
         self._history = History.load(run.store, run.id)
+        self._layers: SelectedLayers | None = None
         self.step = step
         frames = self._made()
         self.views = widgets_of({name: frames[name] for name in VIEWS if view in (None, name)})
@@ -89,7 +92,7 @@ class LiveViews(traitlets.HasTraits):
             each.observe(self._told, names="event")
         if "curves" in self.views:
             self.views["curves"].points = self._points
-        self._bar = _Bar(self)
+        self._bar = _Bar(self, theme)
         self._handle: Any = None
         self._timer: threading.Timer | None = None
         self._stop = threading.Event()
@@ -109,6 +112,9 @@ class LiveViews(traitlets.HasTraits):
         self._thread.join(timeout=5)
         if self._timer is not None:
             self._timer.cancel()
+        if self._layers is not None:
+            self._layers.close()
+            give_back(self._run.store, self)
 
     def _ipython_display_(self) -> None:
         """The live views, then the picture that a reader without a kernel sees instead."""
@@ -127,6 +133,9 @@ class LiveViews(traitlets.HasTraits):
         with self._lock:
             frames = self._made()
         figures = [frames[name].figure("light", **PICTURE) for name in self.views]
+        if len(figures) > 1 and len(figures) % 2:
+            wide = {**PICTURE, "width": 2 * PICTURE["width"] + GAP}
+            figures[-1] = frames[list(self.views)[-1]].figure("light", **wide)
         png, width = picture(figures)
         spoken = " ".join(frames[name].summary for name in self.views)
         content = {"image/png": base64.b64encode(png).decode(), "text/plain": spoken}
@@ -147,12 +156,30 @@ class LiveViews(traitlets.HasTraits):
         self._handle.update(content, metadata=about, raw=True)
 
     def _points(self) -> str:
-        return points_sheet(self._run.store, self._run.id).csv()
+        return points_sheet(self._run.store, self._run.id, self.selection).csv()
 
     # ---- what is shown
 
     def _made(self) -> dict[str, Frame]:
-        return frames_at(self._run.store, self._history, self.step, self.selection)
+        known = self._compared()
+        return frames_at(self._run.store, self._history, self.step, self.selection, known)
+
+    def _compared(self) -> Known | None:
+        """What is known of the selected samples' layers; asks for what is shown and not known."""
+        if self._layers is None:
+            if not self.selection or "cka" not in self.views or self._stop.is_set():
+                return None
+            explainer = borrow(self._run.store, self)
+            self._layers = SelectedLayers(explainer, self._run.id, self._heard)
+        if not self._stop.is_set():
+            ids, step, follows = comparable(self._history, self.selection, self.step)
+            self._layers.want(ids, step, follows=follows)
+        return self._layers.known
+
+    def _heard(self) -> None:
+        """More is known of the layers; called by the thread that waits for the process."""
+        self._push()
+        self._keep()
 
     def _push(self) -> None:
         with self._lock:
@@ -223,59 +250,29 @@ class LiveViews(traitlets.HasTraits):
 
 
 class _Bar:
-    """The scrubber of a cell: a slider over the snapshots, and the way back to the newest."""
+    """The scrubber of a cell: what the bar over the views shows, and what is asked of it."""
 
-    def __init__(self, shown: LiveViews) -> None:
-        import ipywidgets
+    def __init__(self, shown: LiveViews, theme: str) -> None:
+        from workbench_widgets.steps import StepBar
 
         self._shown = shown
-        self._telling = False
-        style = {"description_width": "initial"}
-        self.slider = ipywidgets.SelectionSlider(
-            options=[("no snapshot yet", -1)],
-            value=-1,
-            description="Step",
-            continuous_update=True,
-            layout=ipywidgets.Layout(width="420px"),
-            style=style,
-        )
-        self.back = ipywidgets.Button(
-            description="Newest", layout=ipywidgets.Layout(width="84px"),
-            tooltip="Show the newest snapshot and follow the run",
-        )  # fmt: skip
-        self.words = ipywidgets.Label()
-        self.widget = ipywidgets.HBox([self.slider, self.back, self.words])
-        self.slider.observe(self._moved, names="value")
-        self.back.on_click(lambda _: setattr(shown, "step", None))
+        self.widget = StepBar(theme=theme)
+        self.widget.on_ask(self._asked)
         self.told(shown._history, shown.step)
 
     def told(self, history: History, step: int | None) -> None:
         """Show what can be looked at, and what is."""
-        steps = history.steps
-        at = -1 if not steps else steps[-1]
+        steps, row = history.steps, history.row
+        at = steps[-1] if steps else 0
         if step is not None and steps:
             at = max((known for known in steps if known <= step), default=steps[0])
-        options = [(str(known), known) for known in steps] or [("no snapshot yet", -1)]
-        self._telling = True
-        try:
-            with self.slider.hold_sync():
-                if list(self.slider.options) != options:
-                    self.slider.options = options
-                self.slider.value = at
-        finally:
-            self._telling = False
-        row = history.row
-        self.slider.disabled = len(steps) < 2
-        self.back.disabled = step is None
-        live = "follows the run" if row.active else f"run {row.status}"
-        self.words.value = f"of {row.steps}, {live if step is None else 'looking back'}"
+        state = "follows the run" if row.active else f"run {row.status}"
+        words = f"of {row.steps}, {state if step is None else 'looking back'}"
+        self.widget.told(steps, shown=at, total=row.steps, live=step is None, words=words)
 
-    def _moved(self, change: Any) -> None:
-        with self._shown._lock:  # not while the thread that follows tells the slider itself
-            if self._telling or change["new"] < 0:
-                return
-            newest = self._shown._history.steps[-1]
-            self._shown.step = None if change["new"] == newest else change["new"]
+    def _asked(self, step: int | None) -> None:
+        with self._shown._lock:  # not while the thread that follows shows something else
+            self._shown.step = step
 
 
 class RunViews:
@@ -331,14 +328,17 @@ def widgets_of(frames: Mapping[str, Frame]) -> dict[str, Any]:
 
 
 def side_by_side(views: Mapping[str, Any]) -> Any:
-    """One widget of these views: a grid, or the only one."""
+    """One widget of these views: two columns, an odd one fills its row; or the only one."""
     import ipywidgets
 
     children = list(views.values())
     if len(children) == 1:
         children[0].layout.max_width = f"{ALONE}px"
         return children[0]
+    if len(children) % 2:
+        # not grid_column: ipywidgets clears it with the empty grid_area, which comes after
+        children[-1].layout.grid_area = "auto / 1 / auto / -1"
     layout = ipywidgets.Layout(
-        grid_template_columns="repeat(auto-fit, minmax(380px, 1fr))", grid_gap="8px"
+        grid_template_columns="repeat(auto-fit, minmax(max(380px, 34%), 1fr))", grid_gap="8px"
     )
     return ipywidgets.GridBox(children, layout=layout)

@@ -18,6 +18,7 @@ from workbench.errors import BadFile, RefusedCommand, UnknownName
 from workbench.runs.follow import describe
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
+from workbench.runs.selected_layers import Known
 from workbench.runs.tables import write_new
 from workbench.store.store import Store
 
@@ -50,12 +51,22 @@ def frames_of(store: Store, run: str, step: int | None = None) -> dict[str, Fram
 
 
 def frames_at(
-    store: Store, history: History, step: int | None, ids: Sequence[int] = ()
+    store: Store,
+    history: History,
+    step: int | None,
+    ids: Sequence[int] = (),
+    layers: Known | None = None,
 ) -> dict[str, Frame]:
-    """The same of a history that has been read; ``ids``: of these samples only, where it can be."""
+    """The same of a history that has been read; ``ids``: of these samples only, where it can be.
+
+    Their layer similarity is what ``layers`` knows of it.
+    """
     words = waiting_words(history)
     past = history if step is None else at_step(store, history, step)
-    return {**Frames(past).of_snapshot(words, ids), "curves": Frames(history).curves(words, ids)}
+    return {
+        **Frames(past).of_snapshot(words, ids, layers),
+        "curves": Frames(history).curves(words, ids),
+    }
 
 
 def frame_of(store: Store, run: str, view: str, step: int | None = None) -> Frame:
@@ -98,6 +109,7 @@ def at_step(store: Store, history: History, step: int) -> History:
         tables=history.tables[: place + 1],
         rights=history.rights[: place + 1],
         answered=[one for one in history.answered if one.step <= shown],
+        learned=[one for one in history.learned if one.step <= shown],
     )
 
 
@@ -156,7 +168,7 @@ def picture(figures: Sequence[go.Figure], *, columns: int = 2) -> tuple[bytes, i
     """Several figures side by side as one PNG, for a notebook that is read without running it.
 
     Args:
-        figures: Of one size.
+        figures: Of one size; the last may fill its row.
         columns: At most this many beside each other.
 
     Returns:

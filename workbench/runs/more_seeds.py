@@ -1,8 +1,4 @@
-"""Further seeds of a run, one after the other in its own group; and the queue that makes of it.
-
-Unusual here: nothing is scheduled. Runs of a group follow one another by themselves, so a queue is
-only what has not begun yet, read from the store; taking a run out of it removes a row without data.
-"""
+"""Further seeds of a run, in its own group and in the queue of the store."""
 
 from __future__ import annotations
 
@@ -12,17 +8,20 @@ from typing import Any, Final
 
 from workbench.errors import RefusedCommand
 from workbench.runs.launch import Starter, accept_all
-from workbench.runs.objects import refuse_stored_objects, stored_spec
+from workbench.runs.objects import refuse_stored_objects, spec_of
+from workbench.runs.queue import go_on
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow, Store
-from workbench.store.listing import join_cohort, waiting
+from workbench.store.listing import join_cohort
 from workbench.training.timeline import as_interventions, timeline
 
 FURTHER: Final = 4
 """Seeds that are offered: with the first they make five."""
 
 
-def more_seeds(store: Store, run: str, starter: Starter, *, number: int = FURTHER) -> list[str]:
+def more_seeds(
+    store: Store, run: str, starter: Starter, *, number: int = FURTHER, who: str | None = None
+) -> list[str]:
     """Queue further seeds of an ended run; returns their ids in the order of their turn.
 
     They are what the run was: also what somebody changed while it trained is done to them, at its
@@ -31,8 +30,9 @@ def more_seeds(store: Store, run: str, starter: Starter, *, number: int = FURTHE
     Args:
         store: Where the run lies.
         run: Its id.
-        starter: Starts the worker that takes them one by one.
+        starter: Starts the worker of the first, if nothing else trains.
         number: Of seeds, the lowest that the group does not have yet.
+        who: For their journals; None writes nothing.
 
     Raises:
         RefusedCommand: If the run has not finished.
@@ -54,11 +54,12 @@ def more_seeds(store: Store, run: str, starter: Starter, *, number: int = FURTHE
         base=Path(row.options.get("base") or "."),
         threads=row.options.get("threads"),
         cohort=head,
+        queued=True,
+        who=who,
     )
     known = {other.id for other in others}
     made = [one.id for one in store.runs.cohort(first) if one.id not in known]
-    if not any(other.active and other.pid is not None for other in others):
-        starter.start(store, made[0])
+    go_on(store, starter)
     return made
 
 
@@ -77,27 +78,6 @@ def seconds_of_more(row: RunRow, number: int = FURTHER) -> float | None:
     return number * one * factor
 
 
-def queue(store: Store) -> list[RunRow]:
-    """Runs that wait for their turn, in order; those whose group nobody trains any more are out."""
-    return [row for row in map(store.runs.get, waiting(store.database)) if row.status == "queued"]
-
-
-def take_back(store: Store, run: str) -> None:
-    """Remove a run that waits for its turn.
-
-    Raises:
-        RefusedCommand: If it has begun, or others of its group are named after it.
-        UnknownRun: If the store has no such run.
-    """
-    if not store.runs.withdraw(run):
-        row = store.runs.get(run)
-        raise RefusedCommand(
-            f"Run {run} is {row.status} and waits for nobody's turn. `workbench stop {run}` ends "
-            f"one that trains, `workbench rm {run}` removes one that has ended."
-        )
-    store.runs.remove(run)
-
-
 def _refuse_unfinished(row: RunRow) -> None:
     refuse_stored_objects(row.experiment, row.id)
     if row.role != "student" or row.status != "finished":
@@ -109,7 +89,7 @@ def _refuse_unfinished(row: RunRow) -> None:
 
 def _as_it_became(store: Store, row: RunRow) -> ExperimentSpec:
     """Its experiment with everything that was done to it, as a plan."""
-    spec = stored_spec(row.experiment, source=f"the experiment of run {row.id}")
+    spec = spec_of(row)
     items = timeline(spec, store.journal.events(row.id))
     if not any(item.journalled for item in items):
         return spec

@@ -7,6 +7,7 @@ its process without pickle; an experiment that holds one trains where it is.
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from pydantic import Field, PrivateAttr
 from workbench.errors import BadInput, NotSendable
 from workbench.models.kinds import ModelSpec
 from workbench.specs.experiment import ExperimentSpec
+from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training.timeline import stands, timeline
 
@@ -125,18 +127,36 @@ def refuse_objects(spec: Any, what: str) -> None:
             )
 
 
-def stored_spec(data: Mapping[str, Any], *, source: str) -> ExperimentSpec:
-    """The experiment of a stored run; where it held a module, the spec says of which class."""
+def stored_spec(data: Mapping[str, Any], *, source: str, base: str | None = None) -> ExperimentSpec:
+    """The experiment of a stored run; where it held a module, the spec says of which class.
+
+    Args:
+        data: As the store has it.
+        source: For messages.
+        base: Folder of the experiment file, in which the modules that it names are looked for too.
+    """
     read = dict(data)
+    if read.get("modules") and base is not None and base not in sys.path:
+        sys.path.append(base)  # last: a file there never stands in for a library
     for field in ("teacher", "student"):
         if _is_object(read.get(field)):
             read[field] = ObjectModel.model_validate(read[field])
     return ExperimentSpec.parse(read, source=source)
 
 
+def spec_of(row: RunRow) -> ExperimentSpec:
+    """The experiment that a run was started from.
+
+    Raises:
+        InvalidExperiment: If this workbench cannot read it: a module of its own is not here.
+    """
+    source, base = f"the experiment of run {row.id}", row.options.get("base")
+    return stored_spec(row.experiment, source=source, base=base)
+
+
 def as_it_stands(store: Store, run: str) -> ExperimentSpec:
     """A run's experiment with what was done to it so far."""
-    spec = stored_spec(store.runs.get(run).experiment, source=f"the experiment of run {run}")
+    spec = spec_of(store.runs.get(run))
     items = timeline(spec, store.journal.events(run))
     return stands(spec, [item for item in items if item.journalled])
 

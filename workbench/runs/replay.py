@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import BadInput, NonFiniteLoss, RefusedCommand, WorkbenchError
 from workbench.runs.compare import Difference, Ledger, Recorded
 from workbench.runs.keeper import StoreKeeper
-from workbench.runs.objects import refuse_stored_objects, stored_spec
+from workbench.runs.objects import refuse_stored_objects, spec_of
 from workbench.runs.results import told_metrics
 from workbench.runs.worker import settle
 from workbench.store.runs import RunRow
@@ -94,7 +94,7 @@ def replay(store: Store, run: str, *, told: Told | None = None) -> Replayed:
     base = Path(row.options.get("base") or ".")
     settle(base)
     configure(row.options.get("threads") or default_threads())
-    spec = stored_spec(row.experiment, source=f"the experiment of run {run}")
+    spec = spec_of(row)
     spec = played(spec, store.journal.events(run))
     whole = row.status == "finished"
     last = max(store.metrics.last_step(run, "train"), 0)
@@ -160,7 +160,12 @@ class ReplayKeeper(StoreKeeper):
         if kept is not None:
             self._ledger.same(0, "teacher.weights", kept.weights, weights)
 
-    def cadence(self, recorder: Recorder, steps: int) -> Cadence:
+    def cadence(
+        self,
+        recorder: Recorder,
+        steps: Callable[[], int],
+        among: Collection[int] | None = None,
+    ) -> Cadence:
         """The steps that were probed."""
         from workbench.training.probing import FixedCadence
 

@@ -22,7 +22,7 @@ from workbench.runs.launch import (
     resume,
 )
 from workbench.runs.notes import note
-from workbench.runs.objects import as_it_stands, stored_spec
+from workbench.runs.objects import as_it_stands, spec_of
 from workbench.runs.results import check_ended_well, over_seeds, result_of, was_refused
 from workbench.runs.shown import Shown
 from workbench.specs.experiment import ExperimentSpec
@@ -79,7 +79,7 @@ class Run(Explained, Shown):
     @property
     def experiment(self) -> ExperimentSpec:
         """What it was started from."""
-        return stored_spec(self.row.experiment, source=f"the experiment of run {self.id}")
+        return spec_of(self.row)
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -327,7 +327,8 @@ class Run(Explained, Shown):
             row = self.row
             if told is not None:
                 told(row)
-            if row.status == "interrupted" or (gone and row.status == "queued"):
+            waits = row.turn is not None  # in the queue: whoever comes by starts the next worker
+            if row.status == "interrupted" or (gone and row.status == "queued" and not waits):
                 raise WorkerDied(
                     f"The worker of run {self.id} is gone at step {row.step}; "
                     f"`workbench resume {self.id}` goes on from its last checkpoint. "

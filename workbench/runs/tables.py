@@ -16,7 +16,9 @@ from workbench_widgets.sheets import Cell, Sheet, joined_csv
 
 from workbench.atomic import write_atomically
 from workbench.errors import BadFile, UnknownName
+from workbench.runs.history import Answered
 from workbench.runs.results import told_metrics
+from workbench.runs.selected import Chosen, accuracies
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training import card
@@ -32,7 +34,9 @@ SERIES: Final = ("train", "probe", "selection")
 PARTS: Final = ("student", "control", "plain_kd")
 
 
-def sheets_of_run(store: Store, run: str, name: str, step: int | None = None) -> list[Sheet]:
+def sheets_of_run(
+    store: Store, run: str, name: str, step: int | None = None, ids: Sequence[int] = ()
+) -> list[Sheet]:
     """A run's tables by name.
 
     Args:
@@ -40,6 +44,7 @@ def sheets_of_run(store: Store, run: str, name: str, step: int | None = None) ->
         run: Its id.
         name: A view (``cka``, ...), ``points`` (all logged points; so is ``curves``) or ``result``.
         step: Of a view: the snapshot at or before it; None is the newest.
+        ids: Of samples whose accuracy stands beside that of all in the points.
 
     Raises:
         UnknownRun: If the store has no such run.
@@ -50,18 +55,23 @@ def sheets_of_run(store: Store, run: str, name: str, step: int | None = None) ->
     if name == RESULT:
         return [result_sheet(store.runs.get(run))]
     if name in (POINTS, "curves"):
-        return [points_sheet(store, run)]
+        return [points_sheet(store, run, ids)]
     from workbench.runs.looking import frame_of
 
     return frame_of(store, run, name, step).sheets()
 
 
-def points_sheet(store: Store, run: str) -> Sheet:
+def points_sheet(store: Store, run: str, ids: Sequence[int] = ()) -> Sheet:
     """Every point that was logged, a row a step: float64 as stored, empty where a series is silent.
+
+    Args:
+        store: Where the run lies.
+        run: Its id.
+        ids: Of selected samples; those of them that the probe has are taken.
 
     Returns:
         Columns ``step``, then ``train NAME``, ``probe NAME`` and, of a control, ``control probe
-        NAME``.
+        NAME``; of selected samples both models' accuracy at each snapshot.
     """
     row = store.runs.get(run)
     columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -72,6 +82,7 @@ def points_sheet(store: Store, run: str) -> Sheet:
             found = store.metrics.read(owner, name)
             for column in found.columns if len(found.steps) else ():
                 columns[f"{prefix}{name} {column}"] = (found.steps, found.column(column))
+    columns |= _of_selected(store, run, ids) if len(ids) else {}
     steps = np.unique(np.concatenate([np.zeros(0, np.int64), *(s for s, _ in columns.values())]))
     cells = [_aligned(steps, *pair) for pair in columns.values()]
     rows = [tuple(cell) for cell in zip(steps.tolist(), *cells, strict=True)]
@@ -201,6 +212,30 @@ def write_new(path: Path, content: bytes, *, force: bool) -> Path:
         raise BadFile(f"{str(path)[:200]!r} cannot be used as a path ({error}).") from None
     write_atomically(path, content)
     return path
+
+
+def _of_selected(
+    store: Store, run: str, ids: Sequence[int]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Accuracy of both models on some samples at each snapshot that keeps the answers."""
+    answered: list[Answered] = []
+    chosen = None
+    for step in store.snapshot_steps(run):
+        # One at a time: a long run's snapshots need not be in memory together.
+        for snapshot in store.snapshots(run, after=step - 1, upto=step):
+            if "answers.labels" in snapshot.arrays:
+                answered.append(Answered.of(snapshot, answered[-1:]))
+                chosen = chosen or Chosen.among(ids, snapshot.arrays)
+    found = accuracies(answered, chosen) if chosen is not None else {}
+    if chosen is None or not found:
+        return {}
+    return {
+        f"probe accuracy of the {who}, {chosen.n} of {chosen.of} selected": (
+            found["selected_steps"],
+            found[f"selected_{who}"],
+        )
+        for who in ("student", "teacher")
+    }
 
 
 def _aligned(steps: np.ndarray, own: np.ndarray, values: np.ndarray) -> list[float | None]:

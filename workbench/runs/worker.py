@@ -21,13 +21,17 @@ from workbench.errors import (
     BadFile,
     BadStore,
     LeaseLost,
+    NonFiniteLoss,
     OutOfMemory,
     RunFailed,
     StoreLocked,
+    UnknownRun,
     WorkbenchError,
 )
+from workbench.runs.launch import FreshStarter
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.files import drop_ballast, make_ballast
+from workbench.store.queue import call_next
 from workbench.store.runs import MENDED
 from workbench.store.store import Store
 
@@ -71,8 +75,9 @@ def work(store_url: str, run: str, spec: ExperimentSpec | None = None) -> int:
 def work_through(store_url: str, run: str) -> int:
     """Train a run in this process, then those of its group that wait; the first one's exit code.
 
-    Each has its words in a log of its own. A fault of the machine (a full disk) ends it all: what
-    waits then counts as interrupted, and follows the run that is resumed.
+    Each has its words in a log of its own. When nothing of the group waits any more, the next of
+    the store's queue gets a process of its own. A fault of the machine (a full disk) ends it all:
+    what waits then waits on, or counts as interrupted, and follows the run that is resumed.
     """
     first = code = work(store_url, run)
     while (following := _next(store_url, run, code)) is not None:
@@ -88,11 +93,18 @@ def _next(store_url: str, run: str, code: int) -> str | None:
     """
     try:
         with contextlib.closing(_open(store_url)) as store:
-            found = store.runs.next_of(run)
-            if found is None or found == run:  # it could not even be claimed
+            if code and _is_fault_of_machine(store, run):
                 return None
-            error = store.runs.get(run).error if code else None
-            if error is not None and error.get("code") in MENDED:
+            found = store.runs.next_of(run)
+            if found == run:  # it could not even be claimed
+                return None
+            if found is None:
+                found = call_next(store.database)
+                if found is not None and not _are_of_one_group(store, run, found):
+                    _say(f"Run {found} of the queue is next, in a process of its own.")
+                    FreshStarter().start(store, found)
+                    return None
+            if found is None:
                 return None
             _say(f"Run {found} of the same group is next.")
             _log_to(store.runs.folder(found) / "log.txt")
@@ -100,6 +112,23 @@ def _next(store_url: str, run: str, code: int) -> str | None:
     except WorkbenchError as failed:
         _say(failed)
         return None
+
+
+def _is_fault_of_machine(store: Store, run: str) -> bool:
+    """Whether the next run would fail of the same; not of one that was taken back meanwhile."""
+    try:
+        error = store.runs.get(run).error
+    except UnknownRun:
+        return False
+    return error is not None and error.get("code") in MENDED
+
+
+def _are_of_one_group(store: Store, run: str, other: str) -> bool:
+    """Whether one process may train both: folder, imports and paths of their files are the same."""
+    try:
+        return any(row.id == run for row in store.runs.cohort(other))
+    except UnknownRun:
+        return False
 
 
 def _log_to(path: Path) -> None:
@@ -252,6 +281,7 @@ def _fail(store: Store, run: str, token: str, error: WorkbenchError) -> int:
                 "message": error.message,
                 "exit_code": code,
                 "last_good_step": int(checkpoints[0].step) if checkpoints else None,
+                **({"facts": error.facts} if isinstance(error, NonFiniteLoss) else {}),
             },
         }
         for part in store.runs.list(roles=None, group=run):
@@ -272,7 +302,7 @@ def _exit_code(error: WorkbenchError, step: int) -> int:
 def main(arguments: list[str]) -> int:
     """``python -m workbench.runs.worker STORE RUN``."""
     store_url, run = arguments
-    os.nice(NICENESS)
+    os.nice(max(NICENESS - os.nice(0), 0))  # it may have been started by one of its own kind
     return work_through(store_url, run)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, InvalidExperiment
 from workbench.registries import (
     DATA,
     MODELS,
@@ -22,7 +22,7 @@ from workbench.registries import (
     TASKS,
     TERMS,
 )
-from workbench.registry import Registry
+from workbench.registry import Registry, import_named
 from workbench.specs.base import Kind, Pick, Spec
 from workbench.specs.files import dump_yaml
 from workbench.specs.interventions import Intervention
@@ -79,6 +79,11 @@ class ExperimentSpec(Spec):
     interventions: list[Intervention] = Field(
         default_factory=list, description="Changes in mid-run, by step, rising."
     )
+    modules: list[str] = Field(
+        default_factory=list,
+        description="Python modules of your own that it needs, imported before names are looked "
+        "up; a run records them by itself.",
+    )
     recipe: RecipeSpec | None = None
 
     @field_validator("stages", mode="before")
@@ -124,8 +129,14 @@ class ExperimentSpec(Spec):
         """An experiment from plain data.
 
         Raises:
-            InvalidExperiment: Names every wrong field with its value and what is allowed.
+            InvalidExperiment: Names every wrong field with its value and what is allowed; or the
+                modules that cannot be imported, since without them names are unknown.
         """
+        named = data.get("modules")
+        if isinstance(named, list) and all(isinstance(name, str) for name in named):
+            problems = import_named(named)
+            if problems:
+                raise InvalidExperiment(problems, source=source)
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:

@@ -86,11 +86,11 @@ def marks(database: Database) -> list[Mark]:
 
 
 def waiting(database: Database) -> list[str]:
-    """Runs that no process has taken yet, in the order in which they were accepted."""
+    """Runs that no process has taken yet: those of a group first, then the queue by its turns."""
     query = (
         select(RUNS.c.id)
         .where(RUNS.c.role == "student", RUNS.c.status == "queued", RUNS.c.pid.is_(None))
-        .order_by(RUNS.c.created_ns)
+        .order_by(RUNS.c.turn.nulls_first(), RUNS.c.created_ns)
     )
     with database.read() as connection:
         return [str(row.id) for row in connection.execute(query)]

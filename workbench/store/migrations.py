@@ -34,9 +34,16 @@ def _runs_of_several_seeds_know_each_other(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX runs_by_cohort ON runs (cohort)")
 
 
+def _runs_wait_in_one_queue(connection: Connection) -> None:
+    for column in ("turn", "called_ns", "calls"):
+        connection.exec_driver_sql(f"ALTER TABLE runs ADD COLUMN {column} BIGINT")
+    connection.exec_driver_sql("CREATE INDEX runs_by_turn ON runs (turn)")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _a_fork_knows_its_step,
     _runs_of_several_seeds_know_each_other,
+    _runs_wait_in_one_queue,
 )
 """The first takes version 1 to 2, the next 2 to 3, and so on."""
 

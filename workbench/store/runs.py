@@ -6,22 +6,29 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Row, delete, select, update
 
 from workbench.errors import DiskFull, RefusedCommand, StoreLocked, UnknownRun, nearest
 from workbench.store.database import Database, now_ns
 from workbench.store.needs import refuse_needed
-from workbench.store.processes import STALE_SECONDS, is_alive, is_here, this_process
+from workbench.store.processes import this_process
 from workbench.store.schema import BLOCKS, CHECKPOINTS, COMMANDS, EVENTS, RUNS, SNAPSHOTS
+from workbench.store.turns import (
+    lives,
+    refuse_before_its_turn,
+    status_of,
+    students_of,
+    taken_care_of,
+    unclaimed,
+    works,
+)
 from workbench.training.journal import ACTIVE
 
-UNCLAIMED_SECONDS = 60.0
-"""After which an accepted run that no worker has taken counts as interrupted."""
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 PARTS = ("student", "teacher", "control", "plain_kd")
 """Roles of the rows whose numbers people compare; a stage before the last is `stage-NAME`."""
@@ -64,6 +71,7 @@ class RunRow:
     result: dict[str, Any] | None
     error: dict[str, Any] | None
     cohort: str | None = None
+    turn: int | None = None
 
     @property
     def active(self) -> bool:
@@ -126,6 +134,7 @@ class Runs:
         role: str = "student",
         group: str | None = None,
         cohort: str | None = None,
+        queued: bool = False,
         **fields: Any,
     ) -> list[str]:
         """Accept several runs that know each other, all or none; they train one after the other.
@@ -137,6 +146,7 @@ class Runs:
             role: ``student``, or the part of a run.
             group: The student's run that a part belongs to.
             cohort: First of an older group that they join, or that a part's run belongs to.
+            queued: Whether they wait for their turn in the store's queue.
             fields: ``recipe``, ``pace``, ``parent``, ``forked_at``.
         """
         runs = [f"{group}-{role}" if group else f"{_slug(name)}-{_token(6)}" for _ in experiments]
@@ -154,6 +164,7 @@ class Runs:
                         step=0,
                         steps=0,
                         created_ns=began + number,  # their order
+                        turn=began + number if queued else None,
                         experiment=_dump(experiment),
                         options=_dump(options),
                         **fields,
@@ -170,7 +181,7 @@ class Runs:
         with self._database.read() as connection:
             row = connection.execute(select(RUNS).where(RUNS.c.id == run)).first()
             if row is not None:
-                return _read(row, _taken_care_of(connection, [row]))
+                return _read(row, taken_care_of(connection, [row]))
             known = [item.id for item in connection.execute(select(RUNS.c.id))]
         near = nearest(run, known)
         raise UnknownRun(
@@ -188,8 +199,8 @@ class Runs:
         if row.cohort is None or row.role != "student":
             return [row]
         with self._database.read() as connection:
-            rows = _students_of(connection, row.cohort)
-            cared = _taken_care_of(connection, rows)
+            rows = students_of(connection, row.cohort)
+            cared = taken_care_of(connection, rows)
         return [_read(item, cared) for item in rows]
 
     def list(
@@ -203,7 +214,7 @@ class Runs:
             query = query.where(RUNS.c.group == group)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(RUNS.c.created_ns.desc())).all()
-            cared = _taken_care_of(connection, rows)
+            cared = taken_care_of(connection, rows)
         return [_read(row, cared) for row in rows]
 
     def next_of(self, run: str) -> str | None:
@@ -215,18 +226,18 @@ class Runs:
         with self._database.read() as connection:
             found = select(RUNS.c.cohort).where(RUNS.c.id == run)
             cohort = connection.execute(found).scalar()
-            rows = [] if cohort is None else _students_of(connection, cohort)
-        if any(_works(row) for row in rows):
+            rows = [] if cohort is None else students_of(connection, cohort)
+        if any(works(row) for row in rows):
             return None
-        return next((str(row.id) for row in rows if _unclaimed(row)), None)
+        return next((str(row.id) for row in rows if unclaimed(row) and row.turn is None), None)
 
     def withdraw(self, run: str) -> bool:
-        """End a run that waits for its turn in a cohort; False if a process has it, or had it."""
+        """End a run that waits for its turn; False if a process has it, or had it."""
         waits = (RUNS.c.id == run) & (RUNS.c.status == "queued") & RUNS.c.owner.is_(None)
         with self._database.write() as connection:
             changed = connection.execute(
                 update(RUNS)
-                .where(waits & RUNS.c.cohort.is_not(None))
+                .where(waits & (RUNS.c.cohort.is_not(None) | RUNS.c.turn.is_not(None)))
                 .values(status="stopped", ended_ns=now_ns())
             )
         return changed.rowcount > 0
@@ -277,17 +288,20 @@ class Runs:
 
         Raises:
             RefusedCommand: If another living process has it (names its pid), or it has ended.
+            UnknownRun: If it was taken back.
         """
         host, pid, started = this_process()
         token = token or _token(16)
         with self._database.write() as connection:
-            row = connection.execute(select(RUNS).where(RUNS.c.id == run)).one()
-            if row.owner is not None and row.pid != pid and _lives(row):
+            row = connection.execute(select(RUNS).where(RUNS.c.id == run)).first()
+            if row is None:
+                raise UnknownRun(f"Run {run} was removed before its worker came.")
+            if row.owner is not None and row.pid != pid and lives(row):
                 raise RefusedCommand(f"Run {run} is already running, pid {row.pid} on {row.host}.")
             if row.role == "student" and row.status in ENDED_WELL:
                 raise RefusedCommand(f"Run {run} is {row.status}; nothing of it is left to train.")
-            if row.role == "student" and row.cohort is not None and _unclaimed(row):
-                _refuse_before_its_turn(connection, row)
+            if row.role == "student" and unclaimed(row):
+                refuse_before_its_turn(connection, row)
             connection.execute(
                 update(RUNS)
                 .where(RUNS.c.id == run)
@@ -324,64 +338,11 @@ def as_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _dump(value) if key in _JSON else value for key, value in fields.items()}
 
 
-def _lives(row: Row[Any]) -> bool:
-    if is_here(row.host):
-        return is_alive(row.host, row.pid, row.process_started)
-    return row.heartbeat_ns is not None and (now_ns() - row.heartbeat_ns) / 1e9 < STALE_SECONDS
-
-
-def _students_of(connection: Connection, cohort: str) -> list[Row[Any]]:
-    mine = (RUNS.c.cohort == cohort) & (RUNS.c.role == "student")
-    return list(connection.execute(select(RUNS).where(mine).order_by(RUNS.c.created_ns)).all())
-
-
-def _unclaimed(row: Row[Any]) -> bool:
-    return row.status == "queued" and row.pid is None
-
-
-def _works(row: Row[Any]) -> bool:
-    """Whether a living process is at work on it."""
-    return row.status in ACTIVE and row.pid is not None and _lives(row)
-
-
-def _refuse_before_its_turn(connection: Connection, row: Row[Any]) -> None:
-    for other in _students_of(connection, row.cohort):
-        if other.id != row.id and _works(other):
-            raise RefusedCommand(
-                f"Run {row.id} waits for its turn: run {other.id} of its group is {other.status}, "
-                f"pid {other.pid}, and the next follows by itself."
-            )
-
-
-def _taken_care_of(connection: Connection, rows: Iterable[Row[Any]]) -> dict[str, bool]:
-    """Of each cohort in which a run waits: whether a process that had one of it still lives.
-
-    Such a process takes up the next when its own has ended. Where none was ever there, the
-    cohort is left out: its first worker is on its way.
-    """
-    found: dict[str, bool] = {}
-    for cohort in {row.cohort for row in rows if row.cohort is not None and _unclaimed(row)}:
-        mine = _students_of(connection, cohort)
-        claimed = [row for row in mine if row.pid is not None]
-        ended = max((row.ended_ns or now_ns() for row in claimed), default=0)
-        # Runs that joined an ended group have a first worker on its way, too.
-        if claimed and any(_unclaimed(row) and row.created_ns < ended for row in mine):
-            found[cohort] = any(_lives(row) for row in claimed)
-    return found
-
-
-def _read(row: Row[Any], cared: Mapping[str, bool]) -> RunRow:
+def _read(row: Row[Any], cared: dict[str, bool]) -> RunRow:
     fields = {name: getattr(row, name) for name in RunRow.__dataclass_fields__}
     for name in _JSON:
         fields[name] = None if fields[name] is None else json.loads(fields[name])
-    status = row.status
-    if _unclaimed(row):
-        young = (now_ns() - row.created_ns) / 1e9 <= UNCLAIMED_SECONDS
-        if not cared.get(row.cohort, young):
-            status = "interrupted"
-    elif status in ACTIVE and not _lives(row):
-        status = "interrupted"
-    return RunRow(**{**fields, "status": status})
+    return RunRow(**{**fields, "status": status_of(row, cared)})
 
 
 def _slug(name: str) -> str:

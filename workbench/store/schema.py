@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = 3
+VERSION = 4
 """Of this schema; raised with each change, together with a migration in ``migrations.py``."""
 
 METADATA = MetaData()
@@ -62,9 +62,13 @@ RUNS = Table(
     Column("result", Text),  # JSON: weights and metrics
     Column("error", Text),  # JSON: code, message, and what the page shows
     Column("cohort", Text),  # first of the runs that one experiment started, seed by seed
+    Column("turn", BigInteger),  # place in the store's queue, rising; NULL: it trains at once
+    Column("called_ns", BigInteger),  # when a worker was last started for its turn
+    Column("calls", BigInteger),  # how many were
     Index("runs_by_time", "created_ns"),
     Index("runs_by_group", "group"),
     Index("runs_by_cohort", "cohort"),
+    Index("runs_by_turn", "turn"),
 )
 
 COMMANDS = Table(

@@ -235,7 +235,7 @@ def _distilled(
     prober = HeadlineProber(
         model,
         probe_rows(data),
-        cadence=workshop.keeper.cadence(Unrecorded(), part.steps),
+        cadence=workshop.keeper.cadence(Unrecorded(), lambda: part.steps),
         recorder=Unrecorded(),
     )
     prober.at(part.steps, meter, force=True)

@@ -27,6 +27,7 @@ from workbench.probes.view import look
 from workbench.specs.experiment import ExperimentSpec
 from workbench.targets.teacher import FrozenTeacher
 from workbench.training.balance import Balance
+from workbench.training.beside import kinds_beside
 from workbench.training.build import state_of, teacher_part, whose_layers
 from workbench.training.grid import grid
 from workbench.training.loop import CHECKPOINT_SECONDS
@@ -141,12 +142,13 @@ def estimate(
         **({"search": search} if search else {}),
         "student": student,
         "probes": max(planned * measured.look, min(room, looks * measured.look)),
-        "controls": controls * (student + planned * measured.headline),
+        "controls": controls * (student + planned * measured.headline) + planned * measured.beside,
         "test": measured.test * (1 + controls) + measured.teacher_test,
     }
     numbers = part.steps * (len(part.columns()) + 2) * NUMBER_BYTES * (1 + controls)
     kept = 1 + min(TIMED_CHECKPOINTS, int(student / CHECKPOINT_SECONDS))
     disk = (1 + controls) * kept * measured.state + measured.weights + looks * measured.snapshot
+    disk += planned * measured.beside_bytes
     if taught:
         later = 1 + min(TIMED_CHECKPOINTS, int(taught.seconds / CHECKPOINT_SECONDS))
         disk += later * taught.state
@@ -203,6 +205,8 @@ class _Measured:
     state: int
     weights: int
     snapshot: int
+    beside: float
+    beside_bytes: int
 
 
 class _Teaching:
@@ -233,15 +237,20 @@ def _measured(
             target.prepare(len(data.examples), asked, lambda ids: data.fetch(ids).inputs, _ignored)
     part.target, part.target_knobs = target, {}
     step = _step_seconds(part)
-    rows_of = probe_rows(data)
     kinds = cast(list[ProbeKind], spec.probes)
+    rows_of = probe_rows(data, kinds)
     layers = any(kind.needs_layers for kind in kinds)
     val = any(kind.needs_val for kind in kinds)
-    theirs = look(teacher, rows_of, teacher.facts.layers if layers else (), val=val)
+    theirs = look(teacher, rows_of, teacher.facts.layers if layers else (), val=val, train=True)
     pair = Pair(rows_of, theirs, teacher.facts.layers, part.model.facts.layers, data.class_names)
     probing = _Probing(part, kinds, pair, layers=layers, val=val)
     seconds = _seconds(probing.look, device)
     headline = _seconds(lambda: look(part.model, rows_of, (), val=False), device)
+    beside, beside_bytes = 0.0, 0
+    if spec.control and layers:  # the first control is compared with the teacher, too
+        similarity = _Probing(part, kinds_beside(spec), pair, layers=True, val=False)
+        beside = max(_seconds(similarity.look, device) - headline, 0.0)
+        beside_bytes = similarity.bytes
     teacher_look = _seconds(lambda: look(teacher, rows_of, (), val=False), device)
     scale = len(data.split_ids("test")) / max(len(rows_of.ids), 1)
     return _Measured(
@@ -256,6 +265,8 @@ def _measured(
         state=_bytes(_tensors(state_of(part, 0))),
         weights=_bytes(part.model.network.state_dict().values()),
         snapshot=probing.bytes,
+        beside=beside,
+        beside_bytes=beside_bytes,
     )
 
 
@@ -268,12 +279,13 @@ class _Probing:
         self._part, self._rows, self._val = part, pair.rows, val
         self._layers = part.model.facts.layers if layers else ()
         self._probes = [kind.build(pair) for kind in kinds]
+        self._train = any(kind.wants_train for kind in kinds)
         self._balance = any(kind.needs_pulls for kind in kinds)
         self._logs = any(kind.needs_log for kind in kinds)
         self.bytes = 0
 
     def look(self) -> None:
-        seen = look(self._part.model, self._rows, self._layers, val=self._val)
+        seen = look(self._part.model, self._rows, self._layers, val=self._val, train=self._train)
         if self._balance:
             seen = replace(seen, pulls=Balance(self._part).measure(0))
         if self._logs:

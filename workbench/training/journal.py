@@ -5,7 +5,7 @@ Training knows only the :class:`Recorder` protocol; the store implements it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -163,8 +163,13 @@ class Keeper(Protocol):
     def keep_teacher(self, key: str, *, weights: str, facts: Mapping[str, Any]) -> None:
         """Record a teacher whose file is written."""
 
-    def cadence(self, recorder: Recorder, steps: int) -> Cadence:
-        """When a part of so many steps is probed."""
+    def cadence(
+        self,
+        recorder: Recorder,
+        steps: Callable[[], int],
+        among: Collection[int] | None = None,
+    ) -> Cadence:
+        """When a part is probed; ``steps`` tells its planned end, ``among`` where off the grid."""
 
     def open_run(self, name: str) -> Any:
         """The stored student behind ``RUN@last|best|STEP``, for ``run:`` models."""

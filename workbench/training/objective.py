@@ -128,7 +128,8 @@ def non_finite(term: str, step: int, value: float, samples: list[int]) -> NonFin
     return NonFiniteLoss(
         f"The loss became {value} at step {step}, first in the term {term!r}.{ids}{more} "
         "The last good checkpoint is kept. A smaller learning rate, a higher temperature or a "
-        "smaller weight of that term usually cures it."
+        "smaller weight of that term usually cures it.",
+        {"term": term, "step": step, "samples": samples[:5]},
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -18,9 +18,11 @@ import torch
 from workbench.data.images import ImageData
 from workbench.functional.scoring import nll
 from workbench.models.adapter import ModelAdapter
+from workbench.models.batch import UNLABELLED
 from workbench.probes.answers import answers
 from workbench.probes.probe import Pair, Probe, ProbeKind
-from workbench.probes.view import Look, Pulls, Rows, look
+from workbench.probes.view import Look, Pulls, Rows, TrainRows, look
+from workbench.randomness import permutation
 from workbench.training.grid import LOOKS, grid
 from workbench.training.journal import Recorder
 from workbench.training.meter import Meter
@@ -44,8 +46,14 @@ class Prober(Protocol):
         """Probe if it is time to."""
 
 
-def probe_rows(data: ImageData) -> Rows:
-    """The fixed rows of a run: its probe and validation splits."""
+def probe_rows(data: ImageData, kinds: Iterable[ProbeKind] = ()) -> Rows:
+    """The fixed rows of a run: its probe and validation splits, and training rows if asked for.
+
+    Args:
+        data: As the student sees it.
+        kinds: Probes of the experiment. If one wants training rows, as many are drawn as the probe
+            split has, the same for every seed.
+    """
     probe = data.fetch_full(data.split_ids("probe"))
     val = data.fetch_full(data.split_ids("val"))
     return Rows(
@@ -55,28 +63,53 @@ def probe_rows(data: ImageData) -> Rows:
         val.inputs,
         val.labels.cpu(),
         min(SIMILAR_ROWS, len(probe.ids)),
+        train_rows(data, len(probe.ids)) if any(kind.wants_train for kind in kinds) else None,
     )
+
+
+def train_rows(data: ImageData, most: int) -> TrainRows:
+    """At most so many training rows that have a class, drawn once and for all."""
+    ids = data.split_ids("train")
+    ids = ids[data.examples.labels[ids] != UNLABELLED]
+    drawn = permutation(0, "training rows that are probed", 0, len(ids))[:most]
+    batch = data.fetch_full(np.sort(ids[drawn]))
+    return TrainRows(batch.ids.cpu(), batch.inputs, batch.labels.cpu())
 
 
 class BudgetCadence:
     """Probes on a grid, and between as often as the budget allows.
 
     Args:
-        steps: Planned end.
+        steps: Planned end, which a change of the batch size or the length may move.
         share: Of wall-clock that probing may take.
+        among: Steps that may be looked at off the grid; all if not given.
     """
 
-    def __init__(self, steps: int, *, share: float = SHARE) -> None:
+    def __init__(
+        self,
+        steps: int | Callable[[], int],
+        *,
+        share: float = SHARE,
+        among: Collection[int] | None = None,
+    ) -> None:
+        self._planned = steps if callable(steps) else lambda: steps
+        self._steps = -1
+        self._grid: set[int] = set()
         self._share = share
-        self._grid = grid(steps, GRID)
+        self._among = None if among is None else frozenset(among)
         self._began = self._last = time.perf_counter()
         self._spent = 0.0
         self._cost = 0.0
 
     def due(self, step: int) -> bool:
         """Whether the grid or the budget asks for a look."""
+        if self._planned() != self._steps:
+            self._steps = self._planned()
+            self._grid = grid(self._steps, GRID)
         if step in self._grid:
             return True
+        if self._among is not None and step not in self._among:
+            return False
         now = time.perf_counter()
         if now - self._last < MIN_SECONDS:
             return False
@@ -174,6 +207,7 @@ class StudentProber(HeadlineProber):
         super().__init__(student, rows, cadence=cadence, recorder=recorder)
         self.needs_layers = any(kind.needs_layers for kind in kinds)
         self.needs_val = any(kind.needs_val for kind in kinds)
+        self.needs_train = any(kind.wants_train for kind in kinds)
         self._kinds, self._class_names = kinds, class_names
         self._pulls = pulls if any(kind.needs_pulls for kind in kinds) else None
         self._logs = logs if any(kind.needs_log for kind in kinds) else None
@@ -206,7 +240,8 @@ class StudentProber(HeadlineProber):
         self._teacher = teacher_look
 
     def _look(self, step: int) -> Look:
-        seen = look(self._model, self._rows, self._layers, val=self.needs_val)
+        val, train = self.needs_val, self.needs_train
+        seen = look(self._model, self._rows, self._layers, val=val, train=train)
         if self._pulls is not None:
             seen = replace(seen, pulls=self._pulls(step))
         if self._logs is not None:

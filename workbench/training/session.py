@@ -24,6 +24,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.tasks.task import Task
 from workbench.training.balance import Balance
 from workbench.training.before import Before
+from workbench.training.beside import Taught, control_prober
 from workbench.training.boundary import PAUSE_AT, Boundary
 from workbench.training.build import new_student, restore, state_of, student_part
 from workbench.training.building import find_student, measure_scores, num_candidates
@@ -39,7 +40,7 @@ from workbench.training.loop import Keep, Outcome, train
 from workbench.training.meter import TRAIN, Meter
 from workbench.training.part import Part
 from workbench.training.per_sample import PerSample
-from workbench.training.probing import PROBE, HeadlineProber, Prober, StudentProber, probe_rows
+from workbench.training.probing import PROBE, Prober, StudentProber, probe_rows
 from workbench.training.protocol import pair_facts, protocol
 from workbench.training.stages import begin_with, prepare_stages, stages_told
 from workbench.training.steering import Steering
@@ -173,6 +174,7 @@ class _Session:
         asked: The experiment as given, whose student may have had to be found.
         last: The workshop with the teacher that taught last.
         probed: That teacher's numbers on the probe split.
+        taught: What each teacher that taught says of the probe rows, in order.
         controls: Roles of the controls that the experiment asks for.
     """
 
@@ -182,9 +184,10 @@ class _Session:
         self.before, self.asked = before, asked
         self.spec, self.first, self.last = spec, workshop, workshop
         self.keeper, self.data, self.device = workshop.keeper, workshop.data, workshop.device
-        self.rows = probe_rows(self.data)
+        self.rows = probe_rows(self.data, cast(list[ProbeKind], spec.probes))
         self.task = cast(Task, spec.task)
         self.probed: dict[str, float] = {}
+        self.taught: list[Taught] = []
         self.part: Part
         wanted = {"control": bool(spec.control), "plain_kd": spec.plain_kd}
         self.controls = [role for role, asks in wanted.items() if asks]
@@ -206,7 +209,7 @@ class _Session:
             self.rows,
             cast(list[ProbeKind], self.spec.probes),
             class_names=self.data.class_names,
-            cadence=self.keeper.cadence(run, part.steps),
+            cadence=self.keeper.cadence(run, lambda: part.steps),
             recorder=run,
             pulls=Balance(part).measure,
             logs=PerSample(part).measure,
@@ -273,9 +276,7 @@ class _Session:
         part = student_part(plain, data, model, workshop.model_or_none, self.device)
         part.on_choice = lambda step, numbers: record_choice(recorder, step, numbers)
         workshop.equip(part, plain, data)
-        prober = HeadlineProber(
-            model, self.rows, cadence=self.keeper.cadence(recorder, part.steps), recorder=recorder
-        )
+        prober = control_prober(role, part, self.rows, self.spec, self.keeper, self.taught)
         meter = Meter(recorder, part.columns(), part.refuse)
         steering = Steering(plain, part, workshop, meter, run=run.run)
         hands = AfterTheStudent(timeline(plain, []), steering, recorder, run.run)
@@ -296,7 +297,8 @@ class _Session:
         self.last = workshop
         val = prober.needs_val or self.before.wants_val
         seen = workshop.look(self.rows, layers=prober.needs_layers, val=val)
-        prober.teach(seen, workshop.teacher.model.facts.layers)
+        self.taught.append((seen, workshop.teacher.model.facts.layers))
+        prober.teach(*self.taught[-1])
         self.probed = self.task.evaluate(seen.logits, self.rows.labels)
         self.before.tell(pair_facts(workshop.teacher, student, self.probed))
         return seen
@@ -375,11 +377,11 @@ def _shown(run: Recorder) -> int:
 
 
 def _interventions(run: Recorder) -> list[Mapping[str, Any]]:
-    """Journalled commands of people, oldest first."""
+    """What was done to the run, oldest first: by people while it trained, or planned before."""
     return [
         {"step": event.step, "kind": event.kind, "who": event.who, **event.payload}
         for event in run.events()
-        if event.command is not None
+        if event.command is not None or event.kind == SET
     ]
 
 

@@ -263,7 +263,7 @@ def _train(
     prober = HeadlineProber(
         model,
         probe_rows(data),
-        cadence=keeper.cadence(recorder, part.steps),
+        cadence=keeper.cadence(recorder, lambda: part.steps),
         recorder=recorder,
     )
     progress = Told(recorder, run, part.steps)

@@ -183,9 +183,9 @@ class Workshop:
         return np.asarray(train[keep])
 
     def look(self, rows: Rows, *, layers: bool, val: bool) -> Look:
-        """What the teacher says about the probe rows."""
+        """What the teacher says about the probe rows, and of training rows where there are any."""
         model = self.teacher.model
-        return look(model, rows, model.facts.layers if layers else (), val=val)
+        return look(model, rows, model.facts.layers if layers else (), val=val, train=True)
 
     def _open(self, spec: ModelSpec) -> Teacher:
         teacher = trained_teacher(spec, self.data, self.keeper, self.device, self.machine)

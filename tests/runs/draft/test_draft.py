@@ -18,8 +18,9 @@ from workbench.registries import TERMS
 from workbench.runs.draft import Draft
 from workbench.runs.draft.checker import Checker
 from workbench.runs.draft.checks import rows, why_not
-from workbench.runs.draft.draft import lines_of
+from workbench.runs.draft.draft import lines_of, value_at
 from workbench.runs.draft.forms import form, menu, stage_form
+from workbench.runs.draft.stages import add_stage, pick_stage
 from workbench.runs.launch import accept
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import Store
@@ -175,6 +176,25 @@ def test_a_form_has_bounds_help_choices_and_defaults_of_what_is_not_written(draf
     assert stage["stages.main.optimiser.weight_decay"]["given"] is False
     assert stage["stages.main.rows.labels"]["choices"] == ["all", "visible", "withheld"]
     assert all(field["help"] for path, field in stage.items() if ".schedule." not in path)
+
+
+def test_the_fields_of_the_experiment_itself_have_their_own_paths(draft):
+    found = fields(form(draft, "", ExperimentSpec))
+    assert found["name"]["value"] == "quickstart"
+    assert fields(form(draft.edit("seed", 3), "", ExperimentSpec))["seed"]["changed"]
+
+
+def test_a_wrong_layer_in_a_list_or_in_another_stage_is_mended_by_one_edit(draft):
+    side = {"name": "cnn-small", "stages": ["stage1", "stage3"], "layers": []}
+    told = {"refused": "The teacher has no tap 'stge3'.", "teacher": side, "student": side}
+    listed = draft.set_loss("KD + reviewkd(teacher_taps=[stage1, stge3])")
+    (row, _) = rows(listed, told)
+    path = "stages.main.terms.reviewkd.teacher_taps"
+    assert (row.path, row.fix["path"], row.fix["value"]) == (path, path, ["stage1", "stage3"])
+    assert value_at(listed.edit(path, row.fix["value"]).data, path) == ["stage1", "stage3"]
+    elsewhere = pick_stage(add_stage(draft).set_loss("hint(stge3 -> stage1)"), "main")
+    (row, _) = rows(elsewhere, told)
+    assert row.fix["path"] == "stages.prepare.terms.hint.teacher_tap"
 
 
 @pytest.mark.parametrize("name", TERMS.names())

@@ -1,4 +1,4 @@
-"""A draft that forks a run: as it stood at the step, changed only where a fork can, told as paths."""
+"""A draft that forks a run: as it stood at the step, changed where a fork can, told as paths."""
 
 from __future__ import annotations
 

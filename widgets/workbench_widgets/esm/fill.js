@@ -145,6 +145,8 @@ const HANDLERS = {
     const values = node.at ? [taken(around.arrays[name], path(node.at, around))].flat().map((row) => Array.from(row)).flat() : around.arrays[name].data;
     return Array.from(values, (v) => textOn(scaleColour(node.scale, at(v), around.tokens)));
   },
+  $cells: (asked, node, around) => cellsOf(asked, around),
+  $count: (asked, node, around) => spaced(numberOf(asked, around)),
   $hold(name, node, around) {
     const range = fill(node.range, around);
     const held = around.hold ? around.hold(name, range, node.shrinks ?? true) : range;

@@ -24,7 +24,7 @@ function morph(old, made) {
   for (const { name } of [...old.attributes]) if (!made.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of made.attributes)
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  for (const name of ["onclick", "onkeydown"]) old[name] = made[name];
+  for (const name of ["onclick", "onkeydown", "onchange"]) old[name] = made[name];
   const [before, after] = [[...old.childNodes], [...made.childNodes]];
   after.forEach((node, k) => (before[k] ? morph(before[k], node) : old.append(node)));
   before.slice(after.length).forEach((node) => node.remove());
@@ -62,8 +62,9 @@ const PARTS = {
       const meaning = h("span", { class: "wb-meaning" }, runs(cell.meaning, tokens));
       const top = h("span", { class: "wb-top" }, count, cell.trend ? trend(cell.trend) : null);
       const onclick = ({ shiftKey }) => (cell.picks ? pick(cell.picks, 0, event, shiftKey) : emit(event));
-      const title = cell.picks ? "Select these samples; Shift adds" : null;
-      table.append(h("button", { class: "wb-cell", type: "button", title, onclick }, top, meaning));
+      const title = cell.picks ? "Select these samples; Shift adds" : cell.why;
+      const off = cell.why ? { "aria-disabled": "true", "data-empty": "" } : {};
+      table.append(h("button", { class: "wb-cell", type: "button", title, ...off, onclick }, top, meaning));
     });
     return table;
   },

@@ -12,6 +12,7 @@ function copied(view) {
   const own = view.root.getBoundingClientRect();
   copy.querySelectorAll(".wb-menu, .wb-sheet, .wb-said").forEach((node) => node.remove());
   copy.querySelectorAll('.wb-toggle button[aria-pressed="false"]').forEach((node) => node.remove());
+  copy.querySelectorAll(".wb-list").forEach((node) => node.replaceWith(h("span", { class: "wb-read" }, node.selectedOptions[0]?.text ?? "")));
   copy.querySelectorAll(".wb-chip").forEach((node) => (node.textContent = node.textContent.replace(" ✕", "")));
   const cellsOf = (root) => root.querySelectorAll(".wb-cell");
   const heights = Array.from(cellsOf(view.root), (cell) => cell.offsetHeight);

@@ -122,8 +122,9 @@ class Chooser {
       if (apart < least) [best, least] = [k, apart];
     }
     if (best < 0) return null;
-    const { radius, degrees } = selects.sector;
-    const onFloor = low >= 0 && Math.hypot(left, low) <= radius && Math.atan2(low, left) <= (degrees * Math.PI) / 180;
+    const { radius, degrees, band } = selects.sector;
+    const inSector = Math.hypot(left, low) <= radius && Math.atan2(low, left) <= (degrees * Math.PI) / 180;
+    const onFloor = low >= 0 && (band ? low <= band && left >= 0 && left <= radius : inSector);
     const pixels = Math.sqrt(least) * Math.abs(x.l2p(1) - x.l2p(0));
     return onFloor || pixels <= AIM_PX ? this.ids[best] : null;
   }
@@ -211,7 +212,8 @@ class Chooser {
       };
       return h("button", { type: "button", "aria-pressed": String(this.way === way), onclick, title: `Drag to select by ${way}; Shift adds` }, way);
     });
-    const made = h("div", { class: "wb-toggle wb-ways", role: "group", "aria-label": "select by", hidden: !canDraw }, ways);
+    const corner = canDraw && this.grounds()[0].selects.sector.degrees === 90 ? " wb-right" : ""; // where the floor leaves one
+    const made = h("div", { class: `wb-toggle wb-ways${corner}`, role: "group", "aria-label": "select by", hidden: !canDraw }, ways);
     morph(this.ways, made);
     this.list();
     this.paint();
@@ -232,10 +234,15 @@ class Chooser {
   }
 }
 
-// The floor on which samples lie: the sector of a circle around the origin; axes are equal.
-function sector(x, y, { radius, degrees }) {
+// The floor on which samples lie: the sector of a circle around the origin, or a strip; axes are equal.
+function sector(x, y, { radius, degrees, band }) {
   const [left, low] = [x._offset + x.l2p(0), y._offset + y.l2p(0)];
   const floor = new Path2D();
+  if (band) {
+    const high = y._offset + y.l2p(band);
+    floor.rect(left, high, x.l2p(radius) - x.l2p(0), low - high);
+    return floor;
+  }
   floor.moveTo(left, low);
   floor.arc(left, low, x.l2p(radius) - x.l2p(0), 0, (-degrees * Math.PI) / 180, true);
   floor.closePath();
@@ -293,6 +300,7 @@ const SELECTION_CSS = `
 .wb-veil { position: absolute; left: 0; top: 0; pointer-events: none; }
 .wb-veil[hidden], .wb-ways[hidden], .wb-keys[hidden] { display: none; }
 .wb-ways { position: absolute; left: 0; top: 58px; background: var(--wb-surface); }
+.wb-right { left: auto; right: 41.5%; top: 44px; }
 .wb-drawing { cursor: crosshair; user-select: none; }
 .wb-keys { position: absolute; left: 8px; bottom: 0; font: inherit; font-size: 11px; color: var(--wb-ink); background: var(--wb-surface);
   border: 1px solid var(--wb-line-strong); border-radius: 4px; opacity: 0; pointer-events: none; }

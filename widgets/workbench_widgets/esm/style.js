@@ -15,6 +15,13 @@ const CSS = `
 .wb-view .wb-toggle button { padding: 0 7px; height: 18px; font-size: 11px; line-height: 18px; color: var(--wb-ink2); }
 .wb-toggle button + button { border-left: 1px solid var(--wb-line-strong); }
 .wb-view .wb-toggle button[aria-pressed="true"] { background: var(--wb-ink); color: var(--wb-surface); }
+.wb-lead { white-space: pre; }
+.wb-chip ~ .wb-toggle .wb-lead { display: none; }
+@container (max-width: 330px) { .wb-lead { display: none; } }
+@container (max-width: 420px) { .wb-chip:has(~ .wb-toggle ~ .wb-toggle) .wb-word { display: none; } }
+.wb-view .wb-list { max-width: 96px; height: 20px; padding: 0 2px; font-size: 11px; color: var(--wb-ink); background: var(--wb-surface);
+  border: 1px solid var(--wb-line-strong); border-radius: 4px; }
+.wb-view .wb-list:focus-visible { outline: 2px solid var(--wb-ink); outline-offset: 1px; }
 .wb-view .wb-chip { padding: 0 8px; height: 20px; font-size: 11px; border: 1px solid var(--wb-ink);
   border-radius: 10px; white-space: nowrap; }
 .wb-read { margin-top: 1px; font-size: 11.5px; line-height: 15px; color: var(--wb-ink2); }

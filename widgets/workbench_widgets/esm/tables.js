@@ -45,7 +45,7 @@ function sheetsOf(frame, arrays) {
 }
 
 function conditions(frame) {
-  const footer = frame.footer.map((run) => run.text ?? run.mark ?? run).join("");
+  const footer = frame.footer.filter(({ show }) => !show).map((run) => run.text ?? run.mark ?? run).join("");
   const step = frame.step >= 0 ? `step ${frame.step}` : "";
   return [[frame.title, step, footer].filter(Boolean).join(", "), frame.caption].filter(Boolean);
 }

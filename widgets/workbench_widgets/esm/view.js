@@ -160,6 +160,10 @@ class View {
 
   around(frame, tokens) {
     const state = { ...frame.state, ...this.chosen };
+    for (const { name, options, of } of frame.controls) {
+      const known = options ? options.some(({ value }) => value === state[name]) : state[name] < frame.facts[of].length;
+      if (!known && state[name] !== "range") state[name] = frame.state[name]; // what this snapshot has not
+    }
     for (const { state: name, count } of frame.cursor ? [frame.cursor.x, frame.cursor.y] : [])
       state[name] = Math.min(Math.max(state[name], 0), count - 1);
     if (frame.ids && state.picked >= this.arrays[frame.ids].data.length) state.picked = -1;
@@ -199,11 +203,12 @@ class View {
     morph(this.read, h("div", { class: "wb-read" }, runs(frame.read, tokens)));
     const shown = [...this.range.note(around), ...frame.parts.filter((part) => holds(part.show, around))];
     const plot = shown.findIndex((part) => part.kind === "plot");
-    const made = (list) => h("div", {}, list.map((part) => PARTS[part.kind](part, tools)));
+    const made = (list) => h("div", {}, list.map((part) => PARTS[part.kind](part.filled ? fill(part, around) : part, tools)));
     morph(this.above, made(shown.slice(0, plot < 0 ? shown.length : plot)));
     morph(this.below, made(plot < 0 ? [] : shown.slice(plot + 1)));
     const others = this.chosenIds && frame.step >= 0 && !frame.facts.selected ? "all samples · " : null;
-    const footer = h("div", { class: "wb-footer" }, others, runs(frame.footer, tokens));
+    const told = frame.footer.filter(({ show }) => holds(show, around));
+    const footer = h("div", { class: "wb-footer" }, others, runs(told, tokens));
     footer.title = footer.textContent;
     morph(this.footer, footer);
     this.waitFor(frame.waiting, frame.facts.selected);
@@ -221,18 +226,29 @@ class View {
     if (!number) return null;
     const clear = () => this.select(null);
     const title = `${this.model.get("how") || "selected"}; Escape or a press clears`;
-    return h("button", { class: "wb-chip", type: "button", title, onclick: clear }, `n = ${spaced(number)} selected ✕`);
+    return h("button", { class: "wb-chip", type: "button", title, onclick: clear },
+      `n = ${spaced(number)} `, frame.facts.pending ? `${frame.facts.pending}… ` : h("span", { class: "wb-word" }, "selected "), "✕");
   }
 
   toggles(frame, around) {
-    return this.range.controls(frame).filter(({ show }) => holds(show, around)).map(({ name, options }) => {
-      const buttons = options.map(({ value, label, title }) => {
+    return this.range.controls(frame).filter(({ show }) => holds(show, around)).map(({ name, options, of, word }) => {
+      if (of) return this.listed(name, word, frame.facts[of], around.state[name]);
+      const buttons = options.map(({ value, lead, label, title }) => {
         const pressed = value === "range" ? Boolean(around.ranged) : around.state[name] === value;
         const onclick = () => this.choose({ [name]: value });
-        return h("button", { type: "button", title, "aria-pressed": String(pressed), onclick }, label);
+        const spoken = lead ? { "aria-label": `${lead}${label}` } : {}; // the lead gives way where there is no room
+        const words = [lead ? h("span", { class: "wb-lead" }, lead) : null, label];
+        return h("button", { type: "button", title, ...spoken, "aria-pressed": String(pressed), onclick }, words);
       });
       return h("div", { class: "wb-toggle", role: "group", "aria-label": name }, buttons);
     });
+  }
+
+  // A control of many values: their names in a list.
+  listed(name, word, names, chosen) {
+    const onchange = ({ target }) => this.choose({ [name]: target.selectedIndex });
+    const made = Array.from(names, (one, k) => h("option", { value: k, selected: k === chosen }, one));
+    return h("select", { class: "wb-list", "aria-label": word, onchange }, made);
   }
 
   async picture(frame, around) {
@@ -303,6 +319,7 @@ class View {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.frame) return;
+    if (event.target.nodeName === "SELECT" && event.key !== "Escape") return; // letters and arrows are the list's
     const { cursor } = this.frame;
     const move = { ArrowLeft: ["x", -1], ArrowRight: ["x", 1], ArrowUp: ["y", 1], ArrowDown: ["y", -1] }[event.key];
     const state = { ...this.frame.state, ...this.chosen };

@@ -34,8 +34,8 @@ async function readAnswers(run, step) {
   return found;
 }
 
-async function readSheet(run) {
-  const { head, whole, start } = await readPacked(`pictures?run=${encodeURIComponent(run)}`);
+async function readSheet(run, ids = []) {
+  const { head, whole, start } = await readPacked(`pictures?run=${encodeURIComponent(run)}${ids.length ? `&samples=${ids}` : ""}`);
   if (head.state !== "done") return { trouble: head.words ?? "Nobody waits for the pictures any more." };
   const values = head.kind === "row" ? new Float32Array(whole, start) : new Uint8Array(whole, start);
   const each = head.shape.slice(1).reduce((a, b) => a * b, 1);

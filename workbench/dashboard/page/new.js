@@ -24,10 +24,13 @@ const NEW = `
 .thumbs img { width: 22px; height: 22px; image-rendering: pixelated; border: 1px solid var(--wb-line); border-radius: 2px; }
 .stage-row { display: grid; grid-template-columns: 250px minmax(0, 1fr); gap: 18px; margin-top: 8px; }
 .rate path.line { fill: none; stroke: var(--wb-ink); stroke-width: 1.6; } .rate path.floor { fill: var(--wb-sunken); stroke: none; }
+.rate path.fork { stroke: var(--wb-ink); stroke-dasharray: 3 3; } .rate text.fork { fill: var(--wb-ink); }
 .rate text { font-size: 11px; fill: var(--wb-ink3); } .rate path.axis { stroke: var(--wb-line-strong); fill: none; }
 .probe-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); gap: 8px; margin-top: 8px; }
 .probe-cards label { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0 8px; padding: 8px 10px; border: 1px solid var(--wb-line); border-radius: 5px; cursor: pointer; }
 .probe-cards .small { grid-column: 2; color: var(--wb-ink3); }
+.stage-row h3 { margin: 12px 0 6px; font-weight: 400; }
+.why-fixed { flex-basis: 100%; margin: 4px 0 0; padding-left: 20px; }
 .note-line { padding: 6px 10px; border-radius: 5px; background: var(--wb-attention); border: 1px solid var(--wb-attention-edge); }
 @media (max-width: 1199px) { .new { grid-template-columns: minmax(0, 1fr) 340px; } .stage-row { grid-template-columns: minmax(0, 1fr); } .headed .read { flex-basis: auto; } }
 @media (max-width: 899px) { .pair-cards { grid-template-columns: minmax(0, 1fr); } .new { grid-template-columns: minmax(0, 1fr); height: auto; padding-bottom: 68px; } .new .cards { overflow: visible; }
@@ -71,7 +74,7 @@ function modelHalf(model, state) {
 
 function rateChart(told) {
   if (told.waits) return h("p", { class: "read" }, told.waits);
-  const [width, height, left, bottom] = [560, 132, 46, 30];
+  const [width, height, left, bottom] = [560, 132, 60, 30];
   const x = (step) => left + (step / Math.max(told.steps - 1, 1)) * (width - left - 8);
   const y = (rate) => 8 + (1 - (told.peak ? rate / told.peak : 0)) * (height - bottom - 8);
   const points = told.x.map((step, k) => `${x(step).toFixed(1)} ${y(told.y[k]).toFixed(1)}`);
@@ -84,6 +87,7 @@ function rateChart(told) {
     h("path", { class: "line", d: `M${points.join(" L")}` }),
     [[told.peak, told.peak], [told.peak / 2, told.peak / 2], [0, 0]].map(([rate, text]) => h("text", { x: left - 5, y: y(rate) + 4, "text-anchor": "end" }, Number(text.toPrecision(3)))),
     ticks.map((step, k) => h("text", { x: x(Math.min(step, told.steps - 1)), y: height - 16, "text-anchor": ["start", "middle", "end"][k] }, step)),
+    Number.isInteger(told.from) ? [h("path", { class: "fork", d: `M${x(told.from)} 8 V${floor}` }), h("text", { class: "fork", x: x(told.from) + (told.from > told.steps / 2 ? -4 : 4), y: 16, "text-anchor": told.from > told.steps / 2 ? "end" : "start" }, `fork at ${spaced(told.from)}`)] : null,
     told.phases.map(([name, from, to]) => h("text", { x: x((from + to) / 2), y: floor - 5, "text-anchor": "middle" }, name)),
     h("text", { x: (left + width) / 2, y: height - 3, "text-anchor": "middle" }, "step"),
     h("text", { x: 10, y: 60, "text-anchor": "middle", transform: "rotate(-90 10 60)" }, "learning rate"));
@@ -91,15 +95,17 @@ function rateChart(told) {
 
 function newPlace(state, own) {
   if (!state.origin) return h("div", { class: "root new" });
+  const { fork, fixed } = state;
+  const why = (card) => (fixed[card] ? h("p", { class: "read why-fixed", "data-key": "why-fixed" }, fixed[card]) : null);
   const main = ["batch_size", "epochs", "steps"];
   const simple = (field) => main.includes(field.label.replace(" ", "_"));
   const few = state.stage.fields.filter(simple);
   const others = state.stage.fields.filter((field) => !simple(field));
-  const known = state.experiment;
+  const [known, many] = [state.experiment, state.stages.length > 1];
   return h("div", { class: "root new", "data-new": state.counts },
     h("div", { class: "cards" },
-      h("div", { class: "headed" }, h("h1", { class: "title" }, "New experiment"),
-        h("span", { class: "ink2" }, `from ${state.origin}${state.changed_words ? `, ${state.changed_words}` : ""}`),
+      h("div", { class: "headed" }, h("h1", { class: "title" }, fork ? `Fork of ${fork.run} at step ${spaced(fork.at)}` : "New experiment"),
+        fork ? forkHead(fork, state) : h("span", { class: "ink2" }, `from ${state.origin}${state.changed_words ? `, ${state.changed_words}` : ""}`),
         h("span", { class: "push" },
           h("button", { type: "button", "data-do": "undo", disabled: !state.undo, title: "Ctrl+Z" }, icon("↶"), "Undo"),
           h("button", { type: "button", "data-do": "redo", disabled: !state.redo, title: "Ctrl+Shift+Z" }, icon("↷"), "Redo"),
@@ -107,25 +113,27 @@ function newPlace(state, own) {
           h("button", { type: "button", "data-open": "" }, "Open…"),
           h("button", { type: "button", "data-save": "" }, "Save as…"),
           h("input", { type: "file", "data-file": "", accept: ".yaml,.yml,text/yaml", hidden: true, "aria-label": "An experiment file" }))),
-      h("section", { class: "card", "data-key": "models" }, headed("1", "Models", state.models_words),
+      h("section", { class: "card", "data-key": "models" }, headed("1", "Models", state.models_words), why("models"),
         h("div", { class: "pair-cards" }, state.models.map((model) => modelHalf(model, state)))),
-      h("section", { class: "card", "data-key": "data" }, headed("2", "Data", "What both networks see."),
+      h("section", { class: "card", "data-key": "data" }, headed("2", "Data", "What both networks see."), why("data"),
         h("div", { class: "data-row" }, h("div", {}, h("label", { class: "unseen", for: idOf(state.data.use.path) }, "Data set"), picker(state.data.use, state.wrong)),
           state.data.facts.length ? facts(state.data.facts) : h("span", { class: "read" }, "Reading the data…"),
           state.pictures.length ? h("span", { class: "thumbs" }, state.pictures.map((src, k) => h("img", { src, alt: `Training image ${k + 1}` }))) : null),
         h("details", { "data-key": "data-options", style: "margin-top:6px" }, h("summary", { class: "ink2" }, "Options"),
           h("div", { class: "fields", style: "margin-top:6px;max-width:520px" }, fieldRows(state.data.fields, state.wrong)))),
-      h("section", { class: "card", "data-key": "loss" }, headed("3", "Loss", "Type it, or use the cards; both stay equal. Colour says whom the term pulls towards."),
+      h("section", { class: "card", "data-key": "loss" }, headed("3", many ? `Loss of stage ${state.stage_name}` : "Loss", "Type it, or use the cards; both stay equal. Colour says whom the term pulls towards."), why("loss"),
         lossLine(state, own), h("div", { class: "term-cards" }, state.terms.map((term) => termCard(term, state, own))), addTerm(state, own)),
       h("section", { class: "card", "data-key": "stages" },
-        headed("4", "Stages", state.stages.length > 1 ? `${state.stages.join(" → ")}; the form is of ${state.stage_name}, the others stand in the text.` : "One stage. Another one, named before it in the text, prepares its weights."),
+        headed("4", "Stages", many ? "In order; press one to edit it." : "One stage. Another one before it would prepare its weights.",
+          ...(fork?.at ? [] : [h("button", { type: "button", "data-stage-add": "" }, icon("+"), "Stage")])), why("stages"), stageCards(state),
         h("div", { class: "stage-row" },
-          h("div", {}, h("div", { class: "fields" }, fieldRows(few, state.wrong), fieldRows(known, state.wrong)),
-            h("div", { class: "fields", style: "margin-top:6px" }, fieldRows(others, state.wrong, { open: ["optimiser"] }))),
-          rateChart(state.schedule))),
-      h("section", { class: "card", "data-key": "probes" }, headed("5", "Probes", "What is measured while it trains, on fixed samples, within 3 % of the time."),
+          h("div", {}, h("div", { class: "fields" }, fieldRows(few, state.wrong), many ? null : fieldRows(known, state.wrong)),
+            many ? [h("h3", { class: "small ink2" }, "Of the whole experiment"), h("div", { class: "fields" }, fieldRows(known, state.wrong))] : null),
+          h("div", {}, rateChart(state.schedule),
+            h("div", { class: "fields", style: "margin-top:6px;max-width:560px" }, fieldRows(others, state.wrong, { open: ["optimiser"] }))))),
+      h("section", { class: "card", "data-key": "probes" }, headed("5", "Probes", "What is measured while it trains, on fixed samples, within 3 % of the time."), why("probes"),
         h("div", { class: "probe-cards" }, state.probes.map((probe) => h("label", { "data-key": probe.name },
-          h("input", { type: "checkbox", "data-probe": probe.name, checked: probe.on }), h("b", {}, probe.name), h("span", { class: "small" }, probe.summary)))))),
+          h("input", { type: "checkbox", "data-probe": probe.name, checked: probe.on, disabled: Boolean(fixed.probes) }), h("b", {}, probe.name), h("span", { class: "small" }, probe.summary)))))),
     h("div", { class: "beside" }, textCard(state, own), checkCard(state, own)));
 }
 
@@ -166,6 +174,7 @@ function listenToNew(el, own, send, draw) {
       send({ do: "sweep", path, value: path ? values : "" });
     }
     if (slide) send({ do: "edit", path: slide, value: String(Number(Number(target.value).toPrecision(3))) });
+    else if (target.dataset.stageName) send({ do: "rename-stage", path: target.dataset.stageName, value: target.value.trim() });
     else if (edit) send({ do: "edit", path: edit, value: target.type === "checkbox" ? String(target.checked) : target.value });
     else if (probe) send({ do: "probe", value: probe });
     else if ("file" in target.dataset) opened(target.files[0], send);
@@ -173,7 +182,7 @@ function listenToNew(el, own, send, draw) {
   });
   el.addEventListener("focusout", ({ target }) => {
     if ("loss" in target.dataset && own.lossText === own.state.loss.text) own.lossText = undefined;
-    if (target.dataset.paper && own.paper?.text === own.state.text[own.paper.kind]) own.paper = undefined;
+    if (target.dataset.paper && own.paper && own.paper.text === own.state.text[own.paper.kind]) own.paper = undefined;
   });
   el.addEventListener("click", ({ target }) => {
     const pressed = target.closest?.("button");
@@ -195,6 +204,11 @@ function listenToNew(el, own, send, draw) {
       own.lossText = own.paper = undefined;
       if (data.mend) send({ do: "loss", value: text.slice(0, error.start) + data.mend + text.slice(error.end) });
       else send({ do: "edit", path: data.fix, value: data.value });
+    } else if ("stageAdd" in data || data.stage || data.stageRemove) {
+      own.lossText = own.paper = own.adding = undefined;
+      if (data.stage) send({ do: "stage", value: data.stage });
+      else if (data.stageRemove) send({ do: "remove-stage", value: data.stageRemove });
+      else send({ do: "add-stage" });
     } else if (data.kind) {
       own.kind = data.kind;
       own.paper = undefined;

@@ -23,6 +23,9 @@ const BESIDE = `
 .check-list .why { grid-column: 2 / -1; color: var(--wb-ink2); font-size: 11.5px; line-height: 15px; overflow-wrap: anywhere; }
 .sweep { display: grid; grid-template-columns: auto minmax(0, 1fr) minmax(0, 1fr); gap: 4px 8px; align-items: center; padding: 8px 12px; border-top: 1px solid var(--wb-line); }
 .sweep > span { grid-column: 2 / -1; } .sweep > span:empty { display: none; }
+.begins { display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: center; padding: 8px 12px; border-top: 1px solid var(--wb-line); }
+.begins fieldset { display: contents; } .begins legend { float: left; padding: 0; color: var(--wb-ink2); } .begins label { display: flex; gap: 5px; align-items: center; cursor: pointer; }
+.begins input { accent-color: var(--wb-ink); margin: 0; } .begins input:focus-visible { outline: 2px solid var(--wb-ink); outline-offset: 1px; }
 .go { display: flex; align-items: center; gap: 12px; padding: 10px 12px; border-top: 1px solid var(--wb-line); }
 .root .go button.primary { min-height: 32px; padding: 0 16px; }
 .root .go button.primary:disabled { background: var(--wb-sunken); border-color: var(--wb-line-strong); color: var(--wb-ink3); }
@@ -42,7 +45,7 @@ function textCard(state, own) {
       h("span", { class: "toggle", role: "group", "aria-label": "Text as" }, tab("yaml", "YAML"), tab("python", "Python")),
       h("button", { type: "button", "data-copy": "" }, own.copied ? "Copied" : "Copy"))),
     h("div", { class: "paper", "data-key": `paper-${kind}` },
-      h("pre", { "aria-hidden": "true" }, text.split("\n").map((line, k) => h("div", { class: off.has(k + 1) ? "off" : "" }, line))),
+      h("pre", { "aria-hidden": "true" }, painted(kind, text, state).map((line, k) => h("div", { class: off.has(k + 1) ? "off" : "" }, line))),
       h("textarea", { "data-paper": kind, "aria-label": `The experiment as ${kind === "yaml" ? "YAML" : "Python"}`, spellcheck: "false", wrap: "off",
         "aria-invalid": error ? "true" : null, value: text }, text)),
     h("div", { class: error ? "bad" : "small ink3", role: error ? "alert" : null }, error ? error.message : "Edits here change the form. Saving and loading give back exactly this."));
@@ -66,14 +69,15 @@ function checkCard(state, own) {
   const row = (check) =>
     h("li", { class: check.state, "data-key": `${check.title}-${check.path}` },
       h("span", { class: "sign" }, h("span", { "aria-hidden": "true" }, SIGN[check.state]), h("span", { class: "unseen" }, check.state)),
-      h("b", {}, check.title), check.fix ? h("button", { type: "button", "data-fix": check.fix.path, "data-value": check.fix.value }, check.fix.label) : h("b", {}, check.value),
+      h("b", {}, check.title), check.fix ? h("button", { type: "button", "data-fix": check.fix.path, "data-value": written(check.fix.value) }, check.fix.label) : h("b", {}, check.value),
       check.path || check.detail ? h("span", { class: "why" }, check.path ? h("span", { class: "code" }, check.path) : null, check.path && check.detail ? h("br") : null, check.detail) : null);
   const words = state.refused || (state.off ? `Off: ${state.off}` : "Ready.");
   return h("section", { class: "card check-card", "data-key": "checks" },
     h("div", { class: "row" }, h("h2", { class: "title" }, "Checks before step 0"), h("span", { class: "ink2", role: "status" }, state.counts)),
     h("ul", { class: "check-list", tabindex: 0, "aria-label": "Checks" }, state.checks.map(row)),
-    sweepLine(state),
+    state.fork ? forkLine(state.fork) : sweepLine(state),
     h("div", { class: "go" },
-      h("button", { type: "button", class: "primary", "data-do": "begin", disabled: Boolean(state.off) || own.starting, "aria-describedby": "go-why" }, icon("▶"), "Start"),
-      h("div", {}, h("div", { id: "go-why", class: state.refused ? "error" : "" }, words), h("div", { class: "small ink2" }, state.about || "time, memory and disk: measured by the checks"))));
+      h("button", { type: "button", class: "primary", "data-do": "begin", disabled: Boolean(state.off) || own.starting, "aria-describedby": "go-why" }, icon("▶"), state.fork ? "Start fork" : "Start"),
+      h("div", {}, h("div", { id: "go-why", class: state.refused ? "error" : "" }, words), h("div", { class: "small ink2" }, state.about || "time, memory and disk: measured by the checks",
+        state.fork?.words ? h("div", {}, state.fork.words) : null))));
 }

@@ -12,7 +12,9 @@ const FIELDS = `
 .root .in.number { width: 82px; text-align: right; }
 .valued { display: flex; align-items: center; gap: 8px; min-width: 0; }
 .valued input[type="range"] { flex: 1 1 60px; min-width: 40px; max-width: 160px; accent-color: var(--wb-ink); height: 20px; margin: 0; }
+.fixed { display: block; min-height: 26px; padding: 5px 0; overflow-wrap: anywhere; color: var(--wb-ink); }
 .bad { color: var(--wb-error); font-size: 11px; line-height: 14px; }
+.bad button { margin: 2px 0 0 6px; color: var(--wb-ink); }
 .fields details { grid-column: 1 / -1; border-top: 1px solid var(--wb-line); padding-top: 4px; }
 .fields summary { cursor: pointer; color: var(--wb-ink2); }
 .fields details > .fields { margin: 6px 0 4px 12px; }
@@ -20,6 +22,12 @@ const FIELDS = `
 
 const written = (value) =>
   value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+// What cannot change stands as text, with the reason on its card: a control that refuses every press says nothing.
+const standing = (id, value, why) => h("output", { id, class: "fixed", title: why }, written(value) || "none");
+
+// Why a field is wrong, and the press that mends it.
+const mending = (id, bad) => bad
+  ? h("div", { class: "bad", id: `${id}-bad` }, bad.words, bad.fix ? h("button", { type: "button", "data-fix": bad.fix.path, "data-value": written(bad.fix.value) }, bad.fix.label) : null) : null;
 const idOf = (path) => `f-${path.replace(/[^\w-]/g, "_")}`;
 
 // A slider over the useful part of a range that may be very long.
@@ -34,6 +42,7 @@ function reach(field) {
 function control(field, wrong, options) {
   const id = idOf(field.path);
   const bad = wrong[field.path];
+  if (field.off) return standing(id, field.value, field.off);
   const common = { id, class: "in", "data-edit": field.path, title: field.help, "aria-invalid": bad ? "true" : null,
     "aria-describedby": bad ? `${id}-bad` : null };
   if (field.sort === "flag")
@@ -53,10 +62,9 @@ function control(field, wrong, options) {
 function fieldRows(list, wrong, options = {}) {
   return list.flatMap((field) => {
     if (field.sort === "group" || field.sort === "kind") return [nested(field, wrong, options)];
-    const bad = wrong[field.path];
     return [
       h("label", { for: idOf(field.path), class: field.changed ? "changed" : "", title: field.help }, field.label),
-      h("div", {}, control(field, wrong, options), bad ? h("div", { class: "bad", id: `${idOf(field.path)}-bad` }, bad) : null),
+      h("div", {}, control(field, wrong, options), mending(idOf(field.path), wrong[field.path])),
     ];
   });
 }
@@ -77,7 +85,8 @@ function picker(use, wrong, optional = false, free = false) {
   const id = idOf(use.path);
   const common = { id, class: "in", "data-edit": use.path, "aria-invalid": bad ? "true" : null, "aria-describedby": bad ? `${id}-bad` : null };
   const help = use.choices.find(({ name }) => name === use.value)?.summary ?? "";
-  const said = bad ? h("div", { class: "bad", id: `${id}-bad` }, bad) : null;
+  const said = mending(id, bad);
+  if (use.off) return [standing(id, use.value, use.off), said];
   if (free)
     return [h("input", { ...common, list: `${id}-all`, value: use.value ?? "", title: help, spellcheck: "false", autocomplete: "off" }),
       h("datalist", { id: `${id}-all` }, use.choices.map(({ name, summary }) => h("option", { value: name }, summary))), said];

@@ -69,7 +69,7 @@ function lossLine(state, own) {
   return [
     h("div", { class: `loss-line${same && error ? " wrong" : ""}`, "data-key": "loss-line" },
       h("div", { class: "under", "aria-hidden": "true" }, under, "\u200b"),
-      h("textarea", { "data-loss": "", "aria-label": "Loss, for example 0.9 * KD(T=4) + 0.1 * CE", spellcheck: "false", autocomplete: "off", rows: 1,
+      h("textarea", { "data-loss": "", readonly: Boolean(state.fixed.loss), "aria-label": "Loss, for example 0.9 * KD(T=4) + 0.1 * CE", spellcheck: "false", autocomplete: "off", rows: 1,
         "aria-invalid": same && error ? "true" : null, "aria-describedby": same && error ? "loss-bad" : null, value: text }, text),
       h("span", { class: "number" }, `${state.loss.terms} ${state.loss.terms === 1 ? "term" : "terms"}`)),
     same && error ? h("div", { class: "mend", id: "loss-bad", role: "alert", "data-key": "mend" }, icon("✕"), error.message,
@@ -86,12 +86,13 @@ function termCard(term, state, own) {
   return h("div", { class: `term-card ${term.colour}${term.wrong ? " wrong" : ""}${heat === null ? "" : " wide"}`, "data-key": `term-${term.key}` },
     h("div", { class: "row" }, h("h3", { class: term.colour }, term.key === term.use?.value ? term.key.toUpperCase() : `${term.key}: ${term.use?.value ?? "?"}`),
       h("span", { class: "small ink3" }, term.towards),
-      h("button", { type: "button", class: "shut", "data-remove": term.key, "aria-label": `Remove ${term.key}`, title: "Remove" }, "✕")),
+      state.fixed.loss ? null : h("button", { type: "button", class: "shut", "data-remove": term.key, "aria-label": `Remove ${term.key}`, title: "Remove" }, "✕")),
     heat === null ? [rows, about] : h("div", { class: "halves" }, h("div", {}, rows, about), targets(state.target, heat)));
 }
 
 // A searchable menu of every registered term.
 function addTerm(state, own) {
+  if (state.fixed.loss) return null;
   if (!own.adding)
     return h("div", { class: "adding", "data-key": "adding" }, h("button", { type: "button", "data-adding": "", "aria-expanded": "false" }, "+ Add a term"));
   const words = (own.sought ?? "").toLowerCase().split(/\s+/).filter(Boolean);

@@ -22,7 +22,7 @@ function here(what, data, own) {
   else if (what === "journal") toggleJournal();
   else if (what === "sort" || what === "copy-journal" || what === "pair-fork") return true; // journal.js and pairing.js listen
   else if (what === "ask") own.asking = true;
-  else if (what === "where") own.forking = true;
+  else if (what === "where") openFork(own);
   else if (what === "jump") dispatchEvent(new CustomEvent(JUMP, { detail: Number(data.step) }));
   else if (what === "play") own.bar.play();
   else if (what === "live") own.bar.live();
@@ -30,7 +30,7 @@ function here(what, data, own) {
   else if (what === "take") own.taking = !own.taking;
   else if (what === "person") [own.person, own.copied] = [!own.person, false];
   else if (what === "try") tryAgain();
-  else if (what === "keep") own.asking = own.forking = own.taking = false;
+  else if (what === "keep") own.asking = own.taking = false;
   else return false;
   return true;
 }
@@ -56,7 +56,7 @@ function render({ model, el }) {
   el.style.height = "100%";
   const style = document.createElement("style");
   style.textContent = BASE + { top: TOP + BAR + PEOPLE, notice: TOP, tabs: TOP, rail: AROUND + CONTROLS + PULL + JOURNAL + PEOPLE, journal: CONTROLS + JOURNAL, pairing: CONTROLS + PAIRING, result: AROUND + SAMPLES + AFTER, samples: AROUND + SAMPLES, start: START + RECIPES,
-    runs: PLACE, models: PLACE + MODELS_STYLE, pair: PLACE + PAIR_STYLE, new: FIELDS + LOSS + BESIDE + NEW,
+    runs: PLACE, models: PLACE + MODELS_STYLE, pair: PLACE + PAIR_STYLE, new: FIELDS + PAINT + LOSS + STAGES + BESIDE + NEW,
     scrubber: SCRUBBER, compare: COMPARE }[kind];
   let root = h("div");
   el.append(style, root);
@@ -110,6 +110,9 @@ function render({ model, el }) {
     if (!pressed || pressed.disabled) return;
     const { do: what, slow, recipe } = pressed.dataset;
     if (what === "copy-link") copyLink(el, own, draw);
+    else if (what === "copy-report") copyReport(el, own, draw);
+    else if (askingOf(what, pressed.dataset, el)) ask(model, own, askingOf(what, pressed.dataset, el));
+    else if (what === "show-samples") dispatchEvent(new CustomEvent(NAMED, { detail: own.state }));
     else if (here(what, pressed.dataset, own)) draw();
     else if (what === "start" || what === "recipe") {
       begin(model, own, recipe ?? null);
@@ -121,16 +124,19 @@ function render({ model, el }) {
       draw();
     } else {
       const at = el.querySelector("[data-at]")?.value ?? root.querySelector?.("[data-at]")?.value;
-      own.asking = own.forking = own.taking = false;
+      own.asking = own.taking = false;
       ask(model, own, { do: what, slow: slow === "1", at: Number(pressed.dataset.step ?? at) });
       draw();
     }
   });
   if (kind === "scrubber") own.bar = new Scrubber(el, own, draw);
   if (kind === "scrubber") own.selecting = new Selecting(own, (what) => ask(model, own, what));
+  if (kind === "scrubber") followLayers((what) => ask(model, own, what));
   if (kind === "notice") addEventListener(TURNED, draw);
   if (kind === "samples") own.looking = new Looking(el, own, (what) => ask(model, own, what), draw);
   if (kind === "samples" || kind === "result") followLower(el, kind);
+  if (kind === "samples") followNamed(el, own, draw);
+  if (kind === "tabs") addEventListener(NAMED, () => { html.dataset.tab = "curves"; draw(); });
   addEventListener("workbench-shown", () => {
     const turned = Number.isInteger(own.shown?.step) !== Number.isInteger(globalThis[SHOWN].step);
     own.shown = globalThis[SHOWN];

@@ -11,6 +11,9 @@ const PEOPLE = `
 .chip.eye { border-color: var(--wb-line-strong); font-weight: 400; color: var(--wb-ink2); }
 @media (max-width: 1599px) { .top[data-run] .person .count { display: none; } }
 @media (max-width: 1439px) { .top[data-run] .person > button { max-width: 92px; } }
+.ask { display: flex; flex-direction: column; align-items: flex-start; gap: 6px; margin-top: 6px; } .ask p { margin: 0; }
+.root .ask input { width: 100%; height: 26px; padding: 0 8px; font: inherit; color: var(--wb-ink); background: var(--wb-surface);
+  border: 1px solid var(--wb-line-strong); border-radius: 5px; }
 .can { margin: 4px 0 10px; padding: 0; list-style: none; color: var(--wb-ink2); } .can li { padding: 2px 0; }
 `;
 
@@ -91,7 +94,7 @@ function viewOnlyGroup(state, own) {
     h("ul", { class: "can" }, can.map((what) => h("li", {}, what))),
     fork ? [h("input", { type: "hidden", "data-at": "", value: step }),
       button("Fork to my runs", "fork", { title: "A run of your own that begins at this step; this one stays as it is" })] : null,
-    h("p", { class: "read watch" }, editorWords(editors)));
+    h("p", { class: "read watch" }, editorWords(editors)), askEditor(state));
 }
 
 // Who of those that look on can edit; somebody without a name sits "on the page".

@@ -36,6 +36,7 @@ const PLACE = `
 .root .apart button.code { min-height: 0; padding: 0; border: 0; display: block; text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .root .apart button.code:hover { text-decoration: underline; }
 .queue ol { margin: 8px 0 0; padding: 0; list-style: none; }
+.queue .acts { display: flex; gap: 6px; }
 .queue li { display: grid; grid-template-columns: 24px minmax(0, 1fr) auto; align-items: center; gap: 8px; padding: 4px 0; border-top: 1px solid var(--wb-line); }
 .root a.button { display: inline-flex; align-items: center; min-height: 26px; padding: 0 12px; border-radius: 5px; background: var(--wb-ink);
   color: var(--wb-surface); font-weight: 600; text-decoration: none; }

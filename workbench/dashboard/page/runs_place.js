@@ -5,17 +5,21 @@ const HEADS = [
   ["control", "Control", "num"], ["time", "Time", "num"], ["group", "Group"], ["new", "Accepted", "num"],
 ];
 
-function queueCard(list) {
-  if (!list.length) return null;
+function queueCard(queue, mayTouch) {
+  if (!queue) return null;
+  const acts = (run) => [
+    run.front ? h("button", { type: "button", "data-key": "front", ...say("front", run.run), "aria-label": `To the front: ${run.name}, seed ${run.seed}` }, "To the front") : null,
+    run.removable ? h("button", { type: "button", "data-key": "back", ...say("take_back", run.run), "aria-label": `Remove ${run.name}, seed ${run.seed}` }, "Remove") : null];
   return h("section", { class: "card queue", "data-key": "queue", "aria-label": "Queue" },
-    h("div", { class: "row" }, h("h2", { class: "title" }, `${list.length} waiting`),
-      h("span", { class: "read" }, "They train one after the other, in this order.")),
-    h("ol", {}, list.map((run) =>
+    h("div", { class: "row" }, h("h2", { class: "title" }, queue.head),
+      h("span", { class: "read" }, queue.broken ? icon("△") : null, queue.words,
+        queue.broken ? [" ", h("a", { href: `?run=${encodeURIComponent(queue.broken)}` }, "Open it")] : null)),
+    h("ol", {}, queue.rows.map((run) =>
       h("li", { "data-key": run.run, "data-queued": run.run }, h("span", { class: "ink3" }, run.number),
         h("span", {}, h("a", { href: `?run=${encodeURIComponent(run.run)}` }, run.name), ` seed ${run.seed} `,
-          h("span", { class: "ink3" }, run.run)),
-        run.removable ? h("button", { type: "button", ...say("take_back", run.run), "aria-label": `Remove ${run.name}, seed ${run.seed}` }, "Remove")
-          : h("span", { class: "ink3" }, "starts now")))));
+          run.apart ? [h("span", { class: "code" }, run.apart), " "] : null, h("span", { class: "ink3" }, run.run),
+          h("div", { class: "small ink2" }, [run.starts, run.after].filter(Boolean).join(", "))),
+        h("span", { class: "acts" }, mayTouch ? acts(run) : null)))));
 }
 
 // By which settings a run differs from what stands beside it; each filters the table.
@@ -69,7 +73,7 @@ function runsPlace(state) {
         many ? h("button", { type: "button", class: "bare", "data-key": "clear", ...say("clear") }, "Choose none") : null,
         many ? h("a", { class: "button", "data-key": "compare", href: `?compare=${state.compare.split(",").map(encodeURIComponent).join(",")}` },
           many > 1 ? `Compare ${many} runs` : "Compare with…") : h("span", { class: "ink3" }, "Tick runs to compare them."))),
-    said(state), queueCard(state.queue),
+    said(state), queueCard(state.queue, html.dataset.touch !== "no"),
     h("section", { class: "card sheet", "data-key": "sheet" },
       h("div", { class: "tools" }, findField(state, "Filter runs"),
         facet("status", "Status", state.statuses, state.status), facet("recipe", "Recipe", state.recipes, state.recipe)),

@@ -135,6 +135,7 @@ function samples(state, own) {
   const look = own.look ?? {};
   const { answers } = look;
   const say = (text) => card(head(), h("p", { class: "read" }, text));
+  if (own.named) return card(head(), namedSamples(own.named));
   if (state.waits) return say(state.waits);
   if (look.trouble) return say(`The answers are not here: ${look.trouble}.`);
   if (!answers) return say("Reads what both models answer to each sample.");

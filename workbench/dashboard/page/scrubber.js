@@ -109,6 +109,7 @@ class Scrubber {
     addEventListener(JUMP, ({ detail }) => this.jump(detail));
     addEventListener("popstate", () => this.follow());
     addEventListener(TURNED, () => this.reread());
+    addEventListener("workbench-kept", () => this.show()); // a piece of what is held is another now
     addEventListener("keydown", (event) => {
       const typing = event.composedPath()[0].closest?.("input, textarea, select");
       if (event.key.toLowerCase() === "l" && !typing && !(event.ctrlKey || event.metaKey || event.altKey)) this.live();
@@ -130,6 +131,7 @@ class Scrubber {
     const { run, asked } = state;
     if (!run) return;
     state.snapshots = this.snapshots;
+    if (kept.renew(state.beside)) this.reread();
     if (this.run !== run) {
       this.run = run;
       if (asked) {
@@ -227,7 +229,7 @@ class Scrubber {
 
   async read(steps) {
     const { own } = this;
-    const { of } = kept;
+    const { of, age } = kept;
     own.reading = { done: 0, of: steps.length };
     steps.forEach((step) => this.asked.add(step));
     const came = new Set();
@@ -238,7 +240,7 @@ class Scrubber {
       if (step === own.pin) this.show();
       else this.draw();
     });
-    if (kept.of !== of) return;
+    if (kept.of !== of || kept.age !== age) return;
     for (const step of steps) if (!came.has(step)) this.gone.add(step);
     if (own.pin !== null && this.gone.has(own.pin))
       this.go(own.pin, { words: `The snapshot of step ${spaced(own.pin)} is gone from the disk; this is the nearest.` });

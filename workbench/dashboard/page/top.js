@@ -54,6 +54,12 @@ const BUTTONS = {
   stop: ["■", "Stop"],
 };
 
+// Fork opens New experiment at the step that is shown; the run itself is left as it is.
+function openFork({ state, shown }) {
+  const at = Math.min(shown?.step ?? state.step, state.reached);
+  location.search = `?${new URLSearchParams({ fork: state.run, at })}`;
+}
+
 function actions(state, own) {
   const has = (name) => (name === "export" || !looksOnly(state)) && (state.buttons ?? []).includes(name);
   const made = [];
@@ -74,12 +80,7 @@ function actions(state, own) {
     made.push(button([icon("■"), "Stop"], "stop", { "data-key": "sure", class: "primary" }));
     made.push(button("Keep going", "keep", { "data-key": "keep" }));
   } else if (has("stop")) made.push(button([icon("■"), "Stop"], "ask", { "data-key": "stop" }));
-  if (has("fork") && own.forking) {
-    made.push(h("label", { "data-key": "where" }, "Fork at step ",
-      h("input", { type: "number", "data-at": "", min: 0, max: state.reached, value: Math.min(own.shown?.step ?? state.step, state.reached), style: "width:76px" })));
-    made.push(button("Fork", "fork", { "data-key": "fork", class: "primary", title: "Opens a new run that stands paused at this step" }));
-    made.push(button("Not now", "keep", { "data-key": "not" }));
-  } else if (has("fork")) made.push(button("Fork", "where", { "data-key": "fork" }));
+  if (has("fork")) made.push(button("Fork", "where", { "data-key": "fork", title: "A new run from the shown step on: opens New experiment, filled in" }));
   if (has("export")) {
     const link = ([to, word]) => h("a", { href: `export?run=${encodeURIComponent(state.run)}&to=${to}`, download: "" }, word);
     made.push(h("span", { class: "taking", "data-key": "export" },
@@ -98,7 +99,8 @@ function top(state, own) {
   if (!state.run) {
     const machine = h("span", { class: "ink2 machine" }, state.machine ?? "");
     return h("div", { class: "root top" }, brand, places(state), gap,
-      h("div", { class: "acts" }, waits(state), machine, person(state, own), h("a", { class: "neu", href: "?new=" }, icon("+"), "New experiment"), helpButton(), theme));
+      h("div", { class: "acts" }, waits(state), machine, person(state, own), h("a", { class: "neu", href: "?new=" }, icon("+"), "New experiment"), helpButton(), theme),
+      state.refused ? h("div", { class: "refused", role: "alert" }, state.refused) : null);
   }
   const by = [[state.recipe && state.recipe !== state.name ? `recipe ${state.recipe}` : state.recipe ? "recipe" : null,
     `seed ${state.seed}`].filter(Boolean).join(", ")];
@@ -128,22 +130,28 @@ function top(state, own) {
 // What repairs it: the first is the one to press.
 function noticeActs({ acts }) {
   if (!acts?.length || html.dataset.touch === "no") return null;
-  return h("span", { class: "repairs" }, acts.map(({ do: what, step, word, title }, k) =>
-    button(word, what, { "data-step": step, title, class: k ? null : "primary" })));
+  return acts.map(({ do: what, step, word, title }, k) =>
+    button(word, what, { "data-step": step, title, class: k ? null : "primary" }));
 }
 
 function notice(state, own) {
   if (own.lost) return lostNotice();
   const back = [misread(globalThis[CHOSEN].words), lookingBack(own.shown)].filter(Boolean);
-  if (!state.kind) return h("div", { class: "root", hidden: !back.length }, back);
+  const queue = [askedLines(state), queueNotice(state)].flat().filter(Boolean);
+  if (!state.kind) return h("div", { class: "root", hidden: !back.length && !queue.length }, queue, back);
   const role = state.kind === "bad" ? "alert" : "status";
   return h("div", { class: "root" },
     h("div", { class: `notice ${state.kind}`, role }, icon(state.icon),
       h("div", {}, h("b", {}, state.head), " ", h("span", { class: "ink2" }, state.text)),
       state.code ? h("span", { class: "code" }, state.code) : null,
-      noticeActs(state)),
-    back);
+      h("span", { class: "repairs" }, noticeActs(state), failedActs(state, own))),
+    own.report === "open" && state.report ? reportBox(state) : null, queue, back);
 }
+
+// That this run waits for its turn, or trains beside a queue.
+const queueNotice = ({ queue }) =>
+  queue ? h("div", { class: "notice", role: "status", "data-key": "queue" }, icon("…"),
+    h("div", {}, queue, " ", h("a", { href: "?runs=" }, "See the queue"))) : null;
 
 function tabs() {
   const now = document.documentElement.dataset.tab;

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from workbench.errors import nearest
-from workbench.runs.draft.draft import Draft
+from workbench.runs.draft.draft import Draft, value_at
 from workbench.training.tripwires import CHECKS
 
 State = Literal["failed", "warning", "waiting", "passed"]
@@ -46,17 +46,18 @@ class Row:
         return asdict(self)
 
 
-def rows(draft: Draft, told: Mapping[str, Any] | None) -> list[Row]:
+def rows(draft: Draft, told: Mapping[str, Any] | None, more: Iterable[Row] = ()) -> list[Row]:
     """All checks of a draft.
 
     Args:
         draft: The experiment.
         told: What the process on the side answered; None while it still works.
+        more: Checks of how it begins, such as those of a fork.
     """
     found = [*_typed(draft), *_fields(draft)]
     if not found:
         found = [Row("passed", "Every field is allowed"), *_tried(draft, told)]
-    return sorted(found, key=lambda row: ORDER.index(row.state))
+    return sorted([*found, *more], key=lambda row: ORDER.index(row.state))
 
 
 def why_not(found: list[Row]) -> str:
@@ -133,24 +134,45 @@ def _refused(draft: Draft, told: Mapping[str, Any]) -> Row:
     missing = NO_TAP.search(message)
     if missing is None:
         return Row("failed", "The experiment can be built", message)
-    found = next(_paths_of(missing[1], draft.terms, f"stages.{draft.stage}.terms"), "")
-    role = "teacher" if "teacher" in found.rpartition(".")[2] else "student"
+    found = next(_taps_of(missing[1], draft), "")
+    field = _without_place(found)
+    role = "teacher" if "teacher" in field.rpartition(".")[2] else "student"
     side = told.get(role) or {}
     names = [*side.get("stages", ()), *(layer["name"] for layer in side.get("layers", ()))]
     if not names:
-        return Row("failed", f"Layer {missing[1]} exists", message, found)
+        return Row("failed", f"Layer {missing[1]} exists", message, field)
     near = nearest(missing[1], names) or names[-1]
     words = f"The {role} {side['name']} has no layer {missing[1]}. It has {', '.join(names)}; any "
-    fix = {"label": f"Use {near}", "path": found, "value": near} if found else None
-    if found.rpartition(".")[2].isdigit():  # within a list: said, but mended by hand
-        fix = None
+    fix = _instead(draft, found, near) if found else None
     return Row(
         "failed",
         f"Layer {missing[1]} exists",
         f"{words}other module path works too.",
-        found,
+        field,
         fix=fix,
     )
+
+
+def _instead(draft: Draft, path: str, near: str) -> dict[str, Any]:
+    """The edit that puts a layer's name in the place of another; of a list it is the whole list."""
+    whole = _without_place(path)
+    if whole == path:
+        return {"label": f"Use {near}", "path": path, "value": near}
+    listed = list(value_at(draft.data, whole))
+    listed[int(path.rpartition(".")[2])] = near
+    return {"label": f"Use {near}", "path": whole, "value": listed}
+
+
+def _without_place(path: str) -> str:
+    """The path of the list where it leads into one."""
+    whole, _, place = path.rpartition(".")
+    return whole if place.isdigit() else path
+
+
+def _taps_of(value: str, draft: Draft) -> Iterator[str]:
+    """Paths at which a layer's name stands, those of the stage that is edited first."""
+    yield from _paths_of(value, draft.terms, f"stages.{draft.stage}.terms")
+    yield from _paths_of(value, value_at(draft.data, "stages"), "stages")
 
 
 def _paths_of(value: str, node: Any, path: str) -> Iterator[str]:

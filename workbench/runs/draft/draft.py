@@ -170,7 +170,7 @@ class Draft:
         stages = self.data.get("stages")
         if not isinstance(stages, Mapping) or not stages:
             return "main"
-        return self.chosen if self.chosen in stages else str(next(reversed(stages)))
+        return str(self.chosen if self.chosen in stages else next(reversed(stages)))
 
     @property
     def terms(self) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from workbench.errors import BadInput, RefusedCommand
 from workbench.runs.draft.checks import Row
 from workbench.runs.draft.draft import Draft, Parent, value_at
-from workbench.runs.objects import refuse_stored_objects, stored_spec
+from workbench.runs.objects import refuse_stored_objects, spec_of
 from workbench.specs.interventions import reach
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
@@ -56,7 +56,7 @@ def draft_of_fork(store: Store, run: str, at: int) -> Draft:
     if row.role != "student":
         raise RefusedCommand(f"Run {run} is a {row.role}; fork the student's run, {row.group}.")
     before = [item for item in _items(store, row) if item.step <= at]
-    spec = stands(stored_spec(row.experiment, source=f"the experiment of run {run}"), before)
+    spec = stands(spec_of(row), before)
     data = {key: value for key, value in spec.given().items() if key != "interventions"}
     base = row.options.get("base")
     return Draft(
@@ -147,7 +147,7 @@ def fork_rows(draft: Draft, store: Store) -> Iterator[Row]:
 
 
 def _items(store: Store, row: RunRow) -> list[Item]:
-    spec = stored_spec(row.experiment, source=f"the experiment of run {row.id}")
+    spec = spec_of(row)
     return timeline(spec, store.journal.events(row.id))
 
 

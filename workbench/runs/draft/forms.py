@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from workbench.errors import UnknownName
 from workbench.registry import Registry
 from workbench.runs.draft.draft import Draft, value_at
+from workbench.runs.draft.forked import why_fixed
 from workbench.specs.base import Kind, Pick, Spec
 from workbench.specs.experiment import ExperimentSpec, set_path
 from workbench.specs.knobs import literals
@@ -48,14 +49,16 @@ def form(draft: Draft, path: str, kind: type[Any] | None = None) -> dict[str, An
 
     Args:
         draft: The experiment.
-        path: Of a kind (``teacher``, ``stages.main.optimiser``) or of a plain spec.
+        path: Of a kind (``teacher``, ``stages.main.optimiser``) or of a plain spec; empty for the
+            experiment itself.
         kind: Its class where no registry knows it.
 
     Returns:
         ``use`` (the name as it stands and its ``choices``; absent for a plain spec) and ``fields``,
         each with ``path``, ``label``, ``help``, ``sort`` (``number``, ``integer``, ``flag``,
         ``choice``, ``text``, ``list``, ``plain``, ``group``, ``kind``), ``value``, ``given``
-        (whether it stands in the file), ``default``, ``min``, ``max``, ``open``, ``choices``.
+        (whether it stands in the file), ``default``, ``min``, ``max``, ``open``, ``choices``, and
+        ``off``: why a fork cannot change it, empty if it can.
     """
     sheet = _Sheet(draft)
     if kind is not None:
@@ -91,6 +94,7 @@ def _kind_form(
         "value": use,
         "choices": choices,
         "changed": sheet.is_changed(f"{path}.use"),
+        "off": why_fixed(sheet.draft, f"{path}.use"),
     }
     fields: list[dict[str, Any]] = []
     if isinstance(use, str) and registry is not None and depth < MOST_DEEP:
@@ -105,7 +109,7 @@ def _fields(sheet: _Sheet, path: str, kind: type[Spec], depth: int) -> Iterator[
     for name, info in kind.model_fields.items():
         if name == "use" or (name in OWN_CARD and kind is StageSpec):
             continue
-        yield _field(sheet, f"{path}.{name}", name, info, depth)
+        yield _field(sheet, f"{path}.{name}" if path else name, name, info, depth)
 
 
 def _field(sheet: _Sheet, path: str, name: str, info: FieldInfo, depth: int) -> dict[str, Any]:
@@ -120,6 +124,7 @@ def _field(sheet: _Sheet, path: str, name: str, info: FieldInfo, depth: int) -> 
         "default": default,
         "required": info.is_required(),
         "changed": sheet.is_changed(path),
+        "off": why_fixed(sheet.draft, path),
     }
     if any(isinstance(item, Bounds) for item in info.metadata):
         return {**told, **_sort(info, told["value"])}

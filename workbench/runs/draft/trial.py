@@ -30,6 +30,7 @@ from workbench.registries import (
     TASKS,
     TERMS,
 )
+from workbench.runs.estimate import of_all
 from workbench.runs.worker import NICENESS, settle
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.store import Store
@@ -54,10 +55,12 @@ def tried(store: Store, experiment: Mapping[str, Any], base: Path) -> dict[str, 
 
     told: dict[str, Any] = {}
     try:
-        spec = ExperimentSpec.parse(experiment).each_seed()[0]
+        seeds = ExperimentSpec.parse(experiment).each_seed()
+        spec = seeds[0]
         keeper = StoreKeeper(store, "")
         _tell_facts(told, spec, keeper, base)
         told |= looked_ahead(spec, keeper, base=base, refuse=False)
+        told["estimate"] = of_all(told["estimate"], len(seeds))
     except WorkbenchError as error:
         told["refused"] = error.message
     return told
