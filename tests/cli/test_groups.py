@@ -183,3 +183,20 @@ def test_stop_with_group_ends_them_all_and_without_it_only_the_one(shell):
     assert [shell.peek(name).status for name in names] == ["stopped"] * 4
     assert [shell.peek(name).pid is None for name in names] == [False, False, True, True]
     assert "is stopped" in shell("stop", names[1], code=2).err
+
+
+def test_the_queue_lists_who_waits_for_whom_and_takes_one_back(shell):
+    """The first stands paused, so that it holds the queue for as long as the test needs."""
+    started = ("run", "quickstart", *SMOKE, "--queue", "--detach")
+    first = shell(*started, "--pause-at", "1").out.strip()
+    second, third = (shell(*started).out.strip() for _ in range(2))
+    shell.until(lambda: shell.peek(first).status == "paused")
+    told = shell("queue", "--front", third, "--json").json
+    assert [row["run"] for row in told["waiting"]] == [third, second]
+    assert [row["after"] for row in told["waiting"]] == [first, third]
+    assert told["trains"] == first
+    assert f"{first} " in shell("queue", "--take-back", third).out
+    assert shell("queue", "--front", third, code=2).err
+    shell("queue", "--take-back", second)
+    assert "Nothing waits" in shell("queue").out
+    shell("stop", first, code=(0, 1))

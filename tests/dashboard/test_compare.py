@@ -8,6 +8,7 @@ import pytest
 from workbench_widgets.words import NONE
 
 from workbench.dashboard.address import Compared
+from workbench.dashboard.after import group_words
 from workbench.dashboard.compare import MOST_LINES, compare_page, group_link
 from workbench.runs.comparison import compare
 
@@ -180,4 +181,6 @@ def test_a_run_of_a_group_links_to_its_group(written):
     swept = [written.spec({TEMPERATURE: value}).given() for value in (1.0, 2.0)]
     first = store.runs.create_all(swept, name="small", options={})[0]
     assert group_link(store, first)["words"] == "its sweep of 2 runs"
+    told = [group_words(store.runs.cohort(run)) for run in (runs[2], first, written.run())]
+    assert told == ["5 seeds", "2 runs of its sweep", ""], "as its result says below its numbers"
     assert group_link(store, written.run()) is None

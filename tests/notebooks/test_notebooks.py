@@ -10,6 +10,7 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+WIDGET = "application/vnd.jupyter.widget-view+json"
 PICTURES = {"application/vnd.plotly.v1+json", "image/png"}
 
 
@@ -49,3 +50,16 @@ def test_notebook_is_kept_with_its_outputs(path: Path) -> None:
     ]
     assert len(figures) >= 5
     assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_live_views_are_kept_with_a_picture(path: Path) -> None:
+    """Without a kernel a live view cannot be drawn, so the same cell holds what it showed."""
+    cells = nbformat.read(path, as_version=4).cells
+    told = [[output.get("data", {}) for output in cell.get("outputs", [])] for cell in cells]
+    live = [kept for kept in told if any(WIDGET in data for data in kept)]
+    assert live
+    for kept in live:
+        (picture,) = (data for data in kept if "image/png" in data)
+        assert "samples" in picture["text/plain"], "what it shows, in words"

@@ -21,7 +21,8 @@ from workbench.training.steering import Steering
 
 from .touched import CE, KD, MAIN, Hand, killed, untouched_torch
 
-AUGMENTED = {"data.augment": "shift", "control": True, "probes": ["cka", "loyalty"]}
+LOOKS = ["cka", {"use": "loyalty", "train": True}]
+AUGMENTED = {"data.augment": "shift", "control": True, "probes": LOOKS}
 
 
 @pytest.fixture

@@ -108,7 +108,8 @@ def test_a_line_of_steps_stays_level_until_its_next_point() -> None:
     line = {"color": "#0B67C2", "width": 3}
     axis = {"domain": [0, 1], "visible": False}
     layout = {
-        "width": 100, "height": 100, "paper_bgcolor": "#FFFFFF", "font": {"size": 11, "color": "#000000"},
+        "width": 100, "height": 100, "paper_bgcolor": "#FFFFFF",
+        "font": {"size": 11, "color": "#000000"},
         "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
         "xaxis": {**axis, "range": [0, 10]}, "yaxis": {**axis, "range": [0, 10]},
     }  # fmt: skip

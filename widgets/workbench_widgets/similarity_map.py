@@ -74,7 +74,8 @@ class Picture:
         self.student = [escape(shorten(name, NAME_LENGTH)) for name in student]
         self.data = data
         self.history = history
-        self.cursor = bool(data) and "selected" in facts  # keys still move over the cells and propose pairs
+        # of some samples there is no history, but keys still move over cells and propose pairs
+        self.cursor = bool(data) and "selected" in facts
         self.marks = list(facts.get("marks", ()))
         self.reasons = {str(k): str(v) for k, v in dict(facts.get("reasons", {})).items()}
         self.n = int(facts.get("n", 0))

@@ -7,7 +7,7 @@ server keeps what it found for as long as it lives, for every page that shows th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from workbench_widgets.words import count, number
@@ -54,7 +54,7 @@ class After:
             "about": f"about {about}" if about else "",
             "queue": _queue_words(len(waits), trains),
             "compare": ",".join(one.id for one in others),
-            "seeds": len(others),
+            "group": group_words(others),
             "replay": dict(replay) if replay is not None else None,
         }
 
@@ -119,6 +119,14 @@ def replay_words(found: Mapping[str, Any]) -> dict[str, str]:
 
 def _plain(value: Any) -> str:
     return number(value, 6) if isinstance(value, float) else str(value)
+
+
+def group_words(rows: Sequence[RunRow]) -> str:
+    """What a run's group is: ``5 seeds``, ``8 runs of its sweep``; empty for a run alone."""
+    if len(rows) < 2:
+        return ""
+    seeds = len({row.experiment.get("seed", 0) for row in rows}) == len(rows)
+    return f"{count(len(rows))} {'seeds' if seeds else 'runs of its sweep'}"
 
 
 def _queue_words(waiting: int, trains: bool) -> str:

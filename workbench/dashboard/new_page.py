@@ -52,6 +52,7 @@ def new_page(
     changed = draft.changed()
     return {
         "origin": draft.origin,
+        "waits": _waits(draft, told),
         "changed": len(changed),
         "changed_words": _changed_words(len(changed)),
         "undo": undo,
@@ -82,6 +83,13 @@ def new_page(
         "off": why_not(checks),
         "about": _about(known.get("estimate")),
     }
+
+
+def _waits(draft: Draft, told: Mapping[str, Any] | None) -> str:
+    """What stands where a network or the data are not known: they are on the way, or cannot be."""
+    if told is None and draft.typed is None and draft.spec is not None:
+        return "Building it…"
+    return "Shown once the checks pass that it needs."
 
 
 def _at_field(checks: Sequence[Row], path: str, words: str) -> dict[str, Any]:

@@ -96,7 +96,8 @@ class PlaceSession(PlainSession):
             told = models_page(self._kept(), asked)
         else:
             told = self._pair(asked)
-        self._parts[asked.kind].tell({**told, "refused": self._refused})
+        said = {"refused": self._refused, "may": self.person.visit.touch}
+        self._parts[asked.kind].tell({**told, **said})
 
     def _kept(self) -> list[KeptModel]:
         """Models of the store, listed anew only where a run has begun or ended."""

@@ -126,7 +126,7 @@ def _start(turn: Turn, standing: Standing) -> str:
     if turn.seconds is None:
         return "start unknown: nothing like it has ended here"
     if turn.seconds < 1:
-        return "starts now" if turn.number == 1 else "starts next"
+        return "starts next" if turn.after else "starts now"
     return f"starts in about {wording.duration(turn.seconds).removeprefix('about ')}"
 
 

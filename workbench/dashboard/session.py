@@ -203,7 +203,7 @@ class Session(PageSession):
             said = {**said, "group": self._group, "people": self._people()}
         elif kind == "notice":
             said = {"queue": self.hub.waiting_words(str(self.run))}
-            said["requests"] = self.hub.requests.waiting(self)
+            said |= {"requests": self.hub.requests.waiting(self), "may": self.person.visit.touch}
         self._parts[kind].tell({**(shown.parts[kind] or {}), **said})
 
     def _people(self) -> dict[str, Any]:

@@ -60,7 +60,10 @@ class Calibration(ProbeKind):
 class Loyalty(ProbeKind):
     """Where the student follows the teacher, and where it should not have."""
 
-    summary: ClassVar[str] = "Agreement with the teacher, who is right, copied errors, by class."
+    summary: ClassVar[str] = (
+        "Agreement with the teacher, who is right, copied errors, by class; `train: true`: also on "
+        "training rows."
+    )
     paper: ClassVar[str] = "Xu et al. 2021, EMNLP; Stanton et al. 2021, arXiv:2106.05945"
 
     train: bool = Field(

@@ -21,6 +21,8 @@ SCALE: Final = "demo"
 ASIDE: Final = (*SEEDS, "name", "recipe")
 """Fields that a list of runs shows elsewhere, or that change nothing."""
 GONE: Final = "none"
+MOST_KNOWN: Final = 4096
+_KNOWN: dict[tuple[str, int], tuple[Mapping[str, Any], Apart]] = {}
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,17 @@ def _of_group(line: Line, paths: Sequence[str]) -> Apart | None:
 
 
 def _of_recipe(line: Line) -> Apart:
+    """Kept by the values themselves, which seeds of one setting share: a list is drawn often."""
+    key = (line.recipe or "", id(line.values))
+    known = _KNOWN.get(key)
+    if known is None or known[0] is not line.values:
+        if len(_KNOWN) >= MOST_KNOWN:
+            _KNOWN.clear()
+        known = _KNOWN[key] = (line.values, _from_recipe(line))
+    return known[1]
+
+
+def _from_recipe(line: Line) -> Apart:
     scales = _scales(line.recipe) if line.recipe else {}
     if not scales:
         return Apart()

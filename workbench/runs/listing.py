@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from workbench.training.journal import Event
 
 SETTLED: Final = frozenset({"finished", "stopped", "failed"})
 """Statuses of a row that moves again only if somebody resumes it."""
+MOST_SETTINGS: Final = 4096
+"""Experiments whose values are kept, a few KiB each."""
 MANY: Final = 20
 """Rows that are read one by one at most; more are read in one go."""
 
@@ -143,6 +146,7 @@ def line_of(row: RunRow, events: Sequence[Event] = ()) -> Line:
     """
     protocol, result = row.protocol or {}, row.result or {}
     metrics = result.get("metrics") or {}
+    started = as_started(row)
     ended = row.ended_ns if row.ended_ns and row.started_ns else None
     test = (protocol.get("splits") or {}).get("test") or {}
     return Line(
@@ -159,7 +163,7 @@ def line_of(row: RunRow, events: Sequence[Event] = ()) -> Line:
         cohort=row.cohort,
         parent=row.parent,
         teacher=row.teacher,
-        setting=_short(as_started(row)),
+        setting=_short(started),
         touched=bool(protocol.get("interventions")) or row.parent is not None,
         accuracy={
             part: float(found["accuracy"])
@@ -171,7 +175,7 @@ def line_of(row: RunRow, events: Sequence[Event] = ()) -> Line:
         error=str((row.error or {}).get("message", "")),
         weights=str(result.get("weights") or ""),
         rate=row.rate,
-        values=values_of(row.experiment, events)[1],
+        values=values_of(row.experiment, events)[1] if events else _planned(started),
         forked=_forked(row, events),
         forked_at=row.forked_at,
     )
@@ -216,6 +220,12 @@ def gain_here(lines: Sequence[Line]) -> dict[str, Any] | None:
     ]
     found = paired(pairs)
     return None if found is None else found["accuracy"]
+
+
+@lru_cache(maxsize=MOST_SETTINGS)
+def _planned(experiment: str) -> Mapping[str, Any]:
+    """The values of an experiment that nobody touched: read once for all its seeds."""
+    return values_of(json.loads(experiment), ())[1]
 
 
 def _forked(row: RunRow, events: Sequence[Event]) -> Mapping[str, Any] | None:

@@ -16,7 +16,7 @@ function after(told) {
   const sign = { equal: "✓", differs: "△", refused: "✕", working: "…" };
   return h("div", { class: "after", "data-key": "after" },
     told.more ? button([icon("▶"), told.more], "more_seeds", { class: "primary", title: told.about ? `One after the other, ${told.about} in all` : "One after the other" }) : null,
-    h("a", { href: `?compare=${compare}` }, told.seeds > 1 ? `Compare ${told.seeds} seeds` : "Compare"),
+    h("a", { href: `?compare=${compare}` }, told.group ? `Compare ${told.group}` : "Compare"),
     button(replay?.state === "working" ? "Replaying…" : "Replay bit for bit", "replay", { disabled: replay?.state === "working", title: "Trains it once more, writes nothing, and says whether every bit is the same" }),
     told.more && told.about ? h("span", { class: "read" }, `Further seeds take ${told.about}, at full speed.`) : null,
     told.queue ? h("span", { class: "read", role: "status" }, `${told.queue} `, h("a", { href: "?runs=" }, "See the queue")) : null,

@@ -11,9 +11,9 @@ const failedActs = (state, own) =>
     h("span", { class: "unseen", role: "status", "data-key": "copied" }, own.report === "copied" ? "Report copied" : "")] : null;
 
 const reportBox = (state) =>
-  h("div", { class: "notice", "data-key": "box" },
+  h("div", { class: "notice", role: "region", "aria-label": "Report of the failure", "data-key": "box" },
     h("label", { style: "flex:1" }, h("span", { class: "ink2" }, "The report; Ctrl C copies what is selected."),
-      h("textarea", { readonly: "", "data-report": "", rows: 8, class: "code", style: "display:block;width:100%;margin-top:4px" }, state.report)));
+      h("textarea", { readonly: "", "data-report": "", rows: 8, class: "code", style: "display:block;width:100%;margin-top:4px;color:inherit;background:var(--wb-surface);border:1px solid var(--wb-line-strong);border-radius:5px" }, state.report)));
 
 async function copyReport(el, own, draw) {
   // Without TLS a browser gives no clipboard; then the report stands there, selected.

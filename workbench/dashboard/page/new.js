@@ -65,7 +65,7 @@ function modelHalf(model, state) {
   const least = Math.min(...model.layers.map(({ channels }) => channels), most);
   return h("div", { class: `half ${model.role}`, "data-key": model.role },
     h("div", { class: "pick" }, h("label", { for: idOf(model.use.path) }, marked(model.role, word)), h("div", {}, picker(model.use, state.wrong, false, true))),
-    model.facts.length ? facts(model.facts) : h("p", { class: "read" }, "Building it…"),
+    model.facts.length ? facts(model.facts) : h("p", { class: "read" }, state.waits),
     h("div", { class: "small ink3" }, model.says),
     layerBars(model.layers), model.layers.length ? h("div", { class: "small ink3" }, `bar height: channels, ${least} to ${most}`) : null,
     model.fields.length ? h("details", { "data-key": `${model.role}-options` }, h("summary", { class: "ink2" }, "Options"),
@@ -117,7 +117,7 @@ function newPlace(state, own) {
         h("div", { class: "pair-cards" }, state.models.map((model) => modelHalf(model, state)))),
       h("section", { class: "card", "data-key": "data" }, headed("2", "Data", "What both networks see."), why("data"),
         h("div", { class: "data-row" }, h("div", {}, h("label", { class: "unseen", for: idOf(state.data.use.path) }, "Data set"), picker(state.data.use, state.wrong)),
-          state.data.facts.length ? facts(state.data.facts) : h("span", { class: "read" }, "Reading the data…"),
+          state.data.facts.length ? facts(state.data.facts) : h("span", { class: "read" }, state.waits),
           state.pictures.length ? h("span", { class: "thumbs" }, state.pictures.map((src, k) => h("img", { src, alt: `Training image ${k + 1}` }))) : null),
         h("details", { "data-key": "data-options", style: "margin-top:6px" }, h("summary", { class: "ink2" }, "Options"),
           h("div", { class: "fields", style: "margin-top:6px;max-width:520px" }, fieldRows(state.data.fields, state.wrong)))),

@@ -14,6 +14,7 @@ const PEOPLE = `
 .ask { display: flex; flex-direction: column; align-items: flex-start; gap: 6px; margin-top: 6px; } .ask p { margin: 0; }
 .root .ask input { width: 100%; height: 26px; padding: 0 8px; font: inherit; color: var(--wb-ink); background: var(--wb-surface);
   border: 1px solid var(--wb-line-strong); border-radius: 5px; }
+@media (pointer: coarse) { .root .ask input { height: 32px; } }
 .can { margin: 4px 0 10px; padding: 0; list-style: none; color: var(--wb-ink2); } .can li { padding: 2px 0; }
 `;
 

@@ -32,7 +32,7 @@ const PLACE = `
 .sheet input[type="checkbox"] { accent-color: var(--wb-ink); margin: 1px 0 0; }
 .sheet .foot { padding: 8px 12px; border-top: 1px solid var(--wb-line); color: var(--wb-ink3); }
 .sheet .nowrap { white-space: nowrap; }
-.sheet .apart { max-width: 260px; }
+.sheet .apart { min-width: 132px; max-width: 260px; }
 .root .apart button.code { min-height: 0; padding: 0; border: 0; display: block; text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .root .apart button.code:hover { text-decoration: underline; }
 .queue ol { margin: 8px 0 0; padding: 0; list-style: none; }
@@ -47,6 +47,7 @@ const PLACE = `
 .empty svg path { fill: none; stroke: var(--wb-line-strong); stroke-dasharray: 2 3; }
 .empty .s { fill: var(--wb-student); } .empty .t { fill: var(--wb-teacher); } .empty path.g { fill: var(--wb-truth); stroke: none; }
 @media (max-width: 899px) { .late { display: none; } }
+@media (pointer: coarse) { .root .apart button.code { min-height: 32px; } }
 `;
 
 const TYPING_MS = 150;

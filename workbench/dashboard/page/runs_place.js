@@ -73,7 +73,7 @@ function runsPlace(state) {
         many ? h("button", { type: "button", class: "bare", "data-key": "clear", ...say("clear") }, "Choose none") : null,
         many ? h("a", { class: "button", "data-key": "compare", href: `?compare=${state.compare.split(",").map(encodeURIComponent).join(",")}` },
           many > 1 ? `Compare ${many} runs` : "Compare with…") : h("span", { class: "ink3" }, "Tick runs to compare them."))),
-    said(state), queueCard(state.queue, html.dataset.touch !== "no"),
+    said(state), queueCard(state.queue, state.may),
     h("section", { class: "card sheet", "data-key": "sheet" },
       h("div", { class: "tools" }, findField(state, "Filter runs"),
         facet("status", "Status", state.statuses, state.status), facet("recipe", "Recipe", state.recipes, state.recipe)),

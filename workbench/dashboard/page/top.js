@@ -128,8 +128,8 @@ function top(state, own) {
 }
 
 // What repairs it: the first is the one to press.
-function noticeActs({ acts }) {
-  if (!acts?.length || html.dataset.touch === "no") return null;
+function noticeActs({ acts, may }) {
+  if (!acts?.length || may === false) return null;
   return acts.map(({ do: what, step, word, title }, k) =>
     button(word, what, { "data-step": step, title, class: k ? null : "primary" }));
 }
@@ -157,6 +157,6 @@ function tabs() {
   const now = document.documentElement.dataset.tab;
   const tab = (name, text) => h("button", { type: "button", role: "tab", "data-do": "tab", "data-tab": name,
     "aria-selected": String(now === name) }, text);
-  return h("div", { class: "root" }, h("div", { class: "tabs", role: "tablist" },
+  return h("div", { class: "root", role: "region", "aria-label": "Parts of the page" }, h("div", { class: "tabs", role: "tablist" },
     tab("views", "Four views"), tab("curves", "Curves, samples, result")));
 }

@@ -1,0 +1,56 @@
+"""A server sees to it that the queue goes on, also one that was accepted before it started."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from workbench.dashboard.hub import Hub
+from workbench.store import Store
+
+PATIENCE = 20.0
+
+
+class Kept:
+    """A starter that remembers what it was asked to start."""
+
+    def __init__(self):
+        self.runs = []
+
+    def start(self, store, run):
+        self.runs.append(run)
+
+
+def until(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail("not within the patience of the test")
+        time.sleep(0.01)
+
+
+def test_of_two_servers_one_starts_what_a_killed_one_left_and_the_next_when_it_has_ended(tmp_path):
+    path = str(tmp_path / "workbench.db")
+    store = Store(path)
+    first, second = store.runs.create_all([{}] * 2, name="q", options={}, queued=True)
+    starters = Kept(), Kept()
+    stores = Store(path), Store(path)
+    hubs = [Hub(one, starter) for one, starter in zip(stores, starters, strict=True)]
+
+    def started():
+        return starters[0].runs + starters[1].runs
+
+    until(lambda: len(started()) == 1)
+    assert started() == [first]
+    store.runs.claim(first)
+    until(lambda: all(hub.queue.standing.holder == first for hub in hubs))
+    assert [turn.line.id for turn in hubs[0].queue.turns] == [second]
+    assert hubs[0].waiting_words(second).startswith("It waits for its turn: place 1 of 1")
+    store.runs.update(first, status="finished", ended_ns=time.time_ns())
+    until(lambda: len(started()) == 2)
+    assert sorted(started()) == sorted([first, second])
+    for hub in hubs:
+        hub.close()
+    for one in (store, *stores):
+        one.close()
