@@ -10,7 +10,8 @@ from workbench_widgets.words import NONE
 from workbench.dashboard.address import Compared
 from workbench.dashboard.after import group_words
 from workbench.dashboard.compare import MOST_LINES, compare_page, group_link
-from workbench.runs.comparison import compare
+from workbench.dashboard.compare_rows import _verdict
+from workbench.runs.comparison import MEASURES, compare
 
 from ..runs.written import SPLITS, Written
 
@@ -97,6 +98,26 @@ def test_the_axis_holds_zero_every_dot_and_every_interval(written):
     assert "0" in [tick["text"] for tick in axis["ticks"]]
 
 
+@pytest.mark.parametrize(
+    "hot, verdict",
+    [
+        ((0.6, 0.61, 0.62), "better"),
+        ((0.4, 0.39, 0.38), "worse"),
+        ((0.45, 0.5, 0.55), "not told apart"),
+    ],
+)
+def test_the_interval_is_said_in_a_word(written, hot, verdict):
+    base = [written.run(0.5, seed=seed) for seed in range(3)]
+    others = [written.run(value, seed=seed, changes=HOT) for seed, value in enumerate(hot)]
+    told = rows_of(page(written, *base, *others))[others[0]]["difference"]
+    assert told["verdict"] == verdict
+
+
+def test_fewer_is_better_where_the_measure_says_so():
+    low, high = MEASURES["test-nll"], MEASURES["test-accuracy"]
+    assert (_verdict([0.1, 0.2], low), _verdict([0.1, 0.2], high)) == ("worse", "better")
+
+
 def test_few_seeds_say_too_few_and_other_rows_say_why(written):
     base = [written.run(0.5, seed=seed) for seed in (0, 1)]
     hot = [written.run(0.6, seed=seed, changes=HOT) for seed in (0, 1)]
@@ -105,6 +126,7 @@ def test_few_seeds_say_too_few_and_other_rows_say_why(written):
     rows = rows_of(page(written, *base, *hot, strange))
     assert rows[hot[0]]["difference"]["interval_text"] == "too few for an interval"
     assert rows[hot[0]]["difference"]["interval"] is None
+    assert rows[hot[0]]["difference"]["verdict"] == "", "nothing is said without an interval"
     assert rows[strange]["difference"] == {"refused": "other test rows: not subtracted"}
     assert rows[strange]["cells"][3][0] == "70.0"
 

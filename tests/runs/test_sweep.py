@@ -34,7 +34,7 @@ def test_two_paths_multiply_and_seeds_as_well(spec):
     assert pairs == [(0.01, "cosine"), (0.01, "constant"), (0.1, "cosine"), (0.1, "constant")]
     assert made.num_runs == 12
     assert made.words().startswith("12 runs, one after the other: ")
-    assert made.words().endswith(" x 3 seeds")
+    assert made.words().endswith(" × 3 seeds")
 
 
 @pytest.mark.parametrize(

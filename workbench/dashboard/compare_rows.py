@@ -104,8 +104,18 @@ def _difference(told: Mapping[str, Any] | None, measure: Measure) -> dict[str, A
         "text": _signed(scale * told["mean"], measure),
         "interval": interval,
         "interval_text": spread or "too few for an interval",
+        "verdict": _verdict(interval, measure),
         "why": told["why"] or "",
     }
+
+
+def _verdict(interval: Sequence[float] | None, measure: Measure) -> str:
+    """What the interval says, in words; nothing where there is none."""
+    if not interval:
+        return ""
+    if interval[0] <= 0 <= interval[1]:
+        return "not told apart"
+    return "better" if (interval[0] > 0) == measure.higher else "worse"
 
 
 def _signed(value: float, measure: Measure) -> str:

@@ -44,7 +44,7 @@ class Sweep:
         return sum(spec.seeds for spec in self.specs)
 
     def words(self) -> str:
-        """What is about to start: ``6 runs, one after the other: PATH = 1, 2 x 3 seeds``."""
+        """What is about to start: ``6 runs, one after the other: PATH = 1, 2 × 3 seeds``."""
         parts = [
             f"{path} = {', '.join(in_words(value) for value in values)}"
             for path, values in self.values.items()
@@ -52,7 +52,7 @@ class Sweep:
         seeds = {spec.seeds for spec in self.specs}
         parts += [f"{max(seeds)} seeds"] if max(seeds) > 1 else []
         runs = f"{self.num_runs} run{'s, one after the other' if self.num_runs > 1 else ''}"
-        return f"{runs}: {' x '.join(parts)}"
+        return f"{runs}: {' × '.join(parts)}"
 
 
 def sweep(spec: ExperimentSpec, texts: Mapping[str, str], more: Mapping[str, Any]) -> Sweep:
@@ -130,7 +130,7 @@ def _refuse_too_many(combinations: int, seeds: int, swept: Mapping[str, list[Any
     if swept and combinations * seeds > MOST_RUNS:
         parts = [f"{path} ({len(values)})" for path, values in swept.items()]
         raise BadInput(
-            f"That would be {combinations * seeds} runs: {' x '.join(parts)}"
-            f"{f' x {seeds} seeds' if seeds > 1 else ''}; at most {MOST_RUNS} at a time. "
+            f"That would be {combinations * seeds} runs: {' × '.join(parts)}"
+            f"{f' × {seeds} seeds' if seeds > 1 else ''}; at most {MOST_RUNS} at a time. "
             "Give fewer values, or start it in parts."
         )

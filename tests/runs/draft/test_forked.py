@@ -15,6 +15,7 @@ from workbench.runs.draft.forked import (
     moved,
     why_fixed,
 )
+from workbench.runs.draft.stages import add_stage
 from workbench.runs.fork import fork
 from workbench.runs.run import Run
 
@@ -97,6 +98,17 @@ def test_another_step_keeps_the_changes_on_what_the_run_was_there(store, parent)
     assert there.parent == Parent(parent, 2)
     assert there.changed() == draft.changed() == [f"{MAIN}.steps", f"{KD}.weight"]
     assert there.spec.stage.terms["kd"].temperature == 4.0
+
+
+def test_at_step_0_a_stage_more_keeps_its_place_in_the_order(store, parent):
+    draft = add_stage(draft_of_fork(store, parent, 0)).edit("stages.prepare.steps", 5)
+    assert list(fork_changes(draft)) == ["stages"]
+    run = store.runs.get(fork(store, parent, 0, fork_changes(draft), who="ada"))
+    stages = run.experiment["stages"]
+    assert (list(stages), stages["prepare"]["steps"]) == (["prepare", "main"], 5)
+    assert list(moved(draft, store, 7).data["stages"]) == ["prepare", "main"]
+    late = [row for row in fork_rows(moved(draft, store, 7), store) if row.state == "failed"]
+    assert {row.path for row in late} == {"stages.prepare"}
 
 
 def test_changes_are_paths_that_a_fork_takes_and_the_child_is_what_the_form_says(hand, parent):

@@ -30,7 +30,7 @@ const COMPARE = `
 .compare th.over { text-align: center; } .compare th.over span { display: block; margin-left: 10px; border-bottom: 1px solid var(--wb-line-strong); }
 .compare .off { float: right; padding: 0 4px; color: var(--wb-ink3); text-decoration: none; } .compare .off:hover { color: var(--wb-ink); }
 .root select.adding { max-width: 110px; font-weight: 400; }
-.compare .best { color: var(--wb-ink2); } .compare b.num { font-weight: 600; }
+.compare .verdict { color: var(--wb-ink2); } .compare .best { color: var(--wb-ink2); } .compare b.num { font-weight: 600; }
 .compare .dots { padding: 0 8px 0 0; text-align: left; } .compare .dots .small { white-space: normal; padding: 4px 0; }
 .compare svg { display: block; overflow: visible; }
 .compare svg svg.clip { overflow: hidden; }
@@ -141,7 +141,7 @@ function dots(row, axis) {
   const bar = told.interval
     ? h("rect", { class: `span${kind}`, x: x(told.interval[0]), y: 10, width: Math.max(x(told.interval[1]) - x(told.interval[0]), 1), height: 12 })
     : null;
-  const words = `${told.points.map((point) => point.text).join(", ")}; mean ${told.text}; ${told.interval_text}`;
+  const words = `${told.points.map((point) => point.text).join(", ")}; mean ${told.text}; ${told.interval_text}${told.verdict ? `: ${told.verdict}` : ""}`;
   return h("svg", { width: WIDTH.dots, height: 32, role: "img", "aria-label": words },
     frame, bar, line(`M${x(told.mean)} 7V25`, `mean${kind}`), circles);
 }
@@ -161,7 +161,7 @@ function settingsTable(state) {
     const picture = told?.refused
       ? h("td", { class: "dots", colspan: 2 }, h("span", { class: "small" }, `No difference: ${told.refused}.`))
       : [h("td", { class: "dots" }, dots(row, state.axis)),
-        h("td", {}, h("b", { class: "num" }, told?.text ?? "–"),
+        h("td", {}, h("b", { class: "num" }, told?.text ?? "–"), told?.verdict ? h("span", { class: "verdict" }, ` ${told.verdict}`) : null,
           h("span", { class: "small", title: told?.why ?? "" }, told?.interval_text ?? "\u00a0"))];
     return h("tr", { class: row.role, "data-key": row.run, "data-focus": row.run, "data-setting": row.run, tabindex: 0,
       "aria-selected": String(row.role === "focus") },

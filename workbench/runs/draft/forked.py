@@ -84,7 +84,7 @@ def moved(draft: Draft, store: Store, at: int) -> Draft:
     if draft.parent is None:
         raise BadInput("Only a fork begins at a step.")
     fresh = draft_of_fork(store, draft.parent.run, at)
-    for path in draft.changed():
+    for path in _whole_stages(draft, draft.changed()):
         value = value_at(draft.data, path)
         fresh = fresh.clear(path) if value is None else fresh.edit(path, value)
     return replace(fresh, typed=draft.typed, chosen=draft.chosen)
@@ -113,14 +113,15 @@ def fork_changes(draft: Draft) -> dict[str, Any]:
 
     Returns:
         Whole terms and kinds where their ``use`` is another; ``weight: 0`` of a removed term; the
-        default where a field was cleared; ``epochs`` and ``steps`` together.
+        default where a field was cleared; ``epochs`` and ``steps`` together; all stages where
+        some came or went.
     """
     spec = draft.spec
     if spec is None:
         raise BadInput("Something is still wrong; the checks say what.")
     full = spec.full()
     found: dict[str, Any] = {}
-    for path in draft.changed():
+    for path in _whole_stages(draft, draft.changed()):
         for unit in _units(draft, path):
             found[unit] = _value(draft, unit, full)
     return found
@@ -195,6 +196,14 @@ def _removed(draft: Draft) -> list[str]:
     terms = f"stages.{_last(draft)}.terms"
     kept = value_at(draft.data, terms) or {}
     return [key for key in value_at(draft.began, terms) or {} if key not in kept]
+
+
+def _whole_stages(draft: Draft, paths: list[str]) -> list[str]:
+    """The same paths, but all stages as one where some came or went: they stand in an order."""
+    now, before = (list(data.get("stages") or {}) for data in (draft.data, draft.began))
+    if now == before:
+        return paths
+    return [*(path for path in paths if path.partition(".")[0] != "stages"), "stages"]
 
 
 def _units(draft: Draft, path: str) -> list[str]:
