@@ -12,6 +12,7 @@ from workbench.dashboard.failure import failure
 from workbench.recipes import open_experiment
 from workbench.runs.history import History
 from workbench.runs.launch import accept
+from workbench.runs.run import Run
 from workbench.runs.worker import work
 
 
@@ -75,6 +76,11 @@ def test_a_loss_that_became_no_number_names_term_step_and_samples_and_offers_the
     assert finished.store.runs.get(child).parent == run
     assert finished.store.runs.get(child).forked_at == good
     assert "1e-38" not in str(finished.store.runs.get(child).experiment)
+    page.goto("about:blank")
+    Run(child, finished.store).stop()
+    Run(child, finished.store).wait()
+    for one in (child, run):  # other modules count the runs of this store
+        finished.store.runs.remove(one)
 
 
 def test_the_report_holds_what_somebody_else_needs(finished):

@@ -13,6 +13,7 @@ from workbench.dashboard.new_fork import ForkAsked
 from workbench.dashboard.start import QUICKSTART
 from workbench.runs.draft import Draft
 from workbench.runs.draft.draft import value_at
+from workbench.runs.draft.forked import has_other_stages
 
 LONGEST: Final = 6000
 """Characters of an address; a larger experiment is kept as a file instead."""
@@ -76,7 +77,7 @@ def settings_of(draft: Draft) -> list[tuple[str, str]]:
     Where stages came or went all stand in one value: a path alone would put a new one last.
     """
     changed, found = draft.changed(), []
-    if list(draft.data.get("stages") or {}) != list(draft.began.get("stages") or {}):
+    if has_other_stages(draft):
         found.append(("stages", _as_text(draft.data.get("stages"))))
         changed = [path for path in changed if path.partition(".")[0] != "stages"]
     last = _last(draft)

@@ -23,6 +23,7 @@ from workbench.runs.draft.forked import (
     draft_of_fork,
     fork_changes,
     fork_rows,
+    has_other_stages,
     last_step,
     later,
     moved,
@@ -128,7 +129,8 @@ class Forking:
     def part(self, draft: Draft) -> dict[str, Any]:
         """What the page shows of it, as JSON."""
         parent = _parent_of(draft)
-        after, steps = later(self._store, parent), self._steps(draft)
+        after = 0 if has_other_stages(draft) else later(self._store, parent)
+        steps = self._steps(draft)
         left = None if steps is None else max(steps - parent.at, 0)
         return {
             "run": self.run,

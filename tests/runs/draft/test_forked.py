@@ -106,6 +106,7 @@ def test_at_step_0_a_stage_more_keeps_its_place_in_the_order(store, parent):
     run = store.runs.get(fork(store, parent, 0, fork_changes(draft), who="ada"))
     stages = run.experiment["stages"]
     assert (list(stages), stages["prepare"]["steps"]) == (["prepare", "main"], 5)
+    assert "2 later changes" in rows_of(draft, store)["Later changes are left out"].detail
     assert list(moved(draft, store, 7).data["stages"]) == ["prepare", "main"]
     late = [row for row in fork_rows(moved(draft, store, 7), store) if row.state == "failed"]
     assert {row.path for row in late} == {"stages.prepare"}

@@ -18,6 +18,7 @@ const CSS = `
 .wb-lead { white-space: pre; }
 .wb-chip ~ .wb-toggle .wb-lead { display: none; }
 @container (max-width: 330px) { .wb-lead { display: none; } }
+@container (max-width: 520px) { [data-view="trilateral"] .wb-word { display: none; } }
 @container (max-width: 420px) { .wb-chip:has(~ .wb-toggle ~ .wb-toggle) .wb-word { display: none; } }
 .wb-view .wb-list { max-width: 96px; height: 20px; padding: 0 2px; font-size: 11px; color: var(--wb-ink); background: var(--wb-surface);
   border: 1px solid var(--wb-line-strong); border-radius: 4px; }

@@ -90,6 +90,12 @@ def moved(draft: Draft, store: Store, at: int) -> Draft:
     return replace(fresh, typed=draft.typed, chosen=draft.chosen)
 
 
+def has_other_stages(draft: Draft) -> bool:
+    """Whether a stage came, went, or has another name."""
+    now, before = (list(data.get("stages") or {}) for data in (draft.data, draft.began))
+    return now != before
+
+
 def why_fixed(draft: Draft, path: str) -> str:
     """Why a path cannot change in this fork, as the end of a sentence; empty if it can."""
     parts = path.split(".")
@@ -141,6 +147,9 @@ def fork_rows(draft: Draft, store: Store) -> Iterator[Row]:
             at = draft.parent.at
             words = f"{path} {why}."
             yield Row("failed", f"It can change at step {at}", words, path, fix=fix)
+    if has_other_stages(draft) and (after := later(store, draft.parent)):
+        words = f"The stages are others: {after} later changes of the run have no place in them."
+        yield Row("warning", "Later changes are left out", words)
     gone = _removed(draft)
     if gone and draft.parent.at:
         words = f"{', '.join(gone)}: kept with weight 0 from step {draft.parent.at} on."
@@ -200,8 +209,7 @@ def _removed(draft: Draft) -> list[str]:
 
 def _whole_stages(draft: Draft, paths: list[str]) -> list[str]:
     """The same paths, but all stages as one where some came or went: they stand in an order."""
-    now, before = (list(data.get("stages") or {}) for data in (draft.data, draft.began))
-    if now == before:
+    if not has_other_stages(draft):
         return paths
     return [*(path for path in paths if path.partition(".")[0] != "stages"), "stages"]
 
