@@ -12,8 +12,8 @@ from typing import Any
 from workbench.dashboard.address import Compared
 from workbench.dashboard.compare import compare_page
 from workbench.dashboard.hub import Hub
+from workbench.dashboard.page_session import PlainSession
 from workbench.dashboard.template import make_template
-from workbench.dashboard.turns import PlainSession
 from workbench.errors import UnknownRun
 from workbench.runs.comparison import MOST_RUNS
 from workbench.runs.settings import seeds_of

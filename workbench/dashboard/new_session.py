@@ -17,10 +17,10 @@ from workbench.dashboard.new_address import LOSS, NewAsked, address_of
 from workbench.dashboard.new_fork import Forking
 from workbench.dashboard.new_page import new_page
 from workbench.dashboard.new_sweep import sweep_part, swept
+from workbench.dashboard.page_session import PlainSession
 from workbench.dashboard.people import may, visit_here
 from workbench.dashboard.start import QUICKSTART, pace_of
 from workbench.dashboard.template import make_template
-from workbench.dashboard.turns import PlainSession
 from workbench.errors import BadInput, WorkbenchError
 from workbench.recipes import names
 from workbench.runs.draft import Draft

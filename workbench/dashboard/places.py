@@ -14,6 +14,7 @@ from workbench.dashboard.carrier import PanelView
 from workbench.dashboard.hub import Hub
 from workbench.dashboard.live import Sent, pack_payload
 from workbench.dashboard.models_place import ModelsAsked, models_page
+from workbench.dashboard.page_session import PlainSession
 from workbench.dashboard.pair_place import (
     PairAsked,
     pair_page,
@@ -24,7 +25,6 @@ from workbench.dashboard.pair_place import (
 from workbench.dashboard.queue_card import read_queue
 from workbench.dashboard.runs_place import RunsAsked, runs_page
 from workbench.dashboard.template import make_template
-from workbench.dashboard.turns import PlainSession
 from workbench.errors import RefusedCommand, WorkbenchError
 from workbench.runs.frames import SNAPSHOT_VIEWS
 from workbench.runs.inspecting import Inspection, Question, Seen

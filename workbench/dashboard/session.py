@@ -28,6 +28,7 @@ from workbench.dashboard.journal import write_note
 from workbench.dashboard.live import Sent, Shown
 from workbench.dashboard.new_address import NewAsked
 from workbench.dashboard.new_session import NewSession
+from workbench.dashboard.page_session import PageSession
 from workbench.dashboard.pairing import Pairing
 from workbench.dashboard.people import come_in
 from workbench.dashboard.places import PlaceSession, asked_place
@@ -35,7 +36,6 @@ from workbench.dashboard.scrubber import settle
 from workbench.dashboard.selection import Selection
 from workbench.dashboard.start import QUICKSTART, recent_runs
 from workbench.dashboard.template import Mode, make_template, own_styles
-from workbench.dashboard.turns import PageSession
 from workbench.errors import InvalidExperiment, WorkbenchError
 from workbench.runs.fork import fork
 from workbench.runs.launch import ask_to_set, command, resume

@@ -14,7 +14,7 @@ from panel.io.document import hold
 from panel.io.state import set_curdoc
 from tornado.ioloop import IOLoop
 
-from workbench.dashboard.turns import PageSession
+from workbench.dashboard.page_session import PageSession
 
 WORDS = 400
 
