@@ -16,8 +16,8 @@ setup: ## make .venv and install the pinned packages (nothing to do the second t
 serve: setup ## open the workbench in the browser (PORT=8000, ARGS=--no-browser)
 	@$(BIN)/workbench serve $(if $(PORT),--port $(PORT)) $(ARGS)
 
-test: setup ## run the whole test suite, two files at a time (ARGS="-k kd" for a part)
-	@$(PYTHON_BIN) -m pytest -q --durations=15 -n 2 --dist loadfile $(ARGS)
+test: setup ## run the whole test suite, three files at a time (ARGS="-k kd" for a part)
+	@$(PYTHON_BIN) -m pytest -q --durations=15 -n 3 --dist loadfile $(ARGS)
 
 lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks
@@ -35,8 +35,8 @@ format: setup ## let ruff rewrite what it can
 	@$(PYTHON_BIN) -m ruff check --fix .
 	@$(PYTHON_BIN) -m ruff format .
 
-soak: setup ## 50 kills in a row; then the slow tests for MINUTES (30), watching what is left over
-	@$(PYTHON_BIN) -m pytest -q -m soak tests/soak
+soak: setup ## kills in a row; then the slow tests for MINUTES (30), watching what is left over
+	@$(PYTHON_BIN) -m pytest -q -m soak tests
 	@$(PYTHON_BIN) scripts/soak.py --minutes $(or $(MINUTES),30)
 
 claims: setup ## train the papers' recipes for several seeds and check what they claim (half an hour)

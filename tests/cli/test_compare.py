@@ -19,7 +19,7 @@ def swept(shell: Any) -> Any:
 
 
 def test_a_sweep_says_how_many_runs_it_starts_and_trains_them_as_one_group(shell, swept):
-    words = f"4 runs, one after the other: {TEMPERATURE} = 1, 8 x 2 seeds"
+    words = f"4 runs, one after the other: {TEMPERATURE} = 1, 8 × 2 seeds"
     assert words in swept.err.splitlines()
     found = swept.json
     assert [setting["summary"]["seeds"] for setting in found["settings"]] == [[0, 1], [0, 1]]

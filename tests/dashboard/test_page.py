@@ -58,12 +58,17 @@ def quiet_end(servers, tmp_path) -> Iterator[Callable]:
 
     yield start
     for one in served:
-        store = Store(str(one.store))
-        for row in store.runs.list():
-            if row.active:
-                store.journal.send(row.id, "stop", who="test")
-        wait_for(lambda store=store: not any(r.active for r in store.runs.list()), 60, "stop")
-        store.close()
+        stop_all(one)
+
+
+def stop_all(served) -> None:
+    """Stop every run of a server's store, and wait until its worker has gone."""
+    store = Store(str(served.store))
+    for row in store.runs.list():
+        if row.active:
+            store.journal.send(row.id, "stop", who="test")
+    wait_for(lambda: not any(row.active for row in store.runs.list()), 60, "stop")
+    store.close()
 
 
 def test_a_newcomer_starts_pauses_resumes_and_stops_the_quickstart(quiet_end, page):

@@ -52,11 +52,16 @@ def marked(finished, tmp_path_factory):
     store.close()
 
 
+@pytest.fixture(scope="module")
+def served(marked, lasting_servers):
+    """One server on that store."""
+    return lasting_servers.start(marked[0].path)
+
+
 @pytest.fixture
-def looked_at(marked, servers, page):
+def looked_at(marked, served, page):
     """A page on that run, drawn; its address, and the steps of its snapshots."""
-    store, run, steps = marked
-    served = servers.start(store.path)
+    _, run, steps = marked
     page.goto(f"{served.url}/?run={run}")
     see(page, steps[-1])
     return f"{served.url}/?run={run}", steps

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from workbench.store import Store
 
-from .test_page import press_start, quiet_end, wait_for  # noqa: F401  a fixture
+from .test_page import press_start, stop_all, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -34,10 +34,15 @@ def box(page: Page, path: str):
     return page.locator(f'[data-box][data-path="{path}"]')
 
 
+@pytest.fixture(scope="module")
+def served(lasting_servers, tmp_path_factory):
+    """One server for the runs of all tests: the first page of a server is the dear one."""
+    return lasting_servers.start(tmp_path_factory.mktemp("touched") / "workbench.db")
+
+
 @pytest.fixture
-def started(quiet_end, page):  # noqa: F811
+def started(served, page):
     """A quickstart that trains in slow motion, its store, and its changes so far."""
-    served = quiet_end()
     run = press_start(page, served.url)
     store = Store(str(served.store))
 
@@ -46,6 +51,7 @@ def started(quiet_end, page):  # noqa: F811
 
     yield store, run, changes
     store.close()
+    stop_all(served)
 
 
 def test_a_knob_is_sent_on_enter_marked_when_confirmed_and_undone(started, page):

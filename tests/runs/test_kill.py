@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from workbench.runs.launch import command, replay_in_fresh_process
 
 from .conftest import Workers, assert_sound, go_on, kill, until, until_status
@@ -18,6 +20,7 @@ VARIED = {
 }
 
 
+@pytest.mark.soak
 def test_killed_five_times_each_after_a_set_the_run_is_the_one_never_stopped(
     store, workers, accepted
 ):

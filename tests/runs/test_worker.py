@@ -387,11 +387,14 @@ def test_a_store_without_space_ends_the_worker_with_words_and_stays_sound(own_st
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 32 MB, where the system lets us mount one."""
+    """A file system of 48 MB, where the system lets us mount one.
+
+    Two checkpoints, a third that is written and the store have room on it.
+    """
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)],
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(place)],
         capture_output=True,
         text=True,
         check=False,
@@ -406,7 +409,7 @@ def test_a_full_disk_fails_the_run_keeps_the_store_and_lets_the_run_go_on(small_
     full = Store(str(small_disk / "workbench.db"))
     run = accept_small(full, WIDE)
     filler = small_disk / "filler"
-    filler.write_bytes(bytes(25 << 20))
+    filler.write_bytes(bytes(41 << 20))
     workers.start(full, run)
     row = until_ended(full, run)
     assert (row.status, row.error["code"]) == ("failed", DiskFull.code), row.error
