@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from workbench.dashboard.access import Access
 from workbench.dashboard.hub import Hub
 from workbench.store import Store
 
@@ -54,3 +55,14 @@ def test_of_two_servers_one_starts_what_a_killed_one_left_and_the_next_when_it_h
         hub.close()
     for one in (store, *stores):
         one.close()
+
+
+def test_a_server_that_only_shows_tells_of_the_queue_and_starts_nothing(tmp_path):
+    store, starter = Store(str(tmp_path / "workbench.db")), Kept()
+    (run,) = store.runs.create_all([{}], name="q", options={}, queued=True)
+    hub = Hub(store, starter, Access(read_only=True))
+    until(lambda: [turn.line.id for turn in hub.queue.turns] == [run])
+    hub.close()
+    assert starter.runs == []
+    assert store.runs.get(run).status == "queued"
+    store.close()

@@ -55,9 +55,10 @@ class Hub:
     Args:
         store: Where runs lie.
         starter: Starts workers.
+        access: Who may look and touch; by default everybody of this machine.
     """
 
-    def __init__(self, store: Store, starter: Starter) -> None:
+    def __init__(self, store: Store, starter: Starter, access: Access | None = None) -> None:
         self.store = store
         self.starter = starter
         self.quickstart = Quickstart(store)
@@ -67,8 +68,7 @@ class Hub:
         self.inspections: list[Inspection] = []
         """Pairs that are looked at in processes of their own; touched in the pages' turns only."""
         self.requests = Requests()
-        self.access = Access()
-        """Who may look and touch; of this machine everybody, until a server says otherwise."""
+        self.access = access or Access()
         self._lives: dict[str, Live] = {}
         self._viewers: set[Viewer] = set()
         self._gone: set[Viewer] = set()
@@ -183,7 +183,8 @@ class Hub:
         """Start whose turn has come, and tell the pages of runs that wait how it stands."""
         before = self.queue
         try:
-            go_on(self.store, self.starter)
+            if not self.access.read_only:  # such a server starts nothing, whoever asked for it
+                go_on(self.store, self.starter)
             lines = self.quickstart.listing.lines() if waiting(self.store.database) else ()
             self.queue = read_queue(self.store, lines) if lines else Queue()
         except WorkbenchError as error:

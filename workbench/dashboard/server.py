@@ -148,8 +148,8 @@ def serve(
     starter = ZygoteStarter()
     try:
         secret = kept_secret(store.path.parent)
-        hub = Hub(store, starter)
-        hub.access = Access(secret, people, team.read_only, team.share_links, prefix)
+        access = Access(secret, people, team.read_only, team.share_links, prefix)
+        hub = Hub(store, starter, access)
         try:
             bound = Bound(host, port, origins, team.behind_proxy, team.oauth_provider)
             server = make_server(hub, bound)
