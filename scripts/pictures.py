@@ -28,6 +28,7 @@ from workbench.dashboard.access import Access, kept_secret
 from workbench.dashboard.select_text import encode
 from workbench.recipes import open_experiment
 from workbench.runs.launch import FreshStarter, accept, ask_to_set, command
+from workbench.runs.queue import take_back
 from workbench.store import Store
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
@@ -100,6 +101,24 @@ def drawn(page: Any) -> None:
         )
 
 
+def compared(page: Any) -> None:
+    """The layers of what is selected are there too; a process on the side compares them."""
+    drawn(page)
+    chip = page.locator('[data-view="cka"] .wb-chip .wb-word')
+    chip.wait_for(state="attached", timeout=PATIENCE * 1000)
+
+
+def toggled(page: Any) -> None:
+    """Each view as it can be, too: minus the control, a class in Hellinger, bins of equal mass."""
+    drawn(page)
+    for view, name in (
+        ("cka", "vs CE"), ("trilateral", "class"), ("trilateral", "Hellinger"),
+        ("calibration", "equal mass"),
+    ):  # fmt: skip
+        page.locator(f'[data-view="{view}"]').get_by_role("button", name=name, exact=True).click()
+    page.get_by_text("class 0, in ink").wait_for(timeout=PATIENCE * 1000)
+
+
 def shown(text: str) -> Callable[[Any], None]:
     """Ready when this stands on the page."""
     return lambda page: page.get_by_text(text).first.wait_for(timeout=PATIENCE * 1000)
@@ -118,11 +137,26 @@ def new(studio: Studio) -> None:
     loss = "0.9 * KD(T=4) + 0.1 * CE + 0.5 * hint(stge3 -> stage1)"
     address = f"/?new=quickstart&set=teacher.train.epochs=6&set=loss={quote(loss)}"
     studio.take("new", address, shown("Use stage3"))
+    name = _finished(studio)
+    studio.take("fork", f"/?fork={name}&at=200", shown("Start fork"))
 
 
 def places(studio: Studio) -> None:
-    """Runs and Models, of what this store has by now."""
+    """Runs and Models, of what this store has by now, and a queue behind a run in slow motion."""
     studio.take("runs", "/?runs=", shown("Accepted"))
+    name = _go(studio, "quickstart", slow=0.5)
+    studio.until(name, lambda row: row.status == "running", "running")
+    subprocess.run(
+        [sys.executable, "-m", "workbench.cli.main", "run", "quickstart", "--queue", "--detach",
+         "--set", f"{KD}.temperature=1,2,4", "--store", str(studio.store.path), "--json"],
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    studio.take("queue", "/?runs=", shown("after"))
+    for row in studio.store.runs.list():
+        if row.turn is not None and row.status == "queued":
+            take_back(studio.store, row.id, who="mira")
+    command(studio.store, name, "stop", who="mira")
+    studio.until(name, lambda row: not row.active, "stopped")
     studio.take("models", "/?models=", shown("Teachers"))
 
 
@@ -155,7 +189,8 @@ def past(studio: Studio) -> None:
     answers = studio.store.snapshots(name)[-1].arrays
     wrong = answers["answers.labels"] != answers["answers.student_class"]
     ids = [int(one) for one in answers["answers.ids"][wrong]]
-    studio.take("selected", f"/?run={name}&select={encode(ids)}", drawn)
+    studio.take("selected", f"/?run={name}&select={encode(ids)}", compared)
+    studio.take("toggled", f"/?run={name}", toggled)
     token = Access(kept_secret(studio.store.path.parent)).token(name)
     studio.take("view-only", f"/?run={name}&view={token}", drawn)
 
