@@ -73,6 +73,7 @@ def test_difference_and_interval_are_what_a_reader_computes_from_the_rows(
         )
 
 
+@pytest.mark.soak
 def test_one_seed_of_the_group_is_the_run_of_that_seed_alone(shell, group):
     alone = shell("run", "quickstart", *SMOKE, "--set", "seed=3", "--json").json
     assert alone["weights"] == group["seeds"][3]["weights"]
@@ -113,6 +114,7 @@ def test_a_group_that_cannot_be_carried_out_leaves_nothing(shell):
         shell("run", "quickstart", *SMOKE, "--seeds", seeds, code=2)
 
 
+@pytest.mark.soak
 def test_detached_names_every_run(shell):
     names = shell("run", "quickstart", *SMOKE, "--seeds", "2", "--detach").out.split()
     assert len(names) == 2

@@ -94,6 +94,7 @@ def test_killed_worker_is_interrupted_at_once_and_resume_ends_like_a_straight_ru
     assert done["metrics"] == straight["metrics"]
 
 
+@pytest.mark.soak
 def test_follower_of_a_killed_worker_exits_1_with_json_and_a_way_out(shell):
     known = {row["run"] for row in shell.rows()}
     child = shell.spawn("run", "quickstart", *ENDLESS, "--json")
@@ -125,6 +126,7 @@ def test_of_two_resumes_one_goes_on_and_the_other_names_its_pid(shell):
     assert going.returncode == 1
 
 
+@pytest.mark.soak
 def test_interrupt_leaves_the_worker_training(shell):
     known = {row["run"] for row in shell.rows()}
     child = shell.spawn("run", "quickstart", *ENDLESS)
@@ -141,6 +143,7 @@ def test_interrupt_leaves_the_worker_training(shell):
     shell("stop", run)
 
 
+@pytest.mark.soak
 def test_stop_while_the_teacher_trains_ends_the_run(fresh):
     run = fresh.detach("--set", "teacher.train.epochs=10000")
     until(

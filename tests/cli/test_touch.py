@@ -140,6 +140,7 @@ def test_show_lists_every_path_with_its_bounds(shell, touched):
     assert {"teacher", "stages.main.target", "stages.main.rows.labels"} <= set(knobs)
 
 
+@pytest.mark.soak
 def test_killed_between_a_set_and_the_next_checkpoint_resume_equals_replay(shell):
     run = paused(shell)
     shell("set", run, f"{KD}.weight=0.3")

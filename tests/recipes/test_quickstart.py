@@ -42,6 +42,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
     torch.use_deterministic_algorithms(strict)
 
 
+@pytest.mark.claim
 @pytest.mark.recipe
 def test_paired_gain_over_the_control_is_five_points_with_an_interval_above_zero(results):
     accuracy = {
@@ -58,6 +59,7 @@ def test_paired_gain_over_the_control_is_five_points_with_an_interval_above_zero
 
 
 @pytest.mark.recipe
+@pytest.mark.claim
 def test_one_teacher_serves_all_seeds(results):
     assert len({result["protocol"]["teacher"]["hash"] for result in results}) == 1
     sources = [result["protocol"]["teacher"]["source"] for result in results]

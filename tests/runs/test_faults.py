@@ -230,6 +230,7 @@ def test_a_worker_waits_for_a_locked_store_says_so_and_goes_on(own, held, start,
     assert_sound(own)
 
 
+@pytest.mark.soak
 def test_a_worker_that_has_waited_long_enough_fails_in_words(own, held, start):
     run = accepted_in(own)
     worker = start(own, run, lock=0.3, last_word=PATIENCE)
@@ -246,6 +247,7 @@ def test_a_worker_that_has_waited_long_enough_fails_in_words(own, held, start):
     assert_checkpoints_good(own, run)
 
 
+@pytest.mark.soak
 def test_a_worker_that_cannot_even_write_its_end_down_leaves_a_run_that_goes_on(
     own, held, start, workers, weights
 ):
@@ -260,6 +262,7 @@ def test_a_worker_that_cannot_even_write_its_end_down_leaves_a_run_that_goes_on(
     ends_as_if_nothing_had_been(own, run, workers, weights)
 
 
+@pytest.mark.soak
 def test_a_worker_starts_when_a_store_that_was_locked_is_free(tmp_path, start):
     """Even readers are kept out: it cannot so much as open the store."""
     store = Store(str(tmp_path / "workbench.db"))
@@ -303,6 +306,7 @@ def test_a_run_whose_folder_is_deleted_goes_on_and_so_do_others(own, start, weig
     assert_sound(own)
 
 
+@pytest.mark.soak
 def test_a_run_whose_folder_becomes_a_file_fails_and_names_it(own, start):
     run = accepted_in(own)
     worker = start(own, run)
@@ -332,6 +336,7 @@ def test_a_store_that_is_moved_away_ends_the_worker_with_words(own, start, tmp_p
     moved.close()
 
 
+@pytest.mark.soak
 def test_a_run_without_a_checkpoint_left_starts_anew_and_comes_to_the_same_bits(
     own, start, workers, weights
 ):
@@ -350,6 +355,7 @@ def test_a_run_without_a_checkpoint_left_starts_anew_and_comes_to_the_same_bits(
 # Two hosts
 
 
+@pytest.mark.soak
 def test_a_worker_whose_run_was_taken_over_leaves_and_changes_nothing_more(own, start):
     run = accepted_in(own)
     worker = start(own, run)
@@ -369,6 +375,7 @@ def test_a_worker_whose_run_was_taken_over_leaves_and_changes_nothing_more(own, 
     assert own.journal.answer(number).state in ("waiting", "applied")
 
 
+@pytest.mark.soak
 def test_a_paused_run_beats_so_that_no_other_host_takes_it(own, start):
     run = accepted_in(own)
     start(own, run)

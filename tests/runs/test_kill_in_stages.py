@@ -40,6 +40,7 @@ def step_of(store, row):
         return 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("stage", ["further", "restart"])
 def test_killed_in_a_stage_it_resumes_there_and_ends_as_the_one_never_stopped(
     store, workers, accepted, stage

@@ -45,6 +45,7 @@ def assert_equal_runs(store: Store, one: str, other: str) -> None:
     assert (np.diff(steps) > 0).all(), "a probe stands twice in the series"
 
 
+@pytest.mark.soak
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(
     store, workers, accepted, reference
 ):
