@@ -116,7 +116,9 @@ def toggled(page: Any) -> None:
         ("calibration", "equal mass"),
     ):  # fmt: skip
         page.locator(f'[data-view="{view}"]').get_by_role("button", name=name, exact=True).click()
-    page.get_by_text("class 0, in ink").wait_for(timeout=PATIENCE * 1000)
+    hellinger = page.get_by_role("button", name="Hellinger", exact=True, pressed=True)
+    hellinger.wait_for(timeout=PATIENCE * 1000)
+    page.locator('[data-view="trilateral"]').get_by_text("Hellinger, τ = 1").wait_for()
 
 
 def shown(text: str) -> Callable[[Any], None]:
