@@ -121,6 +121,11 @@ def toggled(page: Any) -> None:
     page.locator('[data-view="trilateral"]').get_by_text("Hellinger, τ = 1").wait_for()
 
 
+def queued(page: Any) -> None:
+    """Runs that wait are on the page."""
+    page.locator(".card.queue").wait_for(timeout=PATIENCE * 1000)
+
+
 def shown(text: str) -> Callable[[Any], None]:
     """Ready when this stands on the page."""
     return lambda page: page.get_by_text(text).first.wait_for(timeout=PATIENCE * 1000)
@@ -140,20 +145,21 @@ def new(studio: Studio) -> None:
     address = f"/?new=quickstart&set=teacher.train.epochs=6&set=loss={quote(loss)}"
     studio.take("new", address, shown("Use stage3"))
     name = _finished(studio)
-    studio.take("fork", f"/?fork={name}&at=200", shown("Start fork"))
+    studio.take("fork", f"/?fork={name}&at=200", shown("Class counts agree"))
 
 
 def places(studio: Studio) -> None:
     """Runs and Models, of what this store has by now, and a queue behind a run in slow motion."""
+    _finished(studio)
     studio.take("runs", "/?runs=", shown("Accepted"))
-    name = _go(studio, "quickstart", slow=0.5)
-    studio.until(name, lambda row: row.status == "running", "running")
+    name = _go(studio, "quickstart", slow=0.2)
+    studio.until(name, _after(1), "step 1")
     subprocess.run(
         [sys.executable, "-m", "workbench.cli.main", "run", "quickstart", "--queue", "--detach",
          "--set", f"{KD}.temperature=1,2,4", "--store", str(studio.store.path), "--json"],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    studio.take("queue", "/?runs=", shown("after"))
+    studio.take("queue", "/?runs=", queued)
     for row in studio.store.runs.list():
         if row.turn is not None and row.status == "queued":
             take_back(studio.store, row.id, who="mira")
