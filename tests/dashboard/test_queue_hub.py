@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from workbench.dashboard.access import Access
 from workbench.dashboard.hub import Hub
 from workbench.store import Store
+
+from .test_page import wait_for
 
 PATIENCE = 20.0
 
@@ -24,11 +24,7 @@ class Kept:
 
 
 def until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail("not within the patience of the test")
-        time.sleep(0.01)
+    wait_for(condition, PATIENCE, "not within the patience of the test")
 
 
 def test_of_two_servers_one_starts_what_a_killed_one_left_and_the_next_when_it_has_ended(tmp_path):

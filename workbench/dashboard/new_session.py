@@ -18,7 +18,7 @@ from workbench.dashboard.new_fork import Forking
 from workbench.dashboard.new_page import new_page
 from workbench.dashboard.new_sweep import sweep_part, swept
 from workbench.dashboard.page_session import PlainSession
-from workbench.dashboard.people import may, visit_here
+from workbench.dashboard.people import may
 from workbench.dashboard.start import QUICKSTART, pace_of
 from workbench.dashboard.template import make_template
 from workbench.errors import BadInput, WorkbenchError
@@ -46,7 +46,6 @@ class NewSession(PlainSession):
 
     def __init__(self, hub: Hub, asked: NewAsked) -> None:
         super().__init__(hub)
-        self._visit = visit_here()
         self._asked = asked
         self._me = uuid.uuid4().hex
         self._done: list[Draft] = []
@@ -70,7 +69,7 @@ class NewSession(PlainSession):
 
     def _act(self, do: str, asked: dict[str, Any]) -> None:
         path, value = str(asked.get("path", "")), str(asked.get("value", ""))
-        if not may(self._visit, "start"):
+        if not may(self.person.visit, "start"):
             raise BadInput(ONLY_LOOKS)
         size = asked.get("size")  # of a file that the browser did not send
         letters = max(len(value), size if isinstance(size, int) else 0)
@@ -170,14 +169,16 @@ class NewSession(PlainSession):
         if self._draft.typed is not None or self._draft.spec is None:
             self.hub.checker.forget(self._me)
             return
-        self.hub.checker.ask(self._me, self._draft, self._heard)
+        asked = self._draft
+        self.hub.checker.ask(self._me, asked, lambda told: self._heard(asked, told))
 
-    def _heard(self, told: dict[str, Any]) -> None:
-        """From the checker's thread."""
+    def _heard(self, asked: Draft, told: dict[str, Any]) -> None:
+        """From the checker's thread; an edit may come between the answer and the page's turn."""
 
         def take() -> None:
-            self._told = self._last = told
-            self._draw()
+            if self._draft.data == asked.data:  # another stage may have been picked
+                self._told = self._last = told
+                self._draw()
 
         self._later(take)
 
@@ -186,7 +187,7 @@ class NewSession(PlainSession):
         fork = self._forking
         more = [] if fork is None else list(fork.rows(self._draft))
         page = new_page(self._draft, self._told, undo=undo, redo=redo, more=more)
-        if not may(self._visit, "start"):
+        if not may(self.person.visit, "start"):
             page["off"] = ONLY_LOOKS
         if fork is not None:
             return {**page, "fork": fork.part(self._draft)}
@@ -211,7 +212,7 @@ class NewSession(PlainSession):
 
     def _opened(self, asked: NewAsked) -> Draft:
         settings = asked.settings
-        if not may(self._visit, "start"):
+        if not may(self.person.visit, "start"):
             # Trying a draft builds it: it would read any file that an address names.
             self._refused, settings, self._sweep = ONLY_LOOKS, (), ("", "")
         try:
