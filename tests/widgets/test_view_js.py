@@ -117,7 +117,9 @@ def push(page: Page, frame: Frame) -> None:
 
 
 def drawn(page: Page, *, step: int, rev: int = 1) -> Any:
-    return page.wait_for_selector(f'.wb-view[data-step="{step}"][data-rev="{rev}"]')
+    """The view once it shows this and Plotly, for which a canvas may stand in, has followed."""
+    shown = f'.wb-view[data-step="{step}"][data-rev="{rev}"]'
+    return page.wait_for_selector(f"{shown}:not(:has(.wb-stood-in))")
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -120,6 +120,8 @@ def label(text: Node, x: Node, y: Node, **more: Node) -> dict[str, Node]:
         "yref": "paper",
         "xanchor": "left",
         "yanchor": "bottom",
+        # so that other words of another width stand where these stood
+        "align": more.get("xanchor", "left"),
         "showarrow": False,
         "borderpad": 0,
         "font": {"size": LABEL_PX, "color": "$ink2"},

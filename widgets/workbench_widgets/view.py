@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SCRIPTS = (
     *("fill.js", "cells.js", "plotly.js", "parts.js", "outside.js"),
     *("tables.js", "picture.js", "menu.js", "selection.js", "pairing.js", "trail.js", "range.js"),
+    *("paint.js", "stand_in.js", "toggles.js"),
     *("view.js", "style.js", "render.js"),
 )
 """Pieces of the one ES module in ``esm/``, in order; the last one exports."""
@@ -67,6 +68,8 @@ class View(anywidget.AnyWidget):
         event: The last thing a person did in the view: ``{"kind": "pair" | "quadrant" | "bin" |
             "range" | "mark" | "sample" | "select", ...}``; where samples were selected, with
             ``how`` in words.
+        toggles: What a person toggled in the view, names and values of the frame's controls; those
+            that are as they were first are left out. Given ones are where it begins.
         marker: Step that a line in a plot over steps points at, or None.
         kept: Whether the cell's next output is a picture of this view, for readers without a
             kernel: hidden where the view is alive.
@@ -89,6 +92,7 @@ class View(anywidget.AnyWidget):
     plotly_url = traitlets.Unicode("").tag(sync=True)
     plotly_gz = traitlets.Any(None, allow_none=True).tag(sync=True)
     event = traitlets.Dict().tag(sync=True)
+    toggles = traitlets.Dict().tag(sync=True)
     marker = traitlets.Float(None, allow_none=True).tag(sync=True)
     kept = traitlets.Bool(False).tag(sync=True)
 

@@ -127,6 +127,7 @@ def _corners(grounds: tuple[Ground, ...]) -> Node:
         "marker": {
             "size": [10, 8],
             "opacity": 1,
+            "line": {"width": 0},
             "symbol": ["diamond", "square"],
             "color": ["$truth", "$teacher"],
         },
@@ -184,6 +185,7 @@ def _side(ground: Ground) -> Node:
         "line": {"color": "$student", "width": 1.5},
         "marker": {
             "size": 8,
+            "line": {"width": 0},
             "symbol": ["circle", "square"],
             "color": ["$student", "$teacher"],
         },

@@ -67,6 +67,9 @@ function points() {{
 // The range of steps that was dragged over the curves; all views of the page know it.
 const RANGE = Symbol.for("workbench/range");
 
+// What a person toggled in the views of the page, see toggles.js.
+const TOGGLED = Symbol.for("workbench/toggled");
+
 // Where one sample of the run on this page has stood.
 function trailed() {{
   const run = new URLSearchParams(location.search).get("run");
@@ -109,6 +112,7 @@ function traits(model) {{
     points_url: () => points(),
     trail_url: () => trailed(),
     range: () => globalThis[RANGE] ?? null,
+    toggles: () => globalThis[TOGGLED]?.[live.frame.view] ?? {{}},
   }};
   const listening = {{
     "change:rev"(act, on, off) {{
@@ -132,6 +136,10 @@ function traits(model) {{
     "change:range"(act) {{
       addEventListener("workbench-range", act);
       return () => removeEventListener("workbench-range", act);
+    }},
+    "change:toggles"(act) {{
+      addEventListener("workbench-toggled", act);
+      return () => removeEventListener("workbench-toggled", act);
     }},
     "change:marker"(act) {{
       addEventListener("workbench-shown", act);
@@ -159,6 +167,10 @@ function traits(model) {{
         if (value.to !== null) dispatchEvent(new CustomEvent("workbench-jump", jump));
       }}
       if (name === "event") how = value.how ?? "";
+      if (name === "toggles") {{
+        const detail = {{ view: live.frame.view, toggles: value }};
+        return void dispatchEvent(new CustomEvent("workbench-toggle", {{ detail }}));
+      }}
       if (name !== "selected") return void model.set(name, value);
       const ids = value ? Array.from(new Int32Array(value)) : [];
       dispatchEvent(new CustomEvent("workbench-select", {{ detail: {{ ids, how }} }}));

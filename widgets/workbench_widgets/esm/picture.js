@@ -114,6 +114,7 @@ function walked(node, right, origin, ruler) {
 // Plotly's own picture of the plot, placed where it stands in the card.
 async function plotSvg(view, slot, origin) {
   if (!view.plotted || !view.frame.skeleton) return "";
+  await view.standIn.settle();
   const { clientWidth: width, clientHeight: height } = view.plot;
   const made = await globalThis.Plotly.toImage(view.plot, { format: "svg", width, height, imageDataOnly: true });
   const text = made.startsWith("data:") ? decodeURIComponent(made.slice(made.indexOf(",") + 1)) : made;

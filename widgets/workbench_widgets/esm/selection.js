@@ -70,7 +70,7 @@ class Chooser {
   grounds() {
     const layout = this.view.plotted && this.ids ? this.view.plot._fullLayout : null;
     if (!layout) return [];
-    return this.view.plot.data.filter(({ meta }) => meta?.selects?.x).map(({ meta, xaxis, yaxis }) => {
+    return this.view.traces.filter(({ meta }) => meta?.selects?.x).map(({ meta, xaxis, yaxis }) => {
       const [x, y] = [layout[axisName(xaxis ?? "x")], layout[axisName(yaxis ?? "y")]];
       return { x, y, selects: meta.selects, picks: meta.picks, nearest: meta.nearest };
     });
@@ -221,9 +221,9 @@ class Chooser {
 
   // Bins are drawn by Plotly, which no key reaches: the same choice as a list that shows when it has the focus.
   list() {
-    const { plot, plotted } = this.view;
+    const { traces, plotted } = this.view;
     const listed = [];
-    for (const { meta, type, y } of plotted && this.ids ? plot.data : [])
+    for (const { meta, type, y } of plotted && this.ids ? traces : [])
       if (type === "bar" && meta?.picks)
         Array.from(y).forEach((n, index) => n > 0 && listed.push({ picks: meta.picks, index, words: `${meta.picks.words[index]}, n = ${n}` }));
     this.keys.hidden = !listed.length;

@@ -71,6 +71,8 @@ const CSS = `
 .wb-plot .plotly, .wb-plot .svg-container { position: relative; }
 .wb-plot .main-svg { position: absolute; top: 0; left: 0; pointer-events: none; overflow: hidden; }
 .wb-plot .cartesianlayer :is(.lines, .points path, .fills, .errorbars, image), .wb-plot .gl-container { opacity: var(--wb-fade, 1); }
+.wb-stand-in { position: absolute; left: 0; top: 0; pointer-events: none; opacity: var(--wb-fade, 1); }
+.wb-stood-in .cartesianlayer .mlayer { visibility: hidden; }
 .wb-plot .main-svg .draglayer { pointer-events: all; }
 .wb-range { position: absolute; background: var(--wb-ink); opacity: .09; pointer-events: none; }
 .wb-range[hidden] { display: none; }

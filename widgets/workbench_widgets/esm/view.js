@@ -5,7 +5,7 @@ class View {
     this.model = model;
     this.el = el;
     this.arrays = {};
-    this.chosen = {}; // what a person set: toggles, cursor, picked sample
+    this.chosen = {}; // what a person set: cursor, picked sample; toggles stand in the model, see toggles.js
     this.keeper = rangeKeeper();
     this.hovering = this.pressed = this.busy = this.dirty = this.stopped = false;
     this.gone = new Promise((resolve) => (this.leave = resolve));
@@ -37,6 +37,7 @@ class View {
     this.trail = new Trail(this);
     this.range = new StepRange(this);
     this.chooser = new Chooser(this);
+    this.standIn = new StandIn(this);
   }
 
   listen() {
@@ -46,7 +47,7 @@ class View {
     model.on("change:marker", this.onMarker);
     this.onOwn = () => this.schedule(true);
     for (const name of ["rev", "frame", "buffers"]) model.on(`change:${name}`, this.onData);
-    for (const name of ["selected", "theme", "height"]) model.on(`change:${name}`, this.onOwn);
+    for (const name of ["selected", "theme", "height", "toggles"]) model.on(`change:${name}`, this.onOwn);
     this.sizes = new ResizeObserver(() => this.measure() && this.schedule(true));
     this.sizes.observe(this.root);
     this.sizes.observe(this.middle); // words above or below the plot may take another line
@@ -64,11 +65,12 @@ class View {
     this.stopped = true;
     this.leave();
     for (const name of ["rev", "frame", "buffers"]) this.model.off?.(`change:${name}`, this.onData);
-    for (const name of ["selected", "theme", "height"]) this.model.off?.(`change:${name}`, this.onOwn);
+    for (const name of ["selected", "theme", "height", "toggles"]) this.model.off?.(`change:${name}`, this.onOwn);
     this.model.off?.("change:marker", this.onMarker);
     this.sizes.disconnect();
     this.menu.stop();
     this.range.stop();
+    this.standIn.stop();
     this.alive?.();
     this.unwatch();
     document.removeEventListener("visibilitychange", this.onVisible);
@@ -93,12 +95,16 @@ class View {
         if (!this.stopped && !document.hidden) await this.draw();
       }
     } catch (error) {
-      this.root.dataset.error = error.message;
-      this.waitFor(`This view could not be drawn: ${error.message}`);
-      console.error(error);
+      this.broken(error);
     } finally {
       this.busy = false;
     }
+  }
+
+  broken(error) {
+    this.root.dataset.error = error.message;
+    this.waitFor(`This view could not be drawn: ${error.message}`);
+    console.error(error);
   }
 
   // Resolves at once, or when the pointer lets go of the plot (a hover waits HOVER_WAIT_MS at most).
@@ -127,6 +133,7 @@ class View {
 
   choose(change) {
     this.chosen = { ...this.chosen, ...change };
+    toggle(this, change);
     this.schedule(true);
   }
 
@@ -159,7 +166,7 @@ class View {
   }
 
   around(frame, tokens) {
-    const state = { ...frame.state, ...this.chosen };
+    const state = { ...frame.state, ...toggled(this.model, frame), ...this.chosen };
     for (const { name, options, of } of frame.controls) {
       const known = options ? options.some(({ value }) => value === state[name]) : state[name] < frame.facts[of].length;
       if (!known && state[name] !== "range") state[name] = frame.state[name]; // what this snapshot has not
@@ -252,7 +259,7 @@ class View {
   }
 
   async picture(frame, around) {
-    const Plotly = await plotly(this.model, this.gone);
+    await plotly(this.model, this.gone);
     const { width, height } = this.box;
     if (this.stopped || width < 40 || height < 40) return false;
     const margin = fill(frame.skeleton.layout.margin, around);
@@ -260,7 +267,8 @@ class View {
     around.size.H = Math.max(height - margin.t - margin.b, 1);
     this.keeper.settle(!this.hovering);
     const { data, layout } = fill(frame.skeleton, around);
-    await Plotly.react(this.plot, data, { ...layout, width, height, selections: [] }, CONFIG);
+    this.traces = data;
+    await this.standIn.show(data, { ...layout, width, height, selections: [] });
     if (!this.plotted) this.wire();
     this.point();
     this.chooser.told();
@@ -270,7 +278,7 @@ class View {
   // The step that the other views show, as a line through a plot over steps; null while they follow the run.
   point() {
     const step = this.model.get("marker") ?? null;
-    const axes = this.plotted && this.plot.data.some(({ meta }) => meta?.selects?.steps) ? this.plot._fullLayout : null;
+    const axes = this.plotted && this.traces.some(({ meta }) => meta?.selects?.steps) ? this.plot._fullLayout : null;
     this.range.draw(axes);
     this.here.hidden = step === null || !axes;
     if (this.here.hidden) return;
@@ -302,7 +310,7 @@ class View {
 
   // A range of steps; samples are selected by selection.js.
   brush(event) {
-    const steps = this.plot.data.some(({ meta }) => meta?.selects?.steps);
+    const steps = this.traces.some(({ meta }) => meta?.selects?.steps);
     if (!steps || !event.range?.x) return; // Plotly tells of its own clearing too
     this.range.choose([Math.min(...event.range.x), Math.max(...event.range.x)]);
     this.schedule(true);
