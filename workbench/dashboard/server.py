@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import panel as pn
-from tornado.ioloop import IOLoop
+from tornado.platform.asyncio import BaseAsyncIOLoop
 
-from workbench.dashboard import assets
+from workbench.dashboard import assets, closed_tabs
 from workbench.dashboard.access import Access, Everyone, People, guarded, kept_secret
 from workbench.dashboard.address import check_host, check_origins, check_prefix, choose_port
 from workbench.dashboard.downloads import ExportHandler, TableHandler
@@ -262,7 +262,8 @@ def _let_go(starter: ZygoteStarter) -> None:
 
 
 def _run(server: Any, url: str, said: str, *, open_browser: bool) -> None:
-    loop: IOLoop = server.io_loop
+    loop: BaseAsyncIOLoop = server.io_loop
+    closed_tabs.quiet(loop.asyncio_loop)
     signal.signal(signal.SIGTERM, lambda *_: loop.add_callback_from_signal(loop.stop))
     signal.signal(signal.SIGINT, lambda *_: loop.add_callback_from_signal(loop.stop))
     server.start()
