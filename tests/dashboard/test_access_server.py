@@ -299,6 +299,8 @@ def test_a_link_shows_its_run_without_a_login_and_cannot_touch(team, page, finis
     expect(page.get_by_text("copy any figure with its data")).to_be_visible()
     expect(page.locator('[data-do="fork"], [data-do="note"], [data-do="where"]')).to_have_count(0)
     expect(page.locator("#rail :is(input, textarea, select)")).to_have_count(0)
+    page.locator('[data-view="curves"]').get_by_role("button", name="epoch").click()
+    expect(page).to_have_url(f"{team.link}&curves=x:epoch")  # it stays a link that only looks
     # Past the page: its own websocket, as a person would who knows how.
     page.evaluate(FORGE, [{"do": "note", "text": "forged", "at": 0, "count": 1}])
     page.evaluate(FORGE, [{"do": "fork", "at": 0, "count": 2}, {"do": "look", "count": 3}])
@@ -333,3 +335,8 @@ def test_behind_the_proxy_somebody_logs_in_and_their_name_stands_in_the_journal(
     expect(page.locator("#rail .journal")).to_contain_text("by mira")
     events = finished.store.journal.events(team.run)
     assert [event.who for event in events if "by mira" in str(event.payload)] == ["mira"]
+    page.goto(team.link)  # whoever may start runs here opens a fork of it, in their name
+    page.get_by_role("button", name="Fork to my runs").click()
+    page.wait_for_url(re.compile(rf"\?fork={team.run}&at=\d+"))
+    expect(page.get_by_role("button", name="Start fork")).to_be_visible()
+    assert [row.parent for row in finished.store.runs.list()].count(team.run) == 0

@@ -14,6 +14,7 @@ from workbench.runs.history import History
 from workbench.runs.launch import accept
 from workbench.runs.run import Run
 from workbench.runs.worker import work
+from workbench.training.journal import Event
 
 
 @pytest.fixture(scope="module")
@@ -105,4 +106,15 @@ def test_a_failure_with_a_checkpoint_counts_the_steps_that_are_lost(finished):
     error = {"code": "WB201", "message": "The loss became nan.", "last_good_step": 20}
     line = summary._failed(replace(run, status="failed", step=30, error=error))
     assert line["text"] == "Last good checkpoint: step 20; steps lost: 10."
-    assert [act["word"] for act in line["acts"]] == ["Fork at 20"]
+    # Nothing was changed after the checkpoint: the same steps would fail again.
+    assert [act["word"] for act in line["acts"]] == ["Fork at 20 with changes", "Fork at 20"]
+    assert "would fail again" in line["acts"][0]["title"]
+
+
+@pytest.mark.parametrize(("step", "first"), [(20, "where"), (21, "fork")])
+def test_one_press_repairs_what_a_change_after_the_checkpoint_broke(finished, step, first):
+    run = finished.store.runs.get(finished.run)
+    row = replace(run, status="failed", step=30, error={"last_good_step": 20})
+    events = [Event(step, "set", "page", {}), Event(25, "note", "page", {})]
+    acts = summary._failed(row, events)["acts"]
+    assert (acts[0]["do"], {act["step"] for act in acts}) == (first, {20})

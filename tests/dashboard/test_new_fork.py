@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -73,6 +74,30 @@ def test_what_was_done_later_is_repeated_unless_it_broke_the_run(written):
     assert failed.part(failed.draft())["later"] is False
     with pytest.raises(BadInput, match=r"'3\.5'.*whole number from 0 to"):
         failed.follow(failed.draft(), "fork.at", "3.5")
+
+
+def test_what_is_priced_begins_at_the_checkpoint_and_is_said(written, monkeypatch):
+    run = written.run(changes={"control": True, "stages.main.steps": 30})
+    forking = Forking(written.store, ForkAsked(run, 20))
+    draft = forking.draft()
+    parts = {"prepare": 1.0, "student": 3.0, "probes": 2.0, "controls": 3.0}
+    whole = {"seconds": 9.0, "step_seconds": 0.1, "disk_bytes": 900, "snapshot_bytes": 600}
+    told = {"estimate": {**whole, "memory_bytes": 5, "parts": parts}}
+    assert forking.priced(draft, told) == told  # without a checkpoint all is trained again
+    assert forking.part(draft)["words"] == (
+        "The fork trains 10 steps more, and again those before 20; time and disk are of a whole "
+        "run."
+    )
+    kept = [SimpleNamespace(step=step) for step in (25, 15)]
+    monkeypatch.setattr(written.store, "checkpoints", lambda run: kept)
+    priced = forking.priced(draft, told)["estimate"]
+    assert priced["seconds"] == pytest.approx(1 + 1.5 + 1 + 3)
+    assert (priced["disk_bytes"], priced["memory_bytes"]) == (600, 5)
+    assert forking.part(draft)["words"] == (
+        "The fork trains 10 steps more. Time and disk are of what is left from step 15 on; "
+        "controls train from step 0."
+    )
+    assert forking.priced(draft, None) is None
 
 
 def test_a_page_says_which_cards_hold_what_cannot_change(written):

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from workbench.runs.estimate import before_words, estimate_in_fresh_process, size, span
+from workbench.runs.estimate import (
+    before_words,
+    estimate_in_fresh_process,
+    of_rest,
+    size,
+    span,
+)
 from workbench.runs.keeper import StoreKeeper
 from workbench.specs.experiment import ExperimentSpec
 from workbench.training.before import looked_ahead
@@ -45,6 +51,24 @@ def test_the_parts_sum_to_the_whole_and_each_is_there(ahead):
     assert all(seconds > 0 for seconds in told["parts"].values())
     assert told["seconds"] == pytest.approx(sum(told["parts"].values()))
     assert told["parts"]["student"] == pytest.approx(100 * told["step_seconds"])
+
+
+def test_of_a_fork_only_what_is_left_is_priced(ahead):
+    whole = ahead(control=True)
+    half, end = of_rest(whole, 50), of_rest(whole, 100)
+    parts, left = whole["parts"], half["parts"]
+    for name in ("student", "probes"):
+        assert left[name] == pytest.approx(parts[name] / 2)
+    for name in ("prepare", "teacher", "controls", "test"):  # the control trains from step 0
+        assert left[name] == parts[name]
+    assert half["seconds"] == pytest.approx(whole["seconds"] - left["student"] - left["probes"])
+    assert 0 < whole["snapshot_bytes"] < whole["disk_bytes"]
+    saved = whole["disk_bytes"] - half["disk_bytes"]
+    assert saved == pytest.approx(whole["snapshot_bytes"] / 2, abs=1)
+    assert end["parts"]["student"] == pytest.approx(0, abs=1e-9)
+    assert of_rest(whole, 0) == whole
+    assert of_rest(None, 50) is None
+    assert "search" not in of_rest({**whole, "parts": {**parts, "search": 9.0}}, 50)["parts"]
 
 
 def test_without_a_control_no_time_is_planned_for_one_and_less_disk(ahead):

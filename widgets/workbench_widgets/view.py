@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 SCRIPTS = (
     *("fill.js", "cells.js", "plotly.js", "parts.js", "outside.js"),
-    *("tables.js", "picture.js", "menu.js", "selection.js", "pairing.js", "trail.js", "range.js"),
+    *("read_off.js", "tables.js", "picture.js", "menu.js"),
+    *("selection.js", "pairing.js", "trail.js", "range.js"),
     *("paint.js", "stand_in.js", "toggles.js"),
     *("view.js", "style.js", "render.js"),
 )

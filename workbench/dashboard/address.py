@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from workbench_widgets.frame import VIEWS
+
 from workbench.errors import BadAddress
 
 DEFAULT_PORT = 8760
@@ -26,19 +28,21 @@ LONGEST = 20
 
 @dataclass(frozen=True)
 class Place:
-    """What an address asks for: ``/?run=RUN&step=120&select=3,7-12``.
+    """What an address asks for: ``/?run=RUN&step=120&select=3,7-12&calibration=bins:mass``.
 
     Attributes:
         run: Its id, or None for the start page.
         step: The step to look at, or None for live.
         words: Why the step could not be read; empty if it could.
         select: The samples to select, as select_text.py writes them; not yet looked at.
+        toggles: View and text of what is toggled in it, as toggles.py reads them; likewise.
     """
 
     run: str | None = None
     step: int | None = None
     words: str = ""
     select: str = ""
+    toggles: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> Place:
@@ -46,19 +50,23 @@ class Place:
         run = _first(arguments, "run")
         step = _first(arguments, "step")
         select = _first(arguments, "select")
+        texts = ((view, _first(arguments, view)) for view in VIEWS)
+        toggles = tuple((view, text) for view, text in texts if text)
         if not run or not step:
-            return cls(run or None, select=select)
+            return cls(run or None, select=select, toggles=toggles)
         if not STEP.fullmatch(step):
             told = step if len(step) <= LONGEST else f"{step[:LONGEST]}…"
-            return cls(run, words=f"`step={told}` in the address is no step.", select=select)
-        return cls(run, int(step), select=select)
+            words = f"`step={told}` in the address is no step."
+            return cls(run, words=words, select=select, toggles=toggles)
+        return cls(run, int(step), select=select, toggles=toggles)
 
     @property
     def address(self) -> str:
         """Path and query of the page that shows this."""
         asked = {"run": self.run, "step": self.step, "select": self.select or None}
+        asked |= dict(self.toggles)
         given = {name: value for name, value in asked.items() if value is not None}
-        query = urlencode(given, safe=",~")
+        query = urlencode(given, safe=",~:")
         return f"/?{query}" if query else "/"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError, OutputTransform, RequestHandler
 from workbench_widgets.plotlyjs import plotly_js_gz, plotly_js_path
-from workbench_widgets.view import view_esm
+from workbench_widgets.view import joined, view_esm
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = (
@@ -25,9 +25,12 @@ SCRIPTS = (
     *("places.js", "runs_place.js", "models_place.js", "pair_place.js", "after.js"),
     *("samples.js", "inspector.js", "failed.js"),
     *("journal.js", "pairing.js"),
-    *("kept.js", "selection.js", "scrubber.js", "layers.js", "compare.js", "parts.js"),
+    *("kept.js", "selection.js", "toggles.js", "scrubber.js", "layers.js"),
+    *("figures.js", "compare.js", "parts.js"),
 )
 """Pieces of ``parts.js`` in order; the last one exports."""
+SHARED = ("read_off.js",)
+"""Pieces of the views' module that are the page's too."""
 
 ROUTE = "assets"
 
@@ -60,7 +63,8 @@ def content(name: str) -> bytes:
     if name == "view.js":
         return view_esm().encode()
     if name == "parts.js":
-        return b"\n".join((PAGE / script).read_bytes() for script in SCRIPTS)
+        pieces = [joined(SHARED).encode(), *((PAGE / script).read_bytes() for script in SCRIPTS)]
+        return b"\n".join(pieces)
     if name == "icon.svg":
         return (PAGE / "icon.svg").read_bytes()
     if name == "plotly.js":

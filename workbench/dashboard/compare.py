@@ -14,6 +14,7 @@ from workbench_widgets.words import count, percent
 
 from workbench.dashboard.address import Compared
 from workbench.dashboard.compare_rows import COLUMNS, axis_of, difference_head, footer, row_of
+from workbench.dashboard.compare_sheets import protocol
 from workbench.errors import WorkbenchError
 from workbench.runs.answers import answers, pair_of
 from workbench.runs.comparison import MEASURES, MOST_RUNS, Chosen, among, table
@@ -53,7 +54,7 @@ def compare_page(store: Store, asked: Compared) -> dict[str, Any]:
     )
     measure = MEASURES[told["measure"]["name"]]
     styles = _styles(chosen, focus)
-    return {
+    page = {
         "empty": False,
         "notes": notes,
         "address": picked.address,
@@ -79,6 +80,7 @@ def compare_page(store: Store, asked: Compared) -> dict[str, Any]:
         "paths": _paths(told),
         "answers": _answers(store, chosen, focus),
     }
+    return {**page, "protocol": list(protocol(page))}
 
 
 def group_link(store: Store, run: str) -> dict[str, str] | None:
@@ -205,7 +207,8 @@ def _tree(store: Store, chosen: Chosen, styles: Mapping[str, Mapping[str, str]])
         if every and len(rows) > len(names):
             name = f"{name}, seed {line['seed']}"
         accuracy = "" if line["accuracy"] is None else percent(line["accuracy"])
-        lines.append({**line, **style, "name": name, "accuracy": accuracy})
+        told = {"accuracy": accuracy, "measured": line["accuracy"]}
+        lines.append({**line, **style, "name": name, **told})
     note = "" if every else f"One run of each setting, {count(len(members))} in all. "
     return {"lines": lines, "footer": f"{note}Percentages: probe accuracy at the last look."}
 

@@ -16,6 +16,9 @@ from tempfile import TemporaryDirectory
 from tornado.web import HTTPError, RequestHandler
 from workbench_widgets.sheets import Sheet
 
+from workbench.dashboard.address import Compared
+from workbench.dashboard.compare import compare_page
+from workbench.dashboard.compare_sheets import figure_sheets
 from workbench.dashboard.select_text import decode
 from workbench.errors import WorkbenchError
 from workbench.runs.comparison import compare
@@ -123,8 +126,9 @@ async def send(handler: RequestHandler, name: str, sheets: Sequence[Sheet], to: 
 class TableHandler(RequestHandler):
     """``/tables?run=RUN&name=result&to=tex``, or ``/tables?compare=RUN,RUN&against=RUN&to=csv``.
 
-    ``name`` is a view (with ``step``), ``points`` (every logged point; with ``select`` the accuracy
-    on these samples too) or ``result``.
+    Of a comparison ``name`` is a figure (:mod:`workbench.dashboard.compare_sheets`); without it the
+    table of runs is sent. Of a run it is a view (with ``step``), ``points`` (every logged point;
+    with ``select`` the accuracy on these samples too) or ``result``.
 
     Args:
         store: Where runs lie.
@@ -150,19 +154,22 @@ class TableHandler(RequestHandler):
         """The tables and the name of their file; made of ids and words of ours only."""
         runs = self.get_query_argument("compare", None)
         if runs is not None:
-            against = self.get_query_argument("against", None)
-            measure = self.get_query_argument("measure", None)
-            ids = [run for run in runs.split(",") if run]
-            if not ids:
+            chosen = Compared.read(self.request.query_arguments)
+            if chosen is None or not chosen.runs:
                 raise HTTPError(400)
-            found = compare(self._store, ids, against=against or None, measure=measure or None)
+            figure = self.get_query_argument("name", None)
+            if figure is not None:
+                sheets = figure_sheets(compare_page(self._store, chosen), figure)
+                return f"comparison-{figure}", sheets
+            against, measure = chosen.against, chosen.measure
+            found = compare(self._store, list(chosen.runs), against=against, measure=measure)
             sheets = sheets_of_comparison(found) if to == "csv" else [paper_sheet(found)]
             return "comparison", sheets
         run = self._store.runs.get(self.get_query_argument("run")).id
         name, asked = self.get_query_argument("name"), self.get_query_argument("step", None)
         if asked is not None and not STEP.fullmatch(asked):
             raise HTTPError(400)
-        chosen = decode(self.get_query_argument("select", ""))
+        ids = decode(self.get_query_argument("select", ""))
         step = None if asked is None else int(asked)
-        sheets = sheets_of_run(self._store, run, name, step, chosen)
+        sheets = sheets_of_run(self._store, run, name, step, ids)
         return f"{run}-{name}", sheets

@@ -27,7 +27,9 @@ from workbench.runs.draft.forked import (
     last_step,
     later,
     moved,
+    start_of,
 )
+from workbench.runs.estimate import of_rest
 from workbench.runs.fork import fork
 from workbench.store.store import Store
 
@@ -126,12 +128,17 @@ class Forking:
         """What stands between the fork and its start."""
         return fork_rows(draft, self._store)
 
+    def priced(self, draft: Draft, told: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """What is known of the draft, with the cost of what is left of it from its step on."""
+        if told is None:
+            return None
+        left = of_rest(told.get("estimate"), start_of(self._store, _parent_of(draft)))
+        return {**told, "estimate": left}
+
     def part(self, draft: Draft) -> dict[str, Any]:
         """What the page shows of it, as JSON."""
         parent = _parent_of(draft)
         after = 0 if has_other_stages(draft) else later(self._store, parent)
-        steps = self._steps(draft)
-        left = None if steps is None else max(steps - parent.at, 0)
         return {
             "run": self.run,
             "at": parent.at,
@@ -141,9 +148,7 @@ class Forking:
             "later": self._later,
             "after": after,
             "after_words": f"{count(after)} {'change' if after == 1 else 'changes'}",
-            "words": ""
-            if left is None
-            else f"The fork trains {count(left)} steps more; the time is that of a whole run.",
+            "words": self._words(draft, parent),
         }
 
     def pairs(self, draft: Draft) -> list[tuple[str, str]]:
@@ -172,6 +177,19 @@ class Forking:
             keep_later=self._later,
             pause=self._paused,
         )
+
+    def _words(self, draft: Draft, parent: Parent) -> str:
+        """How much is trained, and what time and disk are of."""
+        steps, start = self._steps(draft), start_of(self._store, parent)
+        left = "" if steps is None else f"The fork trains {count(max(steps - parent.at, 0))} steps"
+        if not start:
+            again = f" more, and again those before {count(parent.at)}" if parent.at else ""
+            return f"{left}{again}; time and disk are of a whole run." if left else ""
+        spec = draft.spec
+        anew = spec is not None and (spec.control or spec.plain_kd)
+        controls = "; controls train from step 0" if anew else ""
+        priced = f"Time and disk are of what is left from step {count(start)} on{controls}."
+        return f"{left} more. {priced}" if left else priced
 
     def _steps(self, draft: Draft) -> int | None:
         """Steps of the whole run; None where the draft gives them in epochs of its own."""

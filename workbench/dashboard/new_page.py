@@ -16,7 +16,7 @@ from workbench.registries import PROBES, TERMS
 from workbench.runs.draft.checks import Row, rows, why_not
 from workbench.runs.draft.draft import Draft, lines_of, value_at
 from workbench.runs.draft.forked import why_fixed
-from workbench.runs.draft.forms import form, menu, stage_form
+from workbench.runs.draft.forms import entries, form, menu, stage_form
 from workbench.runs.draft.loss_text import printed_terms
 from workbench.runs.estimate import size, span
 from workbench.specs.experiment import ExperimentSpec
@@ -74,7 +74,7 @@ def new_page(
             if field["label"].replace(" ", "_") in PLAIN_FIELDS
         ],
         "schedule": schedule(draft, known.get("data")),
-        "probes": _probes(draft),
+        "probes": entries(draft, "probes", PROBES),
         "text": _text(draft, failed),
         "wrong": {path: _at_field(checks, path, words) for path, words in failed.items()},
         "fixed": _fixed(draft),
@@ -280,13 +280,6 @@ def _target(draft: Draft, known: Mapping[str, Any]) -> dict[str, Any] | None:
         "picture": next(iter(data.get("pictures", [])), None),
         "waits": "" if teacher.get("logits") else "Shown once this teacher has been trained here.",
     }
-
-
-def _probes(draft: Draft) -> list[dict[str, Any]]:
-    given = draft.data.get("probes")
-    listed = given if isinstance(given, list) else []
-    on = {one if isinstance(one, str) else (one or {}).get("use") for one in listed}
-    return [{**entry, "on": entry["name"] in on} for entry in menu(PROBES)]
 
 
 def _text(draft: Draft, failed: Mapping[str, str]) -> dict[str, Any]:

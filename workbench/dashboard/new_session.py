@@ -186,7 +186,8 @@ class NewSession(PlainSession):
         undo, redo = bool(self._done), bool(self._undone)
         fork = self._forking
         more = [] if fork is None else list(fork.rows(self._draft))
-        page = new_page(self._draft, self._told, undo=undo, redo=redo, more=more)
+        told = self._told if fork is None else fork.priced(self._draft, self._told)
+        page = new_page(self._draft, told, undo=undo, redo=redo, more=more)
         if not may(self.person.visit, "start"):
             page["off"] = ONLY_LOOKS
         if fork is not None:

@@ -36,6 +36,7 @@ from workbench.dashboard.scrubber import settle
 from workbench.dashboard.selection import Selection
 from workbench.dashboard.start import QUICKSTART, recent_runs
 from workbench.dashboard.template import Mode, make_template, own_styles
+from workbench.dashboard.toggles import settle_toggles
 from workbench.errors import InvalidExperiment, WorkbenchError
 from workbench.runs.fork import fork
 from workbench.runs.launch import ask_to_set, command, resume
@@ -85,7 +86,7 @@ class Session(PageSession):
     def __init__(self, hub: Hub, asked: Place) -> None:
         super().__init__(hub)
         self._asked = asked
-        self._began: dict[str, Any] | None = None
+        self._began: dict[str, Any] = {}
         self._group: dict[str, str] | None = None
         self._next: Shown | None = None
         self._next_recent: list[dict[str, Any]] | None = None
@@ -194,7 +195,7 @@ class Session(PageSession):
             ended = shown.parts["top"].get("status") == "finished"
             said = {"after": self._after() if ended else None}
         elif kind == "scrubber":
-            said = {"asked": self._began, **(self.chosen.said if self.chosen else {})}
+            said = {**self._began, **(self.chosen.said if self.chosen else {})}
         elif kind == "samples" and self.inspector is not None:
             said = self.inspector.said
         elif kind == "top":
@@ -232,8 +233,9 @@ class Session(PageSession):
         if self.chosen.ids:  # what people do from now on its card hears in the browser
             self.inspector.select(self.chosen.ids, self.chosen.how)
         self._group = group_link(self.hub.store, run)
-        stored = shown.parts["scrubber"]["snapshots"]
-        self._began = settle(self._asked, self.hub.store.runs.get(run), stored)
+        row, stored = self.hub.store.runs.get(run), shown.parts["scrubber"]["snapshots"]
+        toggles = settle_toggles(self._asked.toggles, shown.views)
+        self._began = {"asked": settle(self._asked, row, stored), "toggles": toggles}
         for view in VIEWS:
             self._views[view] = PanelView.make()
         self._views["cka"].param.watch(lambda told: self._propose(told.new), "event")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from workbench_widgets.words import MINUS, count, fixed, number, percent
@@ -17,6 +18,8 @@ from workbench.runs.results import chosen_rows
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import RunRow
 from workbench.training.card import caption
+from workbench.training.journal import Event
+from workbench.training.timeline import SET
 
 SLOW_SECONDS = 0.08
 """A step in slow motion."""
@@ -104,7 +107,7 @@ def notice(history: History, store: str = "") -> dict[str, Any] | None:
             head = "No training process took this run."
         return _line("attention", "△", head, text)
     if row.status == "failed":
-        return {**_failed(row), **failure(history, store)}
+        return {**_failed(row, history.events), **failure(history, store)}
     if row.status == "stopped":
         return _line("quiet", "■", f"Stopped at {at}.", kept)
     return None
@@ -114,7 +117,7 @@ def _line(kind: str, icon: str, head: str, text: str, code: str = "") -> dict[st
     return {"kind": kind, "icon": icon, "head": head, "text": text, "code": code, "acts": []}
 
 
-def _failed(row: RunRow) -> dict[str, Any]:
+def _failed(row: RunRow, events: Sequence[Event] = ()) -> dict[str, Any]:
     error = row.error or {}
     good = error.get("last_good_step")
     lost = "No checkpoint was written before."
@@ -125,19 +128,36 @@ def _failed(row: RunRow) -> dict[str, Any]:
     head = f"Failed at step {count(row.step)}: {message}"
     line = _line("bad", "✕", head, lost, str(error.get("code", "")))
     if row.role == "student" and row.started_ns is not None:
-        line["acts"] = [_fork_before(good or 0)]
+        changed = any(event.kind == SET and event.step > (good or 0) for event in events)
+        line["acts"] = _ways_out(good or 0, changed=changed)
     return line
 
 
-def _fork_before(step: int) -> dict[str, Any]:
-    """The way out of a failure: a new run from the last step that was sound."""
-    return {
+def _ways_out(step: int, *, changed: bool) -> list[dict[str, Any]]:
+    """From the last step that was sound; the first is the one that repairs.
+
+    Args:
+        step: Of the last checkpoint before the failure; 0 for the beginning.
+        changed: Whether something was changed after it: a fork without that is another run.
+            Where nothing was, the same steps would fail again.
+    """
+    fork = {
         "do": "fork",
         "step": step,
         "word": f"Fork at {count(step)}",
         "title": "A new run that stands paused at this step, without what was changed later: "
         "change what broke it, then resume.",
     }
+    edit = {
+        "do": "where",
+        "step": step,
+        "word": f"Fork at {count(step)} with changes",
+        "title": "Opens New experiment at this step, without what was changed later."
+        if changed
+        else "Opens New experiment at this step. Nothing was changed after it, so the same steps "
+        "would fail again: change what broke it there.",
+    }
+    return [fork, edit] if changed else [edit, fork]
 
 
 def rail(history: History, frames: Frames) -> dict[str, Any]:

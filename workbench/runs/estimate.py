@@ -59,6 +59,32 @@ def of_all(estimate: Mapping[str, Any] | None, seeds: int) -> dict[str, Any] | N
     return {**estimate, "seconds": seconds, "disk_bytes": seeds * estimate["disk_bytes"]}
 
 
+def of_rest(estimate: Mapping[str, Any] | None, start: int) -> dict[str, Any] | None:
+    """The estimate of a whole run for a fork that takes up its parent's weights at a step.
+
+    The student's steps, its looks and their snapshots are those after the step: the ones before are
+    the parent's files. It searches for no student again; its controls train from step 0.
+
+    Args:
+        estimate: Of the whole run; None stays None.
+        start: Step of the checkpoint that it begins with; 0 for a run from its beginning.
+    """
+    if estimate is None or start <= 0:
+        return None if estimate is None else dict(estimate)
+    whole = estimate["parts"]["student"]
+    left = max(whole - start * estimate["step_seconds"], 0.0)
+    share = left / whole if whole > 0 else 0.0
+    parts = {name: seconds for name, seconds in estimate["parts"].items() if name != "search"}
+    parts |= {"student": left, "probes": share * parts["probes"]}
+    kept = (1 - share) * estimate["snapshot_bytes"]
+    return {
+        **estimate,
+        "parts": parts,
+        "seconds": sum(parts.values()),
+        "disk_bytes": round(estimate["disk_bytes"] - kept),
+    }
+
+
 def estimate_in_fresh_process(
     store: Store, spec: ExperimentSpec, base: Path | None
 ) -> dict[str, Any]:

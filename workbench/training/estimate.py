@@ -62,6 +62,7 @@ class Estimate:
             are any), ``student``, ``probes``, ``controls``, ``test``.
         step_seconds: Of one step of the student.
         shared_seconds: Of what is trained once for all seeds: the teacher and common stages.
+        snapshot_bytes: Of the disk, what the student's snapshots take.
     """
 
     seconds: float
@@ -70,6 +71,7 @@ class Estimate:
     parts: Mapping[str, float] = field(default_factory=dict)
     step_seconds: float = 0.0
     shared_seconds: float = 0.0
+    snapshot_bytes: int = 0
 
     def plain(self) -> dict[str, Any]:
         """As JSON."""
@@ -80,6 +82,7 @@ class Estimate:
             "parts": dict(self.parts),
             "step_seconds": self.step_seconds,
             "shared_seconds": self.shared_seconds,
+            "snapshot_bytes": self.snapshot_bytes,
         }
 
 
@@ -159,6 +162,7 @@ def estimate(
         parts=parts,
         step_seconds=measured.step,
         shared_seconds=parts["teacher"] + sum(stage.seconds for stage in stages if stage.common),
+        snapshot_bytes=looks * measured.snapshot,
     )
 
 

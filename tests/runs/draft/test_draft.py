@@ -14,12 +14,12 @@ from pydantic import Field
 
 from workbench.errors import BadInput
 from workbench.recipes import names
-from workbench.registries import TERMS
+from workbench.registries import PROBES, TERMS
 from workbench.runs.draft import Draft
 from workbench.runs.draft.checker import Checker
 from workbench.runs.draft.checks import rows, why_not
 from workbench.runs.draft.draft import lines_of, value_at
-from workbench.runs.draft.forms import form, menu, stage_form
+from workbench.runs.draft.forms import entries, form, menu, stage_form
 from workbench.runs.draft.stages import add_stage, pick_stage
 from workbench.runs.launch import accept
 from workbench.specs.experiment import ExperimentSpec
@@ -182,6 +182,30 @@ def test_the_fields_of_the_experiment_itself_have_their_own_paths(draft):
     found = fields(form(draft, "", ExperimentSpec))
     assert found["name"]["value"] == "quickstart"
     assert fields(form(draft.edit("seed", 3), "", ExperimentSpec))["seed"]["changed"]
+
+
+def test_a_probe_has_its_own_fields_while_it_is_in_the_list(draft):
+    with_two = draft.edit("probes", ["cka", "loyalty"])
+    shown = {entry["name"]: entry for entry in entries(with_two, "probes", PROBES)}
+    assert list(shown) == [name for name, _ in PROBES.items()]
+    assert [name for name, entry in shown.items() if entry["on"]] == ["cka", "loyalty"]
+    assert shown["balance"]["fields"] == []
+    (train,) = shown["loyalty"]["fields"]
+    assert (train["path"], train["sort"], train["value"]) == ("probes.1.train", "flag", False)
+    asked = with_two.edit(train["path"], True)
+    assert asked.data["probes"] == ["cka", {"use": "loyalty", "train": True}]
+    assert with_two.data["probes"] == ["cka", "loyalty"]
+    assert asked.spec.probes[1].wants_train
+    (train,) = {entry["name"]: entry for entry in entries(asked, "probes", PROBES)}["loyalty"][
+        "fields"
+    ]
+    assert train["value"] is True
+    assert asked.clear(train["path"]).data["probes"] == ["cka", {"use": "loyalty"}]
+
+
+def test_a_place_that_a_list_has_not_is_refused(draft):
+    with pytest.raises(BadInput, match="probes: a list of names is needed"):
+        draft.edit("probes", ["cka"]).edit("probes.1.train", True)
 
 
 def test_a_wrong_layer_in_a_list_or_in_another_stage_is_mended_by_one_edit(draft):

@@ -155,11 +155,6 @@ class CardMenu {
   }
 }
 
-function clipboard() {
-  if (!navigator.clipboard) throw new Error("this page may not copy (it is neither https nor local). Save it instead.");
-  return navigator.clipboard;
-}
-
 function asked(model) {
   return new Promise((resolve) => {
     const done = (text) => {

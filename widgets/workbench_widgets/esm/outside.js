@@ -1,11 +1,3 @@
-// ---- files ----------------------------------------------------------------------------------------------------
-
-function download(name, blob) {
-  const url = URL.createObjectURL(blob);
-  h("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
-}
-
 // ---- in a notebook -------------------------------------------------------------------------------------------
 
 const ALIVE = "wb-alive";

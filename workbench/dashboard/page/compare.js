@@ -115,11 +115,16 @@ function picks(state) {
     adding(state.more), h("span", { class: "ink2" }, state.head), chips, files(state));
 }
 
+// What the server is asked by whoever wants the numbers of this page: what it picked by itself is said too.
+function queryOf(state) {
+  const asked = { compare: new URLSearchParams(state.address.split("?")[1]).get("compare") };
+  for (const name of ["against", "measure", "focus"]) if (state[name]) asked[name] = state[name];
+  return new URLSearchParams(asked).toString();
+}
+
 // The numbers on this page as files: all digits for a spreadsheet, one table for print.
 function files(state) {
-  const asked = { compare: new URLSearchParams(state.address.split("?")[1]).get("compare"), measure: state.measure };
-  const query = new URLSearchParams(state.against ? { ...asked, against: state.against } : asked);
-  const link = (to, words) => h("a", { class: "file", href: `tables?${query}&to=${to}`, download: "" }, words);
+  const link = (to, words) => h("a", { class: "file", href: `tables?${queryOf(state)}&to=${to}`, download: "" }, words);
   return h("span", { class: "files" }, "Save table: ", link("csv", "CSV"), " · ", link("tex", "LaTeX"));
 }
 
@@ -151,7 +156,7 @@ function scale(axis) {
   return h("svg", { width: WIDTH.dots, height: 14, "aria-hidden": "true" }, axis.ticks.map((tick) => write(x(tick.at), 11, tick.text, "ink3", "middle")));
 }
 
-function settingsTable(state) {
+function settingsTable(state, own, query) {
   const heads = [];
   for (const [, , over] of state.columns)
     if (heads.at(-1)?.over === over) heads.at(-1).span += 1;
@@ -173,7 +178,7 @@ function settingsTable(state) {
       picture);
   });
   return h("section", { class: "card table" },
-    h("div", { class: "headline" }, h("h2", { class: "title" }, "Runs"),
+    h("div", { class: "headline" }, figureTitle(own, "runs", "Runs", query),
       h("span", { class: "read" }, "Each dot is one seed minus the same seed of the baseline. Click a row to bring it out.")),
     h("table", { "data-table": "settings" },
       h("thead", {},
@@ -187,7 +192,7 @@ function settingsTable(state) {
     h("div", { class: "foot" }, state.footer));
 }
 
-function tree({ lines, footer }) {
+function tree({ lines, footer }, own, query) {
   const end = Math.max(1, ...lines.map((one) => Math.max(one.steps, one.step)));
   const x = at(0, end, 6, WIDTH.tree - 62);
   const height = 46 * lines.length + 8;
@@ -210,7 +215,7 @@ function tree({ lines, footer }) {
       write(x(one.step) + 8, level + 4, one.accuracy, one.role === "focus" ? "focus" : ""));
   });
   const told = lines.flatMap((one) => one.marks.map((mark) => `${mark.number}: ${mark.text} (${one.name})`));
-  return h("section", { class: "card tree" }, h("h2", { class: "title" }, "Fork tree"),
+  return h("section", { class: "card tree" }, figureTitle(own, "tree", "Fork tree", `${query}&name=tree`),
     h("div", { class: "read" }, "Where each run came from; the numbers are journal marks."),
     h("svg", { width: WIDTH.tree, height: height + 32, viewBox: `0 0 ${WIDTH.tree} ${height + 32}`, role: "img",
       "aria-label": `${lines.length} runs; ${told.join("; ") || "no journal marks"}` },
@@ -273,7 +278,7 @@ function curveCard(state, own) {
   const under = mode === "share" ? "share of the stage's schedule, %" : mode;
   const note = mean ? "line: mean over seeds at the looks that all have · band: lowest to highest seed" : "one line a run";
   return h("section", { class: "card curves" },
-    h("div", { class: "headline" }, h("h2", { class: "title" }, "Curves"),
+    h("div", { class: "headline" }, figureTitle(own, "curves", "Curves", `${queryOf(state)}&name=curves`),
       h("span", { class: "read" }, mode === "share" ? "Runs of different length meet at the same part of their schedule." : "Probe accuracy at each look; told apart by dash and label."),
       press("mode", MODES.filter(([key]) => key !== "epoch" || told.epochs), mode),
       several ? press("lines", [["mean", "mean, range"], ["seeds", "seeds"]], mean ? "mean" : "seeds") : null),
@@ -292,8 +297,8 @@ function curveCard(state, own) {
     h("div", { class: "foot" }, note, told.teacher === null ? " · teachers differ, so none is drawn" : ""));
 }
 
-function answersCard(told) {
-  const title = h("h2", { class: "title" }, "Where the answers differ");
+function answersCard(told, own, query) {
+  const title = figureTitle(own, "answers", "Where the answers differ", told.refused ? null : `${query}&name=answers`);
   if (told.refused) return h("section", { class: "card answers", "data-answers": "refused" }, title, h("p", { class: "read" }, told.refused));
   const most = Math.max(1, ...told.cells.slice(0, 2).map(({ value }) => value));
   const cells = told.cells.map(({ cell, words, count, value, share }, k) =>
@@ -313,12 +318,12 @@ function answersCard(told) {
     h("div", { class: "foot" }, told.footer));
 }
 
-function pathsCard({ names, rows }) {
+function pathsCard({ names, rows }, own, query) {
   const body = rows.length
     ? h("table", { "data-table": "paths" }, h("thead", {}, h("tr", {}, h("th", {}, "path"), names.map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, rows.map(({ path, values }) => h("tr", {}, h("td", { class: "code" }, path), values.map((value) => h("td", {}, value))))))
     : h("p", { class: "read" }, "The experiments differ in their seed only, or there is one of them.");
-  return h("section", { class: "card paths" }, h("h2", { class: "title" }, "Where the experiments differ"),
+  return h("section", { class: "card paths" }, figureTitle(own, "paths", "Where the experiments differ", rows.length ? `${query}&name=paths` : null),
     h("div", { class: "read" }, "Only paths that are not the same in all; defaults written out, changes by hand at their step."), body);
 }
 
@@ -330,11 +335,14 @@ function compare(state, own) {
       h("h2", { class: "title" }, "No runs chosen"), h("p", {}, "Tick two or more runs under Recent runs, then press Compare."),
       h("a", { class: "button", href: "./" }, "Choose runs"),
       h("div", { class: "pick", style: "justify-content:center" }, adding(state.more ?? []))));
+  const query = queryOf(state);
   return h("div", { class: "root compare", "data-compare": state.rows.length }, heading, notes, picks(state),
-    h("div", { class: "cards" }, settingsTable(state), tree(state.tree), curveCard(state, own), answersCard(state.answers), pathsCard(state.paths)));
+    h("div", { class: "cards" }, settingsTable(state, own, query), tree(state.tree, own, query), curveCard(state, own),
+      answersCard(state.answers, own, query), pathsCard(state.paths, own, query)));
 }
 
 function listenToCompare(el, own, send, draw) {
+  listenToFigures(el, own, draw, "comparison", () => own.state.protocol);
   const focus = (event) => {
     const row = event.target.closest("[data-focus]");
     if (row && !event.target.closest("a")) send({ do: "focus", value: row.dataset.focus });

@@ -27,7 +27,10 @@ const NEW = `
 .rate path.fork { stroke: var(--wb-ink); stroke-dasharray: 3 3; } .rate text.fork { fill: var(--wb-ink); }
 .rate text { font-size: 11px; fill: var(--wb-ink3); } .rate path.axis { stroke: var(--wb-line-strong); fill: none; }
 .probe-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); gap: 8px; margin-top: 8px; }
-.probe-cards label { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0 8px; padding: 8px 10px; border: 1px solid var(--wb-line); border-radius: 5px; cursor: pointer; }
+.probe-cards > div { padding: 8px 10px; border: 1px solid var(--wb-line); border-radius: 5px; }
+.probe-cards > div > label { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0 8px; cursor: pointer; }
+.probe-cards .fields { grid-template-columns: auto minmax(0, 1fr); margin: 6px 0 0 28px; }
+.probe-cards .fields .small { grid-column: 1 / -1; }
 .probe-cards .small { grid-column: 2; color: var(--wb-ink3); }
 .stage-row h3 { margin: 12px 0 6px; font-weight: 400; }
 .why-fixed { flex-basis: 100%; margin: 4px 0 0; padding-left: 20px; }
@@ -132,8 +135,9 @@ function newPlace(state, own) {
           h("div", {}, rateChart(state.schedule),
             h("div", { class: "fields", style: "margin-top:6px;max-width:560px" }, fieldRows(others, state.wrong, { open: ["optimiser"] }))))),
       h("section", { class: "card", "data-key": "probes" }, headed("5", "Probes", "What is measured while it trains, on fixed samples, within 3 % of the time."), why("probes"),
-        h("div", { class: "probe-cards" }, state.probes.map((probe) => h("label", { "data-key": probe.name },
-          h("input", { type: "checkbox", "data-probe": probe.name, checked: probe.on, disabled: Boolean(fixed.probes) }), h("b", {}, probe.name), h("span", { class: "small" }, probe.summary)))))),
+        h("div", { class: "probe-cards" }, state.probes.map((probe) => h("div", { "data-key": probe.name },
+          h("label", {}, h("input", { type: "checkbox", "data-probe": probe.name, checked: probe.on, disabled: Boolean(fixed.probes) }), h("b", {}, probe.name), h("span", { class: "small" }, probe.summary)),
+          probe.fields.length ? h("div", { class: "fields" }, probe.fields.flatMap((field) => [...fieldRows([field], state.wrong), h("span", { class: "small", "data-key": `${field.path}-help` }, field.help)])) : null))))),
     h("div", { class: "beside" }, textCard(state, own), checkCard(state, own)));
 }
 

@@ -22,7 +22,7 @@ function here(what, data, own) {
   else if (what === "journal") toggleJournal();
   else if (what === "sort" || what === "copy-journal" || what === "pair-fork") return true; // journal.js and pairing.js listen
   else if (what === "ask") own.asking = true;
-  else if (what === "where") openFork(own);
+  else if (what === "where") openFork(own, data.step);
   else if (what === "jump") dispatchEvent(new CustomEvent(JUMP, { detail: Number(data.step) }));
   else if (what === "play") own.bar.play();
   else if (what === "live") own.bar.live();
@@ -57,7 +57,7 @@ function render({ model, el }) {
   const style = document.createElement("style");
   style.textContent = BASE + { top: TOP + BAR + PEOPLE, notice: TOP, tabs: TOP, rail: AROUND + CONTROLS + PULL + JOURNAL + PEOPLE, journal: CONTROLS + JOURNAL, pairing: CONTROLS + PAIRING, result: AROUND + SAMPLES + AFTER, samples: AROUND + SAMPLES, start: START + RECIPES,
     runs: PLACE, models: PLACE + MODELS_STYLE, pair: PLACE + PAIR_STYLE, new: FIELDS + PAINT + LOSS + STAGES + BESIDE + NEW,
-    scrubber: SCRUBBER, compare: COMPARE }[kind];
+    scrubber: SCRUBBER, compare: COMPARE + FIGURES }[kind];
   let root = h("div");
   el.append(style, root);
 
@@ -69,6 +69,7 @@ function render({ model, el }) {
     if (kind === "rail" && Number.isInteger(state.newest)) kept.put(state.newest, {}, state.pull, 0);
     if (kind === "scrubber") own.bar.told();
     if (kind === "scrubber" && state.run) own.selecting.told(state.selection);
+    if (kind === "scrubber" && state.run) own.toggling.told(state.toggles);
     if (kind === "samples" && own.told !== model.get("state")) {
       own.told = model.get("state");
       own.looking.told();
@@ -123,16 +124,16 @@ function render({ model, el }) {
       ask(model, own, { do: what, path, value });
       draw();
     } else {
-      const at = el.querySelector("[data-at]")?.value ?? root.querySelector?.("[data-at]")?.value;
       own.asking = own.taking = false;
-      ask(model, own, { do: what, slow: slow === "1", at: Number(pressed.dataset.step ?? at) });
+      ask(model, own, { do: what, slow: slow === "1", at: Number(pressed.dataset.step) });
       draw();
     }
   });
   if (kind === "scrubber") own.bar = new Scrubber(el, own, draw);
   if (kind === "scrubber") own.selecting = new Selecting(own, (what) => ask(model, own, what));
+  if (kind === "scrubber") own.toggling = new Toggling(own);
   if (kind === "scrubber") followLayers((what) => ask(model, own, what));
-  if (kind === "notice") addEventListener(TURNED, draw);
+  if (kind === "notice") [TURNED, "workbench-toggled"].forEach((name) => addEventListener(name, draw));
   if (kind === "samples") own.looking = new Looking(el, own, (what) => ask(model, own, what), draw);
   if (kind === "samples" || kind === "result") followLower(el, kind);
   if (kind === "samples") followNamed(el, own, draw);

@@ -93,8 +93,7 @@ function viewOnlyGroup(state, own) {
   return h("div", { class: "group", "data-key": "only" },
     h("h2", { class: "title" }, "You can"),
     h("ul", { class: "can" }, can.map((what) => h("li", {}, what))),
-    fork ? [h("input", { type: "hidden", "data-at": "", value: step }),
-      button("Fork to my runs", "fork", { title: "A run of your own that begins at this step; this one stays as it is" })] : null,
+    fork ? button("Fork to my runs", "where", { "data-step": step, title: "Opens New experiment at this step, in your name; this run stays as it is" }) : null,
     h("p", { class: "read watch" }, editorWords(editors)), askEditor(state));
 }
 

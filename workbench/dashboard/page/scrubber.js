@@ -250,7 +250,9 @@ class Scrubber {
 
   link() {
     const { pin } = this.own;
-    return withSelection(`?run=${encodeURIComponent(this.run)}${pin === null ? "" : `&step=${pin}`}`);
+    const view = new URLSearchParams(location.search).get("view"); // of a view-only link: it stays one
+    const run = `?run=${encodeURIComponent(this.run)}${view === null ? "" : `&view=${encodeURIComponent(view)}`}`;
+    return withToggles(withSelection(`${run}${pin === null ? "" : `&step=${pin}`}`));
   }
 
   begin() {

@@ -54,10 +54,11 @@ const BUTTONS = {
   stop: ["■", "Stop"],
 };
 
-// Fork opens New experiment at the step that is shown; the run itself is left as it is.
-function openFork({ state, shown }) {
-  const at = Math.min(shown?.step ?? state.step, state.reached);
-  location.search = `?${new URLSearchParams({ fork: state.run, at })}`;
+// Fork opens New experiment at the step that is shown, or that a button names; the run itself is left as it is.
+function openFork({ state, shown }, named) {
+  const at = named ?? Math.min(shown?.step ?? state.step, state.reached);
+  const run = new URLSearchParams(location.search).get("run");
+  location.search = `?${new URLSearchParams({ fork: run, at })}`;
 }
 
 function actions(state, own) {
@@ -136,7 +137,7 @@ function noticeActs({ acts, may }) {
 
 function notice(state, own) {
   if (own.lost) return lostNotice();
-  const back = [misread(globalThis[CHOSEN].words), lookingBack(own.shown)].filter(Boolean);
+  const back = [misread(globalThis[CHOSEN].words), misread(Toggling.words), lookingBack(own.shown)].filter(Boolean);
   const queue = [askedLines(state), queueNotice(state)].flat().filter(Boolean);
   if (!state.kind) return h("div", { class: "root", hidden: !back.length && !queue.length }, queue, back);
   const role = state.kind === "bad" ? "alert" : "status";

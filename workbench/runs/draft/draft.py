@@ -23,7 +23,7 @@ from workbench.runs.draft.shape import misshapen
 from workbench.runs.objects import refuse_stored_objects
 from workbench.specs.experiment import ExperimentSpec, set_path
 from workbench.specs.files import dump_yaml, parse_yaml
-from workbench.specs.interventions import get_path
+from workbench.specs.interventions import get_path, has_place
 from workbench.store.store import Store
 
 MEANT = re.compile(r"Did you mean '([^']+)'\?")
@@ -356,7 +356,10 @@ def _drop(data: dict[str, Any], path: str) -> None:
     *parents, last = path.split(".")
     place: Any = data
     for part in parents:
-        place = place.get(part) if isinstance(place, dict) else None
+        if has_place(place, part):
+            place = place[int(part)]
+        else:
+            place = place.get(part) if isinstance(place, dict) else None
     if isinstance(place, dict):
         place.pop(last, None)
 

@@ -38,6 +38,12 @@ def last_step(store: Store, run: str) -> int:
     return max(store.metrics.last_step(run, "train"), 0)
 
 
+def start_of(store: Store, parent: Parent) -> int:
+    """Step of the checkpoint that a fork begins with: the last one that is not beyond its step."""
+    kept = (int(one.step) for one in store.checkpoints(parent.run))
+    return max((step for step in kept if step <= parent.at), default=0)
+
+
 def draft_of_fork(store: Store, run: str, at: int) -> Draft:
     """The experiment of a run as it stands at a step, what was done to it until then included.
 

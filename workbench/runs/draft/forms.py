@@ -71,6 +71,30 @@ def stage_form(draft: Draft) -> dict[str, Any]:
     return form(draft, f"stages.{draft.stage}", StageSpec)
 
 
+def entries(draft: Draft, path: str, registry: Registry[Any]) -> list[dict[str, Any]]:
+    """What a list of kinds may hold, each once: an entry of :func:`menu` each.
+
+    Args:
+        draft: The experiment.
+        path: Of the list, such as ``probes``.
+        registry: Of its kinds.
+
+    Returns:
+        With ``on`` (whether it is in the list) and ``fields``, its own as :func:`form` has them;
+        none while it is not.
+    """
+    sheet = _Sheet(draft)
+    given = value_at(draft.data, path)
+    listed = given if isinstance(given, list) else []
+    uses = [one if isinstance(one, str) else value_at({"at": one}, "at.use") for one in listed]
+    made = []
+    for name, kind in registry.items():
+        place = uses.index(name) if name in uses else None
+        fields = [] if place is None else list(_fields(sheet, f"{path}.{place}", kind, 1))
+        made.append({**_entry(name, kind), "on": place is not None, "fields": fields})
+    return made
+
+
 def menu(registry: Registry[Any]) -> list[dict[str, Any]]:
     """What there is to choose from: name and summary; of terms also paper, needs and pull."""
     return [_entry(name, kind) for name, kind in registry.items()]

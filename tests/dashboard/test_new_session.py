@@ -1,0 +1,105 @@
+"""New experiment: what the checker answers is taken only by the draft that it was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+from bokeh.document import Document
+from bokeh.server.session import ServerSession
+from panel.io.state import set_curdoc
+from tornado.ioloop import IOLoop
+
+from workbench.dashboard.access import Access
+from workbench.dashboard.new_address import NewAsked
+from workbench.dashboard.new_session import NewSession
+from workbench.runs.draft.stages import add_stage
+
+PRICE = {"memory_bytes": 0, "disk_bytes": 0}
+
+
+class Checker:
+    """Remembers what was asked; the test answers when it likes."""
+
+    def __init__(self):
+        self.asked = []
+
+    def ask(self, whose, draft, heard):
+        self.asked.append((draft, heard))
+
+    def forget(self, whose):
+        """Nothing is stopped here: the answer that is under way comes all the same."""
+
+
+def hub_on(store):
+    return SimpleNamespace(
+        store=store,
+        checker=Checker(),
+        access=Access(),
+        quickstart=SimpleNamespace(listing=SimpleNamespace(lines=list)),
+        attach=lambda viewer: None,
+        detach=lambda viewer: None,
+    )
+
+
+async def settled():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def answer(seconds):
+    return {"checks": {"found": [], "passed": []}, "estimate": {**PRICE, "seconds": seconds}}
+
+
+def test_an_answer_of_before_the_last_edit_is_dropped_and_that_of_the_last_is_shown(store):
+    async def run():
+        doc, hub = Document(), hub_on(store)
+        with set_curdoc(doc):
+            page = NewSession(hub, NewAsked("quickstart"))
+        _session = ServerSession("one", doc, io_loop=IOLoop.current())
+        await settled()
+        told = page._parts["new"]
+        ((_, first),) = hub.checker.asked
+        page.act({"do": "edit", "path": "seed", "value": "3"})
+        (draft, second) = hub.checker.asked[-1]
+        assert draft.data["seed"] == 3
+        first(answer(1234.0))
+        await settled()
+        seen = [told.told["about"]]
+        second(answer(7.0))
+        await settled()
+        seen.append(told.told["about"])
+        first(answer(1234.0))  # later still
+        await settled()
+        seen.append(told.told["about"])
+        # An edit after the answer has left the checker and before the page's turn.
+        page.act({"do": "edit", "path": "seed", "value": "4"})
+        hub.checker.asked[-1][1](answer(8.0))
+        page.act({"do": "edit", "path": "seed", "value": "5"})
+        await settled()
+        seen.append(told.told["about"])
+        return seen
+
+    before, last, later, between = asyncio.run(run())
+    assert (before, between) == ("", "")
+    assert last.startswith("about 7.0 s here")
+    assert later == last
+
+
+def test_an_answer_stays_good_while_another_stage_is_looked_at(store):
+    async def run():
+        doc, hub = Document(), hub_on(store)
+        with set_curdoc(doc):
+            page = NewSession(hub, NewAsked("quickstart"))
+        _session = ServerSession("one", doc, io_loop=IOLoop.current())
+        await settled()
+        page._change(add_stage(page._draft))
+        heard = hub.checker.asked[-1][1]
+        page.act({"do": "stage", "value": "main"})
+        heard(answer(9.0))
+        await settled()
+        return page._parts["new"].told
+
+    told = asyncio.run(run())
+    assert told["stage_name"] == "main"
+    assert told["about"].startswith("about 9.0 s here")

@@ -1,0 +1,88 @@
+"""What a person toggled in the views, as an address has it: ``&calibration=bins:mass``.
+
+Unusual here: one argument a view, only what is not as it was first, all of it text. The browser
+writes it (page/toggles.js) and no other page hears of it; this side reads the link that opened a
+page and says what of it there is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from workbench_widgets.frame import VIEWS
+
+from workbench.dashboard.live import Sent, unpack
+
+LONGEST: Final = 200
+"""Letters of one view's toggles in an address."""
+SAID: Final = 40
+"""Letters of an unreadable text that are said again."""
+SHAPE: Final = re.compile(r"[^:,]{1,60}:[^:,]{1,60}(,[^:,]{1,60}:[^:,]{1,60})*")
+
+Toggles = dict[str, dict[str, str]]
+"""By view, name and value of each toggle that is not as it was first."""
+
+
+def settle_toggles(asked: Sequence[tuple[str, str]], views: Mapping[str, Sent]) -> dict[str, Any]:
+    """What a page begins with, and what of its address cannot be followed.
+
+    Args:
+        asked: View and text, as they stand in the address.
+        views: The newest frames; of one that still waits for data all is kept that can be read,
+            since its toggles come with the data.
+
+    Returns:
+        ``views`` (:data:`Toggles`) and ``words``, empty if all can be followed.
+    """
+    found: Toggles = {}
+    words: list[str] = []
+    for view, text in asked:
+        if view not in VIEWS or not text:
+            continue
+        pairs, why = _pairs(view, text)
+        words += why
+        if pairs and views[view].step >= 0:
+            pairs, why = _known(view, pairs, unpack(views[view].packed)[0])
+            words += why
+        if pairs:
+            found[view] = pairs
+    return {"views": found, "words": " ".join(words)}
+
+
+def _pairs(view: str, text: str) -> tuple[dict[str, str], list[str]]:
+    """Names and values of a text, and why there are none."""
+    if len(text) <= LONGEST and SHAPE.fullmatch(text):
+        return dict(piece.split(":") for piece in text.split(",")), []
+    why = f"`{view}={_short(text)}` in the address is no toggle. Allowed: `NAME:VALUE`, several "
+    return {}, [f"{why}between commas. The view is as it is first."]
+
+
+def _known(
+    view: str, pairs: Mapping[str, str], frame: Mapping[str, Any]
+) -> tuple[dict[str, str], list[str]]:
+    """Those that the frame has, and what is said of the others."""
+    allowed = {control["name"]: list(_values(control, frame)) for control in frame["controls"]}
+    kept = {name: value for name, value in pairs.items() if value in allowed.get(name, ())}
+    words = []
+    for name, value in pairs.items():
+        if name in kept:
+            continue
+        told = f"`{view}={_short(f'{name}:{value}')}` in the address is none of this run's toggles."
+        known = allowed.get(name)
+        here = ", ".join(known[:12] if known else allowed)
+        said = f"`{name}` may be" if known else "There are"
+        words.append(f"{told} {said} {here}." if here else f"{told} There is none here.")
+    return kept, words
+
+
+def _values(control: Mapping[str, Any], frame: Mapping[str, Any]) -> Iterator[str]:
+    """What may stand in an address for a control."""
+    if "options" in control:
+        return (str(option["value"]) for option in control["options"])
+    return map(str, range(len(frame["facts"][control["of"]])))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SAID else f"{text[:SAID]}…"
