@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 
 import numpy as np
@@ -77,6 +78,23 @@ def test_cells_keys_the_sentence_and_the_selection_agree_with_the_snapshot(
     expect(shown.get_by_role("img", name=re.compile(r"^Class probability"))).to_have_attribute(
         "aria-label", re.compile(re.escape(words))
     )
+
+    def saved(entry: str) -> tuple[str, str]:
+        shown.get_by_role("button", name="Sample inspector").click()
+        with page.expect_download() as download:
+            page.get_by_role("menuitem", name=entry, exact=True).click()
+        return download.value.suggested_filename, download.value.path().read_text()
+
+    name, svg = saved("Save SVG")
+    assert name.startswith(f"{finished.run}-step-") and name.endswith("-sample.svg")
+    assert "Still to learn." in svg and f"run {finished.run}; probe, step" in svg
+    assert svg.count("<image") == 1, "the input; maps were not asked for"
+    assert "<pattern" in svg, "the teacher's bars stay hatched"
+    assert "foreignObject" not in svg
+    name, text = saved("Save data as CSV")
+    head, *rows = [row for row in csv.reader(text.splitlines()) if row[0][:1] != "#"]
+    assert head == ["class", "probability, student", "probability, teacher"]
+    assert [float(row[1]) for row in rows] == pytest.approx(answered["student"][row], abs=1e-6)
 
     chosen = [learn[4], surest(answered, True, True)[0]]
     page.evaluate(

@@ -248,6 +248,26 @@ def test_a_toggle_changes_what_is_drawn(stage: Page, digits_run: Any) -> None:
     assert stage.get_by_role("button", name="Δ", exact=True).get_attribute("aria-pressed") == "true"
 
 
+def test_toggles_are_told_and_where_they_are_given_the_view_begins(
+    stage: Page, digits_run: Any
+) -> None:
+    given = {"mode": "change", "of": "another frame", "since": "99"}
+    mount(stage, built("cka", digits_run), toggles=given)
+    drawn(stage, step=120)
+    now, change = (stage.get_by_role("button", name=name, exact=True) for name in ("now", "Δ"))
+    assert change.get_attribute("aria-pressed") == "true"
+    now.click()  # as it was first: left out; what this frame has not stays for one that has
+    told = "model.traits.toggles"
+    assert stage.evaluate(told) == {"of": "another frame", "since": "99"}
+    assert stage.evaluate("model.saved") == 1
+    stage.keyboard.press("ArrowLeft")  # the chosen cell is no toggle
+    assert stage.evaluate("model.saved") == 1
+    change.click()
+    assert stage.evaluate(told)["mode"] == "change"
+    stage.evaluate("model.set('toggles', {})")  # somebody else turns it back
+    stage.wait_for_function("document.querySelector('[aria-pressed=true]').textContent === 'now'")
+
+
 def test_arrows_move_the_chosen_cell_and_p_proposes_it(stage: Page, digits_run: Any) -> None:
     mount(stage, built("cka", digits_run))
     drawn(stage, step=120)

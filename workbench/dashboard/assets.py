@@ -29,7 +29,7 @@ SCRIPTS = (
     *("figures.js", "compare.js", "parts.js"),
 )
 """Pieces of ``parts.js`` in order; the last one exports."""
-SHARED = ("read_off.js",)
+SHARED = ("read_off.js", "tables.js")
 """Pieces of the views' module that are the page's too."""
 
 ROUTE = "assets"

@@ -25,6 +25,7 @@ from workbench.runs.attribution import TARGETS
 from workbench.runs.explainer import Answer, Explainer, Question
 from workbench.runs.history import History
 from workbench.store import Snapshot, Store
+from workbench.training import card
 
 if TYPE_CHECKING:
     from workbench.dashboard.carrier import Part
@@ -53,11 +54,13 @@ def samples(history: History, waits: str | None) -> dict[str, Any]:
         history: What is known of the run.
         waits: Why there is no snapshot yet; None once there is one.
     """
+    protocol = history.row.protocol or {}
     return {
         "run": history.row.id,
         "active": history.row.active,
         "newest": history.steps[-1] if history.steps else None,
         "waits": waits,
+        "protocol": card.origin({"seed": history.row.experiment.get("seed", 0), **protocol}),
         "methods": [list(pair) for pair in OFFERED],
     }
 

@@ -283,6 +283,7 @@ def _final(history: History, metrics: dict[str, Any]) -> dict[str, Any]:
         notes.append("The control, the same student without the teacher, still trains.")
     protocol = {"seed": history.row.experiment.get("seed", 0), **(history.row.protocol or {})}
     return {
+        "run": history.row.id,
         "title": "Result",
         "read": "On samples that nobody has seen before the end.",
         "columns": [name.replace("plain_kd", "plain KD") for name in columns],

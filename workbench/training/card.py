@@ -55,8 +55,12 @@ def caption(protocol: Mapping[str, Any], *, split: str = "test", step: int | Non
     rows = (protocol.get("splits") or {}).get(split) or {}
     first = [split, f"n = {rows['rows']}" if rows else "", "last step" if step is None else ""]
     first += [f"step {step}"] if step is not None else []
-    parts = [", ".join(filter(None, first)), _seed(protocol), _teacher_brief(protocol)]
-    parts.append(", ".join(_build(protocol)))
+    return "; ".join(filter(None, (", ".join(filter(None, first)), origin(protocol))))
+
+
+def origin(protocol: Mapping[str, Any]) -> str:
+    """What a caption says of all numbers of a run, whatever their rows: seed, teacher, build."""
+    parts = (_seed(protocol), _teacher_brief(protocol), ", ".join(_build(protocol)))
     return "; ".join(filter(None, parts))
 
 

@@ -41,17 +41,28 @@ function textsOf(node, style, right, origin, ruler) {
   });
 }
 
+// Two colours in turn, as a tile of SVG: what a hatched bar is filled with.
+function hatchOf(image) {
+  const stops = image.match(/rgba?\([^)]*\)/g);
+  const [first, second] = [stops[0], stops.at(-1)];
+  const id = `hatch-${first.replace(/\W/g, "")}-${second.replace(/\W/g, "")}`;
+  const tile = `<rect width="5" height="5" fill="${second}"/><rect width="2.5" height="5" fill="${first}"/>`;
+  const turned = 'patternUnits="userSpaceOnUse" width="5" height="5" patternTransform="rotate(45)"';
+  return { made: `<defs><pattern id="${id}" ${turned}>${tile}</pattern></defs>`, fill: `url(#${id})` };
+}
+
 function boxed(style, box, origin) {
   const wide = parseFloat(style.borderTopWidth) || 0;
   const whole = wide > 0 && style.borderLeftStyle !== "none" && parseFloat(style.borderLeftWidth) > 0;
-  const filled = seen(style.backgroundColor);
+  const hatch = style.backgroundImage.startsWith("repeating-linear-gradient") ? hatchOf(style.backgroundImage) : null;
+  const filled = hatch || seen(style.backgroundColor);
   const at = (x, y) => `x="${(x - origin.left).toFixed(2)}" y="${(y - origin.top).toFixed(2)}"`;
-  const made = [];
+  const made = hatch ? [hatch.made] : [];
   if (filled || whole) {
     const inset = whole ? wide / 2 : 0;
     const size = `width="${Math.max(box.width - 2 * inset, 0)}" height="${Math.max(box.height - 2 * inset, 0)}"`;
     const edge = whole ? `stroke="${xml(style.borderTopColor)}" stroke-width="${wide}"` : "";
-    const fill = filled ? xml(style.backgroundColor) : "none";
+    const fill = hatch ? hatch.fill : filled ? xml(style.backgroundColor) : "none";
     made.push(`<rect ${at(box.left + inset, box.top + inset)} ${size} rx="${parseFloat(style.borderTopLeftRadius) || 0}" fill="${fill}" ${edge}/>`);
   }
   if (!whole && wide > 0 && style.borderTopStyle !== "none")
@@ -75,6 +86,12 @@ function drawing(node, box, origin) {
   return new XMLSerializer().serializeToString(copy);
 }
 
+// An image of our own: its dots are in its address.
+function pictured(node, style, box, origin) {
+  const place = `x="${(box.left - origin.left).toFixed(2)}" y="${(box.top - origin.top).toFixed(2)}" width="${box.width}" height="${box.height}"`;
+  return `<image ${place} style="image-rendering:${style.imageRendering}" href="${xml(node.src)}"/>`;
+}
+
 function walked(node, right, origin, ruler) {
   if (node.nodeType === Node.TEXT_NODE) return textsOf(node, getComputedStyle(node.parentElement), right, origin, ruler);
   if (node.nodeType !== Node.ELEMENT_NODE) return [];
@@ -82,6 +99,7 @@ function walked(node, right, origin, ruler) {
   if (style.display === "none" || style.visibility === "hidden") return [];
   const box = node.getBoundingClientRect();
   if (node instanceof SVGElement) return [drawing(node, box, origin)];
+  if (node instanceof HTMLImageElement) return [...boxed(style, box, origin), pictured(node, style, box, origin)];
   const cut = style.overflowX === "hidden" ? Math.min(right, box.right) : right;
   return [...boxed(style, box, origin), ...[...node.childNodes].flatMap((child) => walked(child, cut, origin, ruler))];
 }

@@ -60,14 +60,14 @@ function rail(state, own) {
     h("div", { class: "group", "data-key": "facts" }, h("dl", { class: "small" }, facts)));
 }
 
-function result(state) {
+function result(state, own) {
   if (!state.rows) return h("div", { class: "root card result" });
   const head = state.columns.map((name) =>
     h("th", { scope: "col" }, ["student", "teacher"].includes(name) ? marked(name, name) : name));
   const rows = state.rows.map(([name, ...values]) =>
     h("tr", {}, h("td", {}, name), values.map((value, k) => h("td", { class: ["student", "teacher", ""][k] }, value))));
   return h("div", { class: "root card result" },
-    h("div", { class: "row" }, h("h2", { class: "title" }, state.title), lowerTabs("result")), h("div", { class: "read" }, state.read),
+    h("div", { class: "row" }, figureTitle(own, "result", state.title, `run=${encodeURIComponent(state.run)}&name=result`), lowerTabs("result")), h("div", { class: "read" }, state.read),
     h("table", {}, h("thead", {}, h("tr", {}, h("td"), head)), h("tbody", {}, rows)),
     state.notes.map((note) => h("p", { class: "note" }, note)),
     after(state.after),

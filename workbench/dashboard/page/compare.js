@@ -342,7 +342,7 @@ function compare(state, own) {
 }
 
 function listenToCompare(el, own, send, draw) {
-  listenToFigures(el, own, draw, "comparison", () => own.state.protocol);
+  listenToFigures(el, own, draw, () => "comparison", () => own.state.protocol);
   const focus = (event) => {
     const row = event.target.closest("[data-focus]");
     if (row && !event.target.closest("a")) send({ do: "focus", value: row.dataset.focus });

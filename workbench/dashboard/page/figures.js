@@ -14,17 +14,21 @@ const FIGURES = `
 `;
 
 const TAKEN = [["copy", "Copy figure"], ["svg", "Save SVG"], ["png", "Save PNG"]];
+const FILES = { csv: "Save data as CSV", tex: "Save data as LaTeX" };
 const SAID_FOR_MS = 2500;
 
-// A title that opens the menu of its card. `query` asks the server for the figure's numbers; without one there are none.
-function figureTitle(own, name, text, query) {
+// A title that opens the menu of its card. `query` asks the server for the figure's numbers; `sheet` makes them here
+// ({title, columns, rows}); without either there are none.
+function figureTitle(own, name, text, query, sheet = null) {
+  own.sheets = { ...own.sheets, [name]: sheet };
   const open = own.figure === name;
   const file = (to, words) => h("a", { role: "menuitem", tabindex: -1, href: `tables?${query}&to=${to}`, download: "" }, words);
   return h("h2", { class: "title figure" },
     h("button", { type: "button", "data-figure": name, "aria-haspopup": "menu", "aria-expanded": String(open) }, text),
     open ? h("div", { class: "menu", role: "menu", "aria-label": text },
       TAKEN.map(([take, words]) => h("button", { type: "button", role: "menuitem", tabindex: -1, "data-take": take }, words)),
-      query ? [file("csv", "Save data as CSV"), file("tex", "Save data as LaTeX")] : null) : null,
+      sheet ? ["csv", "tex"].map((take) => h("button", { type: "button", role: "menuitem", tabindex: -1, "data-take": take }, FILES[take])) : null,
+      query ? ["csv", "tex"].map((to) => file(to, FILES[to])) : null) : null,
     h("span", { class: "said", role: "status" }, own.said?.name === name ? own.said.text : ""));
 }
 
@@ -32,7 +36,9 @@ function figureTitle(own, name, text, query) {
 function cardCopy(card, conditions) {
   const copy = card.cloneNode(true);
   const width = Math.max(card.getBoundingClientRect().width, card.scrollWidth + 2);
-  copy.querySelectorAll(".menu, .said, .off, details, select, [aria-pressed='false']").forEach((node) => node.remove());
+  const gone = ".menu, .said, .off, .after, details, .seg, .strip-of, .wait, [data-do], [aria-pressed='false']";
+  copy.querySelectorAll(gone).forEach((node) => node.remove());
+  copy.querySelectorAll("select").forEach((node) => node.replaceWith(h("b", {}, node.selectedOptions[0]?.text ?? "")));
   copy.querySelectorAll(".figure > button").forEach((node) => node.replaceWith(node.textContent));
   copy.querySelectorAll("a").forEach((node) => node.replaceWith(h("span", {}, node.textContent)));
   copy.append(h("div", { class: "foot" }, conditions.map((line) => h("div", {}, line))));
@@ -53,7 +59,7 @@ function figureSvg(card, conditions) {
   }
 }
 
-// `file` names what is saved; `conditions` are the lines of the protocol as they are now.
+// `file()` names what is saved; `conditions` are the lines of the protocol as they are now.
 function listenToFigures(el, own, draw, file, conditions) {
   const within = () => el.getRootNode().activeElement;
   const items = () => [...el.querySelectorAll(".figure .menu > *")];
@@ -76,9 +82,12 @@ function listenToFigures(el, own, draw, file, conditions) {
   const take = async (name, how) => {
     const card = el.querySelector(`[data-figure="${name}"]`).closest(".card");
     try {
+      const sheet = own.sheets[name]?.();
+      if (how === "csv") return download(`${file()}-${name}.csv`, new Blob([csvOf(sheet, conditions())], { type: "text/csv" }));
+      if (how === "tex") return download(`${file()}-${name}.tex`, new Blob([latexOf(sheet, conditions())], { type: "application/x-tex" }));
       const made = figureSvg(card, conditions());
-      if (how === "svg") return download(`${file}-${name}.svg`, new Blob([made.text], { type: "image/svg+xml" }));
-      if (how === "png") return download(`${file}-${name}.png`, await pngOf(made));
+      if (how === "svg") return download(`${file()}-${name}.svg`, new Blob([made.text], { type: "image/svg+xml" }));
+      if (how === "png") return download(`${file()}-${name}.png`, await pngOf(made));
       await clipboard().write([new ClipboardItem({ "image/png": pngOf(made) })]); // promised: the press allows it only now
       say(name, "Copied.");
     } catch (error) {

@@ -55,7 +55,7 @@ function render({ model, el }) {
   const kind = model.get("kind");
   el.style.height = "100%";
   const style = document.createElement("style");
-  style.textContent = BASE + { top: TOP + BAR + PEOPLE, notice: TOP, tabs: TOP, rail: AROUND + CONTROLS + PULL + JOURNAL + PEOPLE, journal: CONTROLS + JOURNAL, pairing: CONTROLS + PAIRING, result: AROUND + SAMPLES + AFTER, samples: AROUND + SAMPLES, start: START + RECIPES,
+  style.textContent = BASE + { top: TOP + BAR + PEOPLE, notice: TOP, tabs: TOP, rail: AROUND + CONTROLS + PULL + JOURNAL + PEOPLE, journal: CONTROLS + JOURNAL, pairing: CONTROLS + PAIRING, result: AROUND + SAMPLES + AFTER + FIGURES, samples: AROUND + SAMPLES + FIGURES, start: START + RECIPES,
     runs: PLACE, models: PLACE + MODELS_STYLE, pair: PLACE + PAIR_STYLE, new: FIELDS + PAINT + LOSS + STAGES + BESIDE + NEW,
     scrubber: SCRUBBER, compare: COMPARE + FIGURES }[kind];
   let root = h("div");
@@ -137,6 +137,8 @@ function render({ model, el }) {
   if (kind === "samples") own.looking = new Looking(el, own, (what) => ask(model, own, what), draw);
   if (kind === "samples" || kind === "result") followLower(el, kind);
   if (kind === "samples") followNamed(el, own, draw);
+  if (kind === "samples") listenToFigures(el, own, draw, () => `${own.state.run}-step-${own.look.answers.step}`, () => [`run ${own.state.run}; probe, step ${own.look.answers.step}; ${own.state.protocol}`]);
+  if (kind === "result") listenToFigures(el, own, draw, () => own.state.run, () => [`run ${own.state.run}`]);
   if (kind === "tabs") addEventListener(NAMED, () => { html.dataset.tab = "curves"; draw(); });
   addEventListener("workbench-shown", () => {
     const turned = Number.isInteger(own.shown?.step) !== Number.isInteger(globalThis[SHOWN].step);

@@ -130,7 +130,9 @@ function mapPicture(values, [height, width]) {
 
 function samples(state, own) {
   const card = (...inside) => h("div", { class: "root card samples", "data-lower": "samples" }, inside);
-  const head = () => h("div", { class: "row" }, h("h2", { class: "title" }, "Sample inspector"), lowerTabs("samples"));
+  const told = own.look?.answers && sampleOf(own.look.answers, own.look.sample);
+  const title = () => (told ? figureTitle(own, "sample", "Sample inspector", null, () => sampleSheet(told)) : h("h2", { class: "title" }, "Sample inspector"));
+  const head = () => h("div", { class: "row" }, title(), lowerTabs("samples"));
   if (!state.run) return h("div", { class: "root card samples" });
   const look = own.look ?? {};
   const { answers } = look;
@@ -150,12 +152,18 @@ function samples(state, own) {
     h("span", { class: "small ink3 cut", title: "Ordered by the student's probability of its own answer" }, `${count}${look.selected ? "" : ", surest first"}`));
   const gap = Math.max(...Object.values((state.maps?.sample === look.sample && state.maps.head.gap) || {}), -1);
   const foot = `n = ${spaced(answers.n)} probe · step ${spaced(answers.step)} · raw, T = 1${gap >= 0 ? ` · gap ≤ ${gap.toPrecision(1)} logit` : ""}`;
-  const one = sampleOf(answers, look.sample);
+  const one = told;
   if (!one) return card(head(), h("p", { class: "read" }, "No sample is in this cell at this step."), picks, h("div", { class: "foot" }, foot));
   return card(head(), h("div", { class: "read", "aria-live": "polite" }, whatHappened(answers, one)), sampleStrip(look, list), picks,
     sampleFacts(answers, one), sampleChart(one), sampleRatios(answers, one), sampleInside(state, look, answers, one),
     h("div", { class: "foot" }, foot, mapsOf(state, look, one).done ? h("div", {}, madeBy(state, mapsOf(state, look, one).done)) : null));
 }
+
+// What both models answer to it, as a table.
+const sampleSheet = ({ id, bars }) => ({
+  title: `Sample ${id}`, columns: ["class", "probability, student", "probability, teacher"],
+  rows: bars.map(({ name, student, teacher }) => [name, student, teacher]),
+});
 
 function sampleStrip(look, list) {
   const place = Math.max(0, list.indexOf(look.sample));
