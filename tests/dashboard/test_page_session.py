@@ -130,3 +130,33 @@ def test_bars_are_as_high_as_what_they_say(kind, sizing):
             return Page(Hub())._make_parts(kind)[kind].sizing_mode
 
     assert asyncio.run(run()) == sizing
+
+
+class Browser:
+    """A tab that has fetched the document and still builds it: it has not said that it is ready."""
+
+    def __init__(self):
+        self.patches = []
+
+    async def send_patch_document(self, event):
+        self.patches.append(event)
+
+
+def test_what_changes_while_a_browser_builds_the_page_reaches_it():
+    async def run():
+        doc, browser = Document(), Browser()
+        with set_curdoc(doc):
+            page = Page(Hub())
+        session = ServerSession("one", doc, io_loop=IOLoop.current())
+        await _settled()
+        session.subscribe(browser)
+
+        def rename() -> None:
+            doc.title = "first"
+            doc.title = "second"
+
+        page._later(rename)
+        await _settled()
+        return [event.title for event in browser.patches]
+
+    assert asyncio.run(run()) == ["second"], "not lost, and one message for all of a turn"

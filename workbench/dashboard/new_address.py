@@ -12,8 +12,8 @@ from workbench.dashboard.address import first_of
 from workbench.dashboard.new_fork import ForkAsked
 from workbench.dashboard.start import QUICKSTART
 from workbench.runs.draft import Draft
-from workbench.runs.draft.draft import value_at
 from workbench.runs.draft.forked import has_other_stages
+from workbench.runs.draft.paths import value_at
 
 LONGEST: Final = 6000
 """Characters of an address; a larger experiment is kept as a file instead."""

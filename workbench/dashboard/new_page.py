@@ -14,10 +14,11 @@ from workbench.dashboard import wording
 from workbench.dashboard.new_stages import schedule, stage_cards
 from workbench.registries import PROBES, TERMS
 from workbench.runs.draft.checks import Row, rows, why_not
-from workbench.runs.draft.draft import Draft, lines_of, value_at
+from workbench.runs.draft.draft import Draft, lines_of
 from workbench.runs.draft.forked import why_fixed
 from workbench.runs.draft.forms import entries, form, menu, stage_form
 from workbench.runs.draft.loss_text import printed_terms
+from workbench.runs.draft.paths import value_at
 from workbench.runs.estimate import size, span
 from workbench.specs.experiment import ExperimentSpec
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 from workbench_widgets.words import count, number
 
 from workbench.runs.draft import Draft
-from workbench.runs.draft.draft import value_at
 from workbench.runs.draft.forked import why_fixed
 from workbench.runs.draft.loss_text import print_loss
+from workbench.runs.draft.paths import value_at
 from workbench.runs.draft.stages import stages_of
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.stage import FRESH

@@ -8,13 +8,14 @@ being made, what they add can be lost, and the page would wait for it for ever.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import panel as pn
 from bokeh.document import Document
 from panel.io.document import hold
-from panel.io.state import set_curdoc
+from panel.io.state import set_curdoc, state
 from tornado.ioloop import IOLoop
 
 from workbench.dashboard.bar import bar
@@ -23,6 +24,28 @@ from workbench.dashboard.hub import Hub
 from workbench.dashboard.live import Shown
 from workbench.dashboard.people import Person, visit_here
 from workbench.errors import WorkbenchError
+
+
+@contextmanager
+def one_message(doc: Document) -> Iterator[None]:
+    """All that changes within goes to the browsers as one message.
+
+    Panel's own ``hold`` drops what changes between the moment a browser has fetched the document
+    and the moment it says that it has built it, for Panel takes it for not fetched yet; until
+    then Bokeh's is used, which writes to whoever listens.
+    """
+    if doc.callbacks.hold_value:
+        yield
+    elif state._connected.get(doc):
+        with hold(doc):
+            yield
+    else:
+        doc.hold("combine")
+        try:
+            yield
+        finally:
+            doc.unhold()
+
 
 BARS: Final = ("top", "notice", "tabs", "scrubber")
 """Parts as high as what they say; the others fill their room."""
@@ -80,7 +103,7 @@ class PageSession:
 
         def turn() -> None:
             if not self._ended:
-                with set_curdoc(self._doc), hold(self._doc):
+                with set_curdoc(self._doc), one_message(self._doc):
                     act()
 
         def enter() -> None:

@@ -6,7 +6,6 @@ import copy
 import difflib
 import re
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator
@@ -26,7 +25,7 @@ from workbench.registries import (
 from workbench.registry import Registry, import_named
 from workbench.specs.base import Kind, Pick, Spec
 from workbench.specs.files import dump_yaml
-from workbench.specs.interventions import Intervention, has_place
+from workbench.specs.interventions import Intervention
 from workbench.specs.order import check_order
 from workbench.specs.problems import invalid
 from workbench.specs.stage import FRESH, StageSpec, check_keys
@@ -253,24 +252,21 @@ def _write_defaults(spec: Any, data: Any, path: str) -> None:
 def set_path(data: dict[str, Any], path: str, value: Any) -> None:
     """Set ``value`` at a dotted path of plain data, making mappings on the way.
 
-    A short name on the way (``student: cnn-tiny``) becomes ``{use: cnn-tiny}``; an entry of a list
-    goes by its place (``probes.3.train``).
+    A short name on the way (``student: cnn-tiny``) becomes ``{use: cnn-tiny}``.
     """
-    parts = path.split(".")
-    *parents, last = parts
-    place: Any = data
-    for part, after in pairwise(parts):
-        key: Any = int(part) if isinstance(place, list) else part
-        inner = place[key] if isinstance(place, list) else place.get(key)
+    *parents, last = path.split(".")
+    place = data
+    for part in parents:
+        inner = place.get(part)
         if isinstance(inner, str):
             inner = {"use": inner}
-        elif not isinstance(inner, dict) and not has_place(inner, after):
+        elif not isinstance(inner, dict):
             inner = {}
-        place[key] = inner
+        place[part] = inner
         place = inner
     if last == "use" and place.get("use") not in (None, value):
         _keep_known(place, parents, value)
-    place[int(last) if isinstance(place, list) else last] = value
+    place[last] = value
 
 
 _PICKED: dict[str, Registry[type[Any]]] = {

@@ -73,17 +73,9 @@ def reach(path: str, *, stage: str | None = None) -> Reach:
 
 
 def get_path(data: Any, path: str) -> Any:
-    """What lies at a dotted path of plain data; None where nothing does. A list goes by place."""
+    """What lies at a dotted path of plain data; None where nothing does."""
     for part in path.split("."):
-        if has_place(data, part):
-            data = data[int(part)]
-            continue
         if not isinstance(data, Mapping) or part not in data:
             return None
         data = data[part]
     return data
-
-
-def has_place(data: Any, part: str) -> bool:
-    """Whether plain data is a list that has this place, from 0: ``probes.3``."""
-    return isinstance(data, list) and part.isdecimal() and int(part) < len(data)

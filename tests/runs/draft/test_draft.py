@@ -18,8 +18,9 @@ from workbench.registries import PROBES, TERMS
 from workbench.runs.draft import Draft
 from workbench.runs.draft.checker import Checker
 from workbench.runs.draft.checks import rows, why_not
-from workbench.runs.draft.draft import lines_of, value_at
+from workbench.runs.draft.draft import lines_of
 from workbench.runs.draft.forms import entries, form, menu, stage_form
+from workbench.runs.draft.paths import value_at
 from workbench.runs.draft.stages import add_stage, pick_stage
 from workbench.runs.launch import accept
 from workbench.specs.experiment import ExperimentSpec
@@ -137,7 +138,8 @@ def test_whatever_a_text_holds_every_form_can_still_be_drawn(data):
     assert stage_form(draft)["fields"]
     assert draft.set_yaml(draft.yaml).yaml == draft.yaml
     assert isinstance(draft.loss, str)
-    json.dumps([forms, stage_form(draft), draft.changed()], allow_nan=False)
+    probes = entries(draft, "probes", PROBES)
+    json.dumps([forms, probes, stage_form(draft), draft.changed()], allow_nan=False)
 
 
 def test_the_experiment_of_a_run_is_the_beginning_of_another(tmp_path, draft):

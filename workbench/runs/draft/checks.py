@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from workbench.errors import nearest
-from workbench.runs.draft.draft import Draft, value_at
+from workbench.runs.draft.draft import Draft
+from workbench.runs.draft.paths import value_at
 from workbench.training.tripwires import CHECKS
 
 State = Literal["failed", "warning", "waiting", "passed"]

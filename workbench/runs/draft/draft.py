@@ -19,11 +19,11 @@ from workbench.export.literal import literal
 from workbench.recipes import open_experiment
 from workbench.registries import TERMS
 from workbench.runs.draft.loss_text import LossError, parse_loss, print_loss
+from workbench.runs.draft.paths import drop, put
 from workbench.runs.draft.shape import misshapen
 from workbench.runs.objects import refuse_stored_objects
-from workbench.specs.experiment import ExperimentSpec, set_path
+from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml, parse_yaml
-from workbench.specs.interventions import get_path, has_place
 from workbench.store.store import Store
 
 MEANT = re.compile(r"Did you mean '([^']+)'\?")
@@ -217,13 +217,13 @@ class Draft:
         """
         data = copy.deepcopy(dict(self.data))
         if value is None and path.rpartition(".")[2] in ("epochs", "steps"):
-            _drop(data, path)
+            drop(data, path)
         else:
-            set_path(data, path, value)
+            put(data, path, value)
         stage, _, last = path.rpartition(".")
         other = {"epochs": "steps", "steps": "epochs"}.get(last)
         if other and value is not None:
-            _drop(data, f"{stage}.{other}")
+            drop(data, f"{stage}.{other}")
         if found := misshapen(data):
             raise BadInput(found)
         return self._with(data)
@@ -231,7 +231,7 @@ class Draft:
     def clear(self, path: str) -> Draft:
         """The default at a path."""
         data = copy.deepcopy(dict(self.data))
-        _drop(data, path)
+        drop(data, path)
         return self._with(data)
 
     def set_loss(self, text: str) -> Draft:
@@ -293,7 +293,7 @@ class Draft:
 
     def _with_terms(self, terms: Mapping[str, Any]) -> Draft:
         data = copy.deepcopy(dict(self.data))
-        set_path(data, f"stages.{self.stage}.terms", copy.deepcopy(dict(terms)))
+        put(data, f"stages.{self.stage}.terms", copy.deepcopy(dict(terms)))
         return self._with(data)
 
     def _with_words(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -333,14 +333,6 @@ def lines_of(text: str) -> dict[str, int]:
     return found
 
 
-def value_at(data: Mapping[str, Any], path: str) -> Any:
-    """The value at a path, or None where the path leads nowhere."""
-    try:
-        return get_path(data, path)
-    except (KeyError, TypeError, AttributeError, WorkbenchError):
-        return None
-
-
 def _wrong(problem: str) -> Wrong:
     found = PROBLEM.fullmatch(problem)
     path, message = (found[1], found[2]) if found else ("", problem)
@@ -350,18 +342,6 @@ def _wrong(problem: str) -> Wrong:
 
 def _without_words(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in KEPT}
-
-
-def _drop(data: dict[str, Any], path: str) -> None:
-    *parents, last = path.split(".")
-    place: Any = data
-    for part in parents:
-        if has_place(place, part):
-            place = place[int(part)]
-        else:
-            place = place.get(part) if isinstance(place, dict) else None
-    if isinstance(place, dict):
-        place.pop(last, None)
 
 
 def _differing(mine: Any, theirs: Any, path: str = "") -> set[str]:

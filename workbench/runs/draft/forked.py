@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from workbench.errors import BadInput, RefusedCommand
 from workbench.runs.draft.checks import Row
-from workbench.runs.draft.draft import Draft, Parent, value_at
+from workbench.runs.draft.draft import Draft, Parent
+from workbench.runs.draft.paths import value_at
 from workbench.runs.objects import refuse_stored_objects, spec_of
 from workbench.specs.interventions import reach
 from workbench.store.runs import RunRow

@@ -16,10 +16,11 @@ from pydantic_core import PydanticUndefined
 
 from workbench.errors import UnknownName
 from workbench.registry import Registry
-from workbench.runs.draft.draft import Draft, value_at
+from workbench.runs.draft.draft import Draft
 from workbench.runs.draft.forked import why_fixed
+from workbench.runs.draft.paths import put, value_at
 from workbench.specs.base import Kind, Pick, Spec
-from workbench.specs.experiment import ExperimentSpec, set_path
+from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.knobs import literals
 from workbench.specs.stage import StageSpec
 from workbench.specs.values import Bounds
@@ -155,7 +156,7 @@ def _field(sheet: _Sheet, path: str, name: str, info: FieldInfo, depth: int) -> 
     pick = next((item for item in info.metadata if isinstance(item, Pick)), None)
     if pick is not None:
         if value is None and default is not None:
-            set_path(sheet.data, path, {"use": default} if isinstance(default, str) else default)
+            put(sheet.data, path, {"use": default} if isinstance(default, str) else default)
         inner = _kind_form(sheet, path, pick.registry, depth + 1)
         return {**told, "sort": "kind", "optional": pick.optional, **inner}
     spec = next((one for one in _options(info.annotation) if _is_spec(one)), None)
