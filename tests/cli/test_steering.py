@@ -129,7 +129,10 @@ def test_of_two_resumes_one_goes_on_and_the_other_names_its_pid(shell):
 @pytest.mark.soak
 def test_interrupt_leaves_the_worker_training(shell):
     known = {row["run"] for row in shell.rows()}
+    # A shell's background job ignores Ctrl-C, and so would all that it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     child = shell.spawn("run", "quickstart", *ENDLESS)
+    signal.signal(signal.SIGINT, before)
     until(lambda: len(shell.rows()) > len(known), "a new run")
     run = next(row["run"] for row in shell.rows() if row["run"] not in known)
     step = training(shell, run)["step"]

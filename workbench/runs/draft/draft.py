@@ -24,6 +24,7 @@ from workbench.runs.draft.shape import misshapen
 from workbench.runs.objects import refuse_stored_objects
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml, parse_yaml
+from workbench.store.runs import RunRow
 from workbench.store.store import Store
 
 MEANT = re.compile(r"Did you mean '([^']+)'\?")
@@ -123,14 +124,29 @@ class Draft:
         """
         row = store.runs.get(run)
         refuse_stored_objects(row.experiment, run)
-        data = {key: value for key, value in row.experiment.items() if key != "interventions"}
+        return cls.of_row(row, row.experiment, f"run {run}")
+
+    @classmethod
+    def of_row(
+        cls, row: RunRow, given: Mapping[str, Any], origin: str, parent: Parent | None = None
+    ) -> Draft:
+        """An experiment of a run, without what was done to the run by hand.
+
+        Args:
+            row: The run: its recipe and its folder.
+            given: The experiment as it stood at some step.
+            origin: What the draft begins with, in words.
+            parent: What it forks, if it does.
+        """
+        data = {key: value for key, value in given.items() if key != "interventions"}
         base = row.options.get("base")
         return cls(
             data,
-            f"run {run}",
+            origin,
             copy.deepcopy(data),
             row.recipe,
             None if base is None else Path(base),
+            parent=parent,
         )
 
     @classmethod

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from workbench.errors import BadInput, RefusedCommand
@@ -64,16 +63,7 @@ def draft_of_fork(store: Store, run: str, at: int) -> Draft:
         raise RefusedCommand(f"Run {run} is a {row.role}; fork the student's run, {row.group}.")
     before = [item for item in _items(store, row) if item.step <= at]
     spec = stands(spec_of(row), before)
-    data = {key: value for key, value in spec.given().items() if key != "interventions"}
-    base = row.options.get("base")
-    return Draft(
-        data,
-        f"run {run} at step {at}",
-        copy.deepcopy(data),
-        row.recipe,
-        None if base is None else Path(base),
-        parent=Parent(run, at),
-    )
+    return Draft.of_row(row, spec.given(), f"run {run} at step {at}", Parent(run, at))
 
 
 def later(store: Store, parent: Parent) -> int:
