@@ -28,7 +28,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("registries", "registry", "atomic", "lazy", "randomness", "errors"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-LOWEST = len(LAYERS) - 1
 
 SIDEWAYS = {
     ("cli", "dashboard"): "`workbench serve` starts the page",

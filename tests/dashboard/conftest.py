@@ -7,15 +7,21 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from workbench.recipes import open_experiment
 from workbench.runs.launch import accept
 from workbench.store import Store
+
+from ..forked import Forks, Order, Started
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 SERVE = """
 import json, pathlib, sys
@@ -79,17 +85,22 @@ def free_port() -> int:
 class Served:
     """A server process that has said that it answers."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Started
     url: str
     store: Path
     said: str
 
 
 class Servers:
-    """Starts servers in processes of their own; ends those that still run."""
+    """Starts servers in processes of their own; ends those that still run.
 
-    def __init__(self) -> None:
-        self._running: list[subprocess.Popen[str]] = []
+    Args:
+        forks: What forks them; None for an interpreter each.
+    """
+
+    def __init__(self, forks: Forks | None) -> None:
+        self._forks = forks
+        self._running: list[subprocess.Popen[str] | Started] = []
 
     def start(self, store: Path, *, port: int | None = None, team: object = None) -> Served:
         """One that answers.
@@ -101,12 +112,16 @@ class Servers:
                 life of a session whose browser has gone.
         """
         port = port or free_port()
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(store), str(port), json.dumps(team or {})],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        words = (SERVE, str(store), str(port), json.dumps(team or {}))
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        process: subprocess.Popen[str] | Started
+        if self._forks is not None and self._forks.fit(env):
+            order = Order("-c", words, str(Path.cwd()), env)
+            process = self._forks.start(order, stdout=subprocess.PIPE, text=True)
+        else:
+            process = subprocess.Popen(
+                [sys.executable, "-c", *words], stdout=subprocess.PIPE, text=True, env=env
+            )
         self._running.append(process)
         assert process.stdout is not None
         return Served(process, f"http://127.0.0.1:{port}", store, process.stdout.readline())
@@ -121,24 +136,46 @@ class Servers:
 
 
 @pytest.fixture
-def servers() -> Iterator[Servers]:
+def servers(forks: Forks | None) -> Iterator[Servers]:
     """For tests that end a server or train on it."""
-    started = Servers()
+    started = Servers(forks)
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def fresh_servers() -> Iterator[Servers]:
+    """Servers with an interpreter of their own each: for tests of how one starts and leaves."""
+    started = Servers(None)
     yield started
     started.end()
 
 
 @pytest.fixture(scope="module")
-def lasting_servers() -> Iterator[Servers]:
+def lasting_servers(forks: Forks | None) -> Iterator[Servers]:
     """For a module whose tests share a server of its own kind."""
-    started = Servers()
+    started = Servers(forks)
     yield started
     started.end()
 
 
 @pytest.fixture(scope="module")
-def served(finished: Finished) -> Iterator[Served]:
+def served(finished: Finished, forks: Forks | None) -> Iterator[Served]:
     """A server on the store with the finished run, for tests that only look."""
-    started = Servers()
+    started = Servers(forks)
     yield started.start(finished.store.path)
     started.end()
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[Callable[[], Page]]:
+    """Opens the page of another person, with cookies of their own; all leave at the end."""
+    contexts: list[BrowserContext] = []
+
+    def come() -> Page:
+        contexts.append(browser.new_context(viewport={"width": 1440, "height": 900}))
+        return contexts[-1].new_page()
+
+    yield come
+    for context in contexts:
+        context.close()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from workbench.dashboard.access import Visit
 from workbench.dashboard.asking import LONGEST, Requests
 from workbench.dashboard.people import Person, may
 from workbench.errors import BadInput, RefusedCommand
 
-expect.set_options(timeout=20_000)
 LOOKS = Visit(run="r", touch=False, fork=False)
 
 
@@ -73,29 +72,24 @@ def test_a_page_that_only_looks_may_ask_and_may_not_answer():
     assert not may(LOOKS, "answer_edit")
 
 
-def test_a_reader_asks_an_editor_who_answers(servers, finished):
+def test_a_reader_asks_an_editor_who_answers(servers, finished, visitor):
     served = servers.start(finished.store.path, team={"session_ms": 500})
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        editor, reader = browser.new_context().new_page(), browser.new_context().new_page()
-        editor.goto(f"{served.url}?run={finished.run}")
-        editor.get_by_role("button", name="People").click()
-        link = editor.locator("[data-link]").input_value()
-        reader.goto(link)
-        expect(reader.locator("#rail")).to_contain_text("there is nobody to ask")
-        editor.get_by_label("Your name in the journal").fill("Mira <b>")
-        editor.keyboard.press("Enter")
-        reader.get_by_label("What should change").fill("temperature to <i>2</i>")
-        reader.get_by_role("button", name="Ask Mira <b> to edit").click()
-        expect(reader.locator("#rail")).to_contain_text("No answer yet")
-        line = editor.locator("#notice")
-        expect(line).to_contain_text("Somebody asks you to edit: temperature to <i>2</i>")
-        line.get_by_role("button", name="Not now").click()
-        expect(reader.locator("#rail")).to_contain_text("Mira <b> has answered: does not, for now.")
-        expect(line).not_to_contain_text("asks you")
-        reader.get_by_role("button", name="Ask again").click()
-        editor.close()
-        expect(reader.locator("#rail")).to_contain_text("there is nobody to ask")
-        browser.close()
+    editor, reader = visitor(), visitor()
+    editor.goto(f"{served.url}?run={finished.run}")
+    editor.get_by_role("button", name="People").click()
+    link = editor.locator("[data-link]").input_value()
+    reader.goto(link)
+    expect(reader.locator("#rail")).to_contain_text("there is nobody to ask")
+    editor.get_by_label("Your name in the journal").fill("Mira <b>")
+    editor.keyboard.press("Enter")
+    reader.get_by_label("What should change").fill("temperature to <i>2</i>")
+    reader.get_by_role("button", name="Ask Mira <b> to edit").click()
+    expect(reader.locator("#rail")).to_contain_text("No answer yet")
+    line = editor.locator("#notice")
+    expect(line).to_contain_text("Somebody asks you to edit: temperature to <i>2</i>")
+    line.get_by_role("button", name="Not now").click()
+    expect(reader.locator("#rail")).to_contain_text("Mira <b> has answered: does not, for now.")
+    expect(line).not_to_contain_text("asks you")
+    reader.get_by_role("button", name="Ask again").click()
+    editor.close()
+    expect(reader.locator("#rail")).to_contain_text("there is nobody to ask")

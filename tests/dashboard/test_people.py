@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from workbench.dashboard.access import Access, Visit
 from workbench.dashboard.people import Person, clean_name
 from workbench.dashboard.wording import PAGE
 from workbench.errors import BadInput
-
-expect.set_options(timeout=20_000)
 
 
 @pytest.mark.parametrize(
@@ -61,27 +59,22 @@ def test_the_top_bar_is_told_who_looks_on_and_who_may_touch():
 PLACES = ("?new=quickstart", "?compare={run}", "?runs=", "?models=", "?pair=", "")
 
 
-def test_a_name_given_on_one_place_is_known_on_all(served, finished):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        first, *others = (f"{served.url}/{place.format(run=finished.run)}" for place in PLACES)
-        page.goto(first)
-        page.get_by_role("button", name="People: on the page").click()
-        page.get_by_label("Your name in the journal").fill("worker")
-        page.keyboard.press("Enter")
-        expect(page.locator("#top [role=alert]")).to_contain_text("means no person")
-        page.get_by_role("button", name="People: on the page").click()
-        page.get_by_label("Your name in the journal").fill("Mira")
-        page.keyboard.press("Enter")
+def test_a_name_given_on_one_place_is_known_on_all(served, finished, visitor):
+    page = visitor()
+    first, *others = (f"{served.url}/{place.format(run=finished.run)}" for place in PLACES)
+    page.goto(first)
+    page.get_by_role("button", name="People: on the page").click()
+    page.get_by_label("Your name in the journal").fill("worker")
+    page.keyboard.press("Enter")
+    expect(page.locator("#top [role=alert]")).to_contain_text("means no person")
+    page.get_by_role("button", name="People: on the page").click()
+    page.get_by_label("Your name in the journal").fill("Mira")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="People: Mira")).to_be_visible()
+    expect(page.locator("#top [role=alert]")).to_have_count(0)
+    for address in others:
+        page.goto(address)
         expect(page.get_by_role("button", name="People: Mira")).to_be_visible()
-        expect(page.locator("#top [role=alert]")).to_have_count(0)
-        for address in others:
-            page.goto(address)
-            expect(page.get_by_role("button", name="People: Mira")).to_be_visible()
-        browser.close()
 
 
 KEEPS_SOCKETS = """
@@ -95,73 +88,58 @@ window.WebSocket = class extends WebSocket {
 """
 
 
-def test_a_closed_tab_is_not_counted_at_once_and_a_broken_line_comes_back(served, finished):
+def test_a_closed_tab_is_not_counted_at_once_and_a_broken_line_comes_back(
+    served, finished, visitor
+):
     """The server's sessions live on for many seconds; who looks on is told before."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        one, other = browser.new_context().new_page(), browser.new_context().new_page()
-        other.add_init_script(KEEPS_SOCKETS)
-        errors = []
-        other.on("pageerror", lambda error: errors.append(error))
-        for page in (one, other):
-            page.goto(f"{served.url}?run={finished.run}")
-        counted = other.get_by_role("button", name="People: on the page, 2 viewers")
-        expect(counted).to_be_visible()
-        one.close()
-        expect(counted).to_have_count(0, timeout=4_000)  # half a second on a quiet machine
-        third = browser.new_context().new_page()
-        third.goto(f"{served.url}?run={finished.run}")
-        expect(counted).to_be_visible()
-        other.evaluate("window.marked = true; window.sockets.at(-1).close()")
-        other.wait_for_function(
-            "!window.marked || document.documentElement.dataset.contact !== 'lost'"
-        )
-        expect(counted).to_be_visible()
-        expect(third.get_by_role("button", name="People: on the page, 2 viewers")).to_be_visible()
-        assert errors == []
-        browser.close()
+    one, other = visitor(), visitor()
+    other.add_init_script(KEEPS_SOCKETS)
+    errors = []
+    other.on("pageerror", lambda error: errors.append(error))
+    for page in (one, other):
+        page.goto(f"{served.url}?run={finished.run}")
+    counted = other.get_by_role("button", name="People: on the page, 2 viewers")
+    expect(counted).to_be_visible()
+    one.close()
+    expect(counted).to_have_count(0, timeout=4_000)  # half a second on a quiet machine
+    third = visitor()
+    third.goto(f"{served.url}?run={finished.run}")
+    expect(counted).to_be_visible()
+    other.evaluate("window.marked = true; window.sockets.at(-1).close()")
+    other.wait_for_function("!window.marked || document.documentElement.dataset.contact !== 'lost'")
+    expect(counted).to_be_visible()
+    expect(third.get_by_role("button", name="People: on the page, 2 viewers")).to_be_visible()
+    assert errors == []
 
 
-def test_a_name_and_a_note_of_one_are_seen_by_the_other_at_once(servers, finished):
+def test_a_name_and_a_note_of_one_are_seen_by_the_other_at_once(servers, finished, visitor):
     served = servers.start(finished.store.path, team={"session_ms": 500})
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        one, other = browser.new_context().new_page(), browser.new_context().new_page()
-        for page in (one, other):
-            page.set_viewport_size({"width": 1440, "height": 900})
-            page.goto(f"{served.url}?run={finished.run}")
-            expect(page.locator("[data-run]")).to_have_attribute("data-run", finished.run)
-        button = '[data-do="person"]'
-        expect(one.locator(button)).to_have_attribute(
-            "aria-label", "People: on the page, 2 viewers"
-        )
+    one, other = visitor(), visitor()
+    for page in (one, other):
+        page.goto(f"{served.url}?run={finished.run}")
+        expect(page.locator("[data-run]")).to_have_attribute("data-run", finished.run)
+    button = '[data-do="person"]'
+    expect(one.locator(button)).to_have_attribute("aria-label", "People: on the page, 2 viewers")
 
-        one.locator(button).click()
-        one.locator("[data-name]").fill("worker")
-        one.locator("[data-name]").press("Enter")
-        expect(one.locator("#top [role=alert]")).to_contain_text("means no person")
-        one.locator(button).click()
-        one.locator("[data-name]").fill("Mira <i>K.</i>")
-        one.locator("[data-name]").press("Enter")
-        expect(one.locator(button)).to_have_attribute(
-            "aria-label", "People: Mira <i>K.</i>, 2 viewers"
-        )
-        other.locator(button).click()
-        expect(other.locator(".person .menu")).to_contain_text("Mira <i>K.</i>, on the page")
+    one.locator(button).click()
+    one.locator("[data-name]").fill("worker")
+    one.locator("[data-name]").press("Enter")
+    expect(one.locator("#top [role=alert]")).to_contain_text("means no person")
+    one.locator(button).click()
+    one.locator("[data-name]").fill("Mira <i>K.</i>")
+    one.locator("[data-name]").press("Enter")
+    expect(one.locator(button)).to_have_attribute("aria-label", "People: Mira <i>K.</i>, 2 viewers")
+    other.locator(button).click()
+    expect(other.locator(".person .menu")).to_contain_text("Mira <i>K.</i>, on the page")
 
-        one.locator("[data-note]").fill("seen by both")
-        one.locator("[data-note]").press("Enter")
-        expect(other.locator("#rail .journal")).to_contain_text("seen by both")
-        expect(other.locator("#rail .journal")).to_contain_text("Mira <i>K.</i>")
+    one.locator("[data-note]").fill("seen by both")
+    one.locator("[data-note]").press("Enter")
+    expect(other.locator("#rail .journal")).to_contain_text("seen by both")
+    expect(other.locator("#rail .journal")).to_contain_text("Mira <i>K.</i>")
 
-        one.reload()
-        expect(one.locator(button)).to_contain_text("Mira <i>K.</i>")
-        one.close()
-        expect(other.locator(button)).to_have_attribute("aria-label", "People: on the page")
-        browser.close()
+    one.reload()
+    expect(one.locator(button)).to_contain_text("Mira <i>K.</i>")
+    one.close()
+    expect(other.locator(button)).to_have_attribute("aria-label", "People: on the page")
     notes = [event for event in finished.store.journal.events(finished.run) if event.kind == "note"]
     assert notes[-1].who == "Mira <i>K.</i>"

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,7 +26,6 @@ TURN = """
 }
 """
 """What a browser does when its tab goes behind others or comes back."""
-Changes = Callable[[], list[dict[str, Any]]]
 
 
 def box(page: Page, path: str):

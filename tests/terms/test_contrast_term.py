@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from workbench.terms import Term, TermContext
 
 ROWS, SEED, STEP = 6, 11, 3
 SHAPES = {"stage1": (3, 8, 8), "stage2": (4, 4, 4), "logits": (6,)}
-Build = Callable[..., Term]
 
 
 def build(

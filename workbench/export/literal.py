@@ -101,11 +101,6 @@ def call(function: str, *given: Any, named: Mapping[str, Any]) -> str:
     return f"{function}({', '.join(words)})"
 
 
-def assigned(**values: Any) -> str:
-    """Assignments to constants, in order; names are ours."""
-    return "\n".join(f"{name} = {literal(value)}" for name, value in values.items())
-
-
 def _key(key: Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"the key {key!r} is no text")

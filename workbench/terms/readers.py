@@ -5,7 +5,7 @@ Shapes: B = sample, C = channel, H, W = space, L = token, D = feature.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -129,7 +129,6 @@ class Projected:
 
 
 Reader = Pooled | Aligned | Embedded | OnGrid | AsTokens | Projected
-PROJECTIONS: tuple[str, ...] = get_args(Projection)
 
 
 def width_of(shape: Shape) -> int:

@@ -27,8 +27,6 @@ NOTE = "note"
 """Kind of a line that somebody only wrote: it changes nothing, so a replay passes over it."""
 NOTE_LENGTH = 500
 """Longest note, characters."""
-CommandKind = Literal["set", "pause", "resume", "stop", "pace", "checkpoint", "probe"]
-"""What a run can be told. Only ``set`` enters the maths."""
 
 
 @dataclass(frozen=True)

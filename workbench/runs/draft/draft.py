@@ -130,7 +130,7 @@ class Draft:
     def of_row(
         cls, row: RunRow, given: Mapping[str, Any], origin: str, parent: Parent | None = None
     ) -> Draft:
-        """An experiment of a run, without what was done to the run by hand.
+        """An experiment of a run, without the changes that are planned for it.
 
         Args:
             row: The run: its recipe and its folder.
