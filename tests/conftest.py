@@ -21,6 +21,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+    from .forked import Forks
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CHROMIUM_FLAGS = (
     "--no-sandbox",
@@ -103,6 +105,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks | None]:
+    """What forks our processes for tests; None where the system cannot."""
+    from .forked import Forks
+
+    if not Forks.here():
+        yield None
+        return
+    started = Forks(tmp_path_factory.mktemp("forks"))
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

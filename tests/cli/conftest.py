@@ -19,7 +19,9 @@ import pytest
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 
-COMMAND = (sys.executable, "-m", "workbench.cli.main")
+from ..forked import Forks, Order
+
+MODULE = "workbench.cli.main"
 PATIENCE = 120.0
 
 
@@ -39,27 +41,37 @@ class Answer:
 
 @dataclass
 class Shell:
-    """Runs ``workbench`` in a folder, on one store."""
+    """Runs ``workbench`` in a folder, on one store.
+
+    A command that is run to its end is forked from a process that has its imports behind it, and so
+    is the worker it starts; one that goes on (`spawn`) has an interpreter of its own.
+    """
 
     store: Path
     folder: Path
+    forks: Forks | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __call__(self, *words: str, code: int | Sequence[int] = 0, store: bool = True) -> Answer:
         """Run a command to its end; fails on another exit code and on any traceback."""
-        child = self.spawn(*words, store=store)
-        out, err = child.communicate(timeout=PATIENCE)
+        env = {**os.environ, **self.env}
+        if self.forks is not None and self.forks.fit(env):
+            order = Order(MODULE, (*words, *self._where(store)), str(self.folder), env)
+            ended, out, err = self.forks.run(order, timeout=PATIENCE)
+        else:
+            child = self.spawn(*words, store=store)
+            out, err = child.communicate(timeout=PATIENCE)
+            ended = child.returncode
         assert "Traceback" not in out + err, err
         allowed = (code,) if isinstance(code, int) else tuple(code)
-        assert child.returncode in allowed, f"{words}: exit {child.returncode}\n{out}\n{err}"
-        return Answer(child.returncode, out, err)
+        assert ended in allowed, f"{words}: exit {ended}\n{out}\n{err}"
+        return Answer(ended, out, err)
 
     def spawn(self, *words: str, store: bool = True) -> subprocess.Popen[str]:
         """Start a command and go on."""
-        where = ("--store", str(self.store)) if store else ()
         child = subprocess.Popen(
-            [*COMMAND, *words, *where],
+            [sys.executable, "-m", MODULE, *words, *self._where(store)],
             cwd=self.folder,
             env={**os.environ, **self.env},
             stdin=subprocess.DEVNULL,
@@ -70,6 +82,9 @@ class Shell:
         )
         self.started.append(child)
         return child
+
+    def _where(self, store: bool) -> tuple[str, ...]:
+        return ("--store", str(self.store)) if store else ()
 
     def rows(self, *words: str) -> list[dict[str, Any]]:
         """What ``runs --json`` lists."""
@@ -120,17 +135,17 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+def shell(tmp_path_factory: pytest.TempPathFactory, forks: Forks | None) -> Iterator[Shell]:
     """A shell whose store the tests of a module share."""
     folder = tmp_path_factory.mktemp("shell")
-    made = Shell(folder / "store" / "wb.db", folder)
+    made = Shell(folder / "store" / "wb.db", folder, forks)
     yield made
     made.end()
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Shell]:
+def fresh(tmp_path: Path, forks: Forks | None) -> Iterator[Shell]:
     """A shell with a store of its own."""
-    made = Shell(tmp_path / "store" / "wb.db", tmp_path)
+    made = Shell(tmp_path / "store" / "wb.db", tmp_path, forks)
     yield made
     made.end()

@@ -197,6 +197,9 @@ def test_the_queue_lists_who_waits_for_whom_and_takes_one_back(shell):
     assert [row["run"] for row in told["waiting"]] == [third, second]
     assert [row["after"] for row in told["waiting"]] == [first, third]
     assert told["trains"] == first
+    past = shell("run", "quickstart", *SMOKE, "--detach", "--json")
+    assert f"{first} stands paused, 2 runs wait" in past.err
+    shell("stop", past.json["run"], code=(0, 1))
     assert f"{first} " in shell("queue", "--take-back", third).out
     assert shell("queue", "--front", third, code=2).err
     shell("queue", "--take-back", second)

@@ -40,6 +40,7 @@ def rows_of(shown):
         Compared(),
         Compared(("a-1", "b-2")),
         Compared(("a-1",), against="a-1-control", measure="test-nll", focus="a-1"),
+        Compared(("a-1",), along="share", lines="seeds"),
     ],
 )
 def test_an_address_says_what_it_was_made_from(asked):
@@ -152,6 +153,19 @@ def test_what_cannot_be_shown_is_said_and_the_rest_is_shown(written):
     assert page(written, "nothing-here")["empty"] is True
     empty = page(written)
     assert (empty["empty"], empty["notes"], empty["address"]) == (True, [], "/?compare=")
+
+
+def test_the_address_holds_how_the_curves_are_drawn_as_far_as_they_can_be(written):
+    run = written.run(0.5)
+    shown = page(written, run, along="epoch", lines="mean")
+    assert (shown["along"], shown["lines"]) == ("epoch", "mean")
+    assert shown["address"] == f"/?compare={run}&along=epoch"
+    shown = page(written, run, along="fortnight", lines="seeds")
+    assert (shown["along"], shown["lines"]) == ("step", "seeds")
+    assert shown["address"] == f"/?compare={run}&lines=seeds"
+    assert shown["notes"] == [
+        "`along=fortnight` in the address is unknown. Allowed: step, epoch, share."
+    ]
 
 
 def test_what_is_not_there_can_be_added_by_setting_and_a_setting_taken_away(written):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -60,6 +62,8 @@ def test_runs_are_ticked_compared_brought_out_and_found_again(written, servers, 
         page.locator(f'[data-mode="{mode}"]').click()
         expect(page.locator("[data-x]")).to_have_attribute("data-x", mode)
     page.get_by_role("button", name="seeds", exact=True).click()
+    expect(page).to_have_url(re.compile("&lines=seeds$"))
+    page.reload()
     for run in hot:
         expect(page.locator(f'[data-curve="{run}"]')).to_have_count(1)
     page.get_by_role("button", name="Dark theme").click()
@@ -82,6 +86,10 @@ def test_a_run_that_moves_is_drawn_anew_one_is_added_and_an_empty_page_has_a_way
     expect(row).to_contain_text("Interrupted at step 20")
     written.store.runs.update(run, step=40)
     expect(row).to_contain_text("Interrupted at step 40", timeout=10_000)
+    export = page.get_by_role("button", name="Export", exact=True)
+    export.click()
+    expect(page.get_by_text("Script (.py): once all runs have finished")).to_be_visible()
+    page.keyboard.press("Escape")
 
     other = written.run(0.7, changes={TEMPERATURE: 1.0})
     page.reload()
@@ -91,6 +99,11 @@ def test_a_run_that_moves_is_drawn_anew_one_is_added_and_an_empty_page_has_a_way
     page.get_by_role("link", name="Take small, kd.temperature 8 away").click()
     expect(page.locator("[data-compare]")).to_have_attribute("data-compare", "2")
     expect(row).to_have_count(0)
+    export.click()
+    script = page.get_by_role("link", name="Script (.py): trains all again")
+    asked = f"compare={base},{other}&against={base}&measure=test-accuracy&to=script"
+    expect(script).to_have_attribute("href", f"export?{asked}")
+    page.keyboard.press("Escape")
 
     page.get_by_role("link", name="Compare", exact=True).click()
     page.get_by_role("link", name="Choose runs").click()

@@ -15,6 +15,8 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from workbench.dashboard.downloads import TABLES, ExportHandler, TableHandler
+from workbench.export import export_comparison
+from workbench.runs.comparison import compare
 
 
 def ask(store, path: str, **query: str) -> HTTPResponse:
@@ -87,6 +89,23 @@ def test_a_comparison_is_a_row_a_setting(finished):
     assert b"\\toprule" in told.body and b"baseline" in told.body
 
 
+def test_a_comparison_is_taken_away_as_the_script_that_a_shell_writes(finished, tmp_path):
+    control = f"{finished.run}-control"
+    told = ask(
+        finished.store, "/export", compare=finished.run, against=control, measure="test-nll",
+        to="script",
+    )  # fmt: skip
+    assert told.code == 200, told.body
+    assert told.headers["Content-Disposition"] == 'attachment; filename="comparison.py"'
+    picked = {"against": control, "measure": "test-nll"}
+    found = compare(finished.store, [finished.run], **picked)
+    path = export_comparison(finished.store, found, tmp_path / "x.py")
+    assert told.body == path.read_bytes()
+    for name, value in (("against", "--force"), ("measure", "--force")):
+        query = {"compare": finished.run, "against": control, "measure": "test-nll", name: value}
+        assert ask(finished.store, "/export", to="script", **query).code == 404
+
+
 @pytest.mark.parametrize(
     ("path", "query", "code"),
     [
@@ -101,6 +120,10 @@ def test_a_comparison_is_a_row_a_setting(finished):
         ("/export", {"to": "exe"}, 404),
         ("/export", {"to": "points-csv", "run": "../x"}, 404),
         ("/export", {}, 400),
+        ("/export", {"to": "yaml", "compare": "nothing"}, 404),
+        ("/export", {"to": "script", "compare": "--help,nothing"}, 404),
+        ("/export", {"to": "script", "compare": ","}, 404),
+        ("/export", {"to": "script", "compare": "", "against": "--force"}, 404),
     ],
 )
 def test_a_bad_query_is_refused(finished, path, query, code):

@@ -98,14 +98,15 @@ def test_cells_keys_the_sentence_and_the_selection_agree_with_the_snapshot(
 
     chosen = [learn[4], surest(answered, True, True)[0]]
     page.evaluate(
-        """ids => dispatchEvent(new CustomEvent("workbench-selected",
+        """ids => dispatchEvent(new CustomEvent("workbench-select",
           { detail: { ids, how: "a test" } }))""",
         chosen,
     )
     expect(shown.get_by_role("button", name="selected 2")).to_have_attribute("aria-pressed", "true")
     assert current(page) in chosen
     page.evaluate(
-        """() => dispatchEvent(new CustomEvent("workbench-selected", { detail: { ids: [] } }))"""
+        """() => dispatchEvent(new CustomEvent("workbench-select",
+          { detail: { ids: [], how: "" } }))"""
     )
     expect(shown.get_by_role("button", name="neither")).to_have_attribute("aria-pressed", "true")
 

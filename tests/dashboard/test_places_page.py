@@ -7,17 +7,15 @@ from playwright.sync_api import expect
 
 from workbench.store import Store
 
-from .conftest import Servers, copied
+from .conftest import copied
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def placed(finished, tmp_path_factory):
+def placed(finished, lasting_servers, tmp_path_factory):
     """A server on a copy of the finished run's store: these tests add runs to it."""
-    servers = Servers()
-    yield servers.start(copied(finished, tmp_path_factory.mktemp("placed") / "store"))
-    servers.end()
+    return lasting_servers.start(copied(finished, tmp_path_factory.mktemp("placed") / "store"))
 
 
 def test_recipes_are_narrowed_sorted_found_again_and_opened_by_key(placed, page):

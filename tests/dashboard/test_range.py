@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -44,12 +46,26 @@ def test_a_range_shows_the_change_of_the_map_over_it(finished, served, page):
         f"Δ from step {first} to {last}; Dark: a large change."
     )
     expect(view.get_by_role("button", name="range")).to_have_attribute("aria-pressed", "true")
-    expect(page).to_have_url(f"{served.url}/?run={finished.run}&step={last}")
+    dragged = re.compile(
+        rf"\?run={finished.run}&step={last}&cka=mode:change,since:range&range={first}-{last}$"
+    )
+    expect(page).to_have_url(dragged)
     change = np.asarray(maps[last], dtype=np.float32) - np.asarray(maps[first], dtype=np.float32)
     assert view.evaluate(CELLS) == [written(float(v)) for v in change.ravel()]
     shade = curves.locator(".wb-range")
     expect(shade).to_be_visible()
+    page.reload()  # as who pastes the link opens it
+    expect(shade).to_be_visible()
+    expect(view.locator(".wb-note")).to_contain_text(f"Δ from step {first} to {last};")
+    page.go_back()
+    expect(shade).to_be_hidden()
+    expect(view.get_by_role("button", name="now")).to_have_attribute("aria-pressed", "true")
+    expect(page).to_have_url(f"{served.url}/?run={finished.run}")
+    page.go_forward()
+    expect(view.locator(".wb-note")).to_contain_text(f"Δ from step {first} to {last};")
+    expect(page).to_have_url(dragged)
     curves.focus()
     page.keyboard.press("Escape")
     expect(shade).to_be_hidden()
     expect(view.locator(".wb-note")).to_have_text("Δ since step 0; Dark: a large change.")
+    expect(page).to_have_url(f"{served.url}/?run={finished.run}&step={last}&cka=mode:change")

@@ -88,8 +88,8 @@ def test_only_loopback_is_bound(served):
 
 
 @pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_it_cleanly_after_its_one_line(servers, finished, word):
-    served = servers.start(finished.store.path)
+def test_ctrl_c_ends_it_cleanly_after_its_one_line(fresh_servers, finished, word):
+    served = fresh_servers.start(finished.store.path)
     served.process.send_signal(word)
     assert served.process.wait(timeout=20) == 0
     assert served.said == f"Workbench: {served.url}\n"

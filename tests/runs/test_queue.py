@@ -12,7 +12,16 @@ from workbench.runs.apart import apart
 from workbench.runs.launch import ACCEPTED, RESUME_ASKED, resume
 from workbench.runs.listing import Listing
 from workbench.runs.more_seeds import more_seeds
-from workbench.runs.queue import MOVED, TAKEN_BACK, go_on, move_to_front, queue, take_back, turns
+from workbench.runs.queue import (
+    MOVED,
+    TAKEN_BACK,
+    go_on,
+    move_to_front,
+    past_words,
+    queue,
+    take_back,
+    turns,
+)
 
 from .conftest import kill, until, until_ended, until_status
 from .test_more_seeds import Kept
@@ -54,6 +63,24 @@ def test_the_start_is_told_from_runs_alike_and_unknown_after_one_that_nothing_is
     assert [turn.seconds for turn in found] == [0.0, 25.0, None]
     assert [turn.after for turn in found] == [None, *runs[:2]]
     assert standing.holder is None
+
+
+def test_whoever_starts_a_run_past_the_queue_is_told_so(written):
+    written.run(seed=3)
+    assert past_words(written.store) is None
+    queued(written, {HEAT: 2.0})
+    assert "(1 run waits)" in (past_words(written.store) or "")
+    queued(written, {HEAT: 4.0})
+    told = past_words(written.store) or ""
+    assert "(2 runs wait)" in told
+    assert "--queue" in told
+    assert "\n" not in told
+
+
+def test_the_run_of_the_queue_that_trains_is_named_though_nobody_waits(written):
+    (run,) = queued(written, {HEAT: 2.0})
+    written.store.runs.claim(run)
+    assert f"({run} trains)" in (past_words(written.store) or "")
 
 
 def test_the_card_says_who_trains_what_differs_and_when(written):

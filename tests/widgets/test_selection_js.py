@@ -138,6 +138,24 @@ def test_a_cell_and_a_class_are_buttons_that_select_their_samples(
     assert chosen(stage) == before
 
 
+def test_the_outline_says_whether_a_whole_class_or_one_count_is_pressed(
+    stage: Page, digits_run: Any
+) -> None:
+    mount(stage, framed("loyalty", digits_run))
+    drawn(stage, step=120)
+    names = stage.locator(".wb-grid th button")
+    assert names.nth(3).get_attribute("title") == "Select the whole class: class 3; Shift adds"
+    counts = stage.locator(".wb-grid td")
+    names.nth(3).hover()
+    edges = counts.evaluate_all("all => all.map((one) => getComputedStyle(one).outlineStyle)")
+    assert [k for k, edge in enumerate(edges) if edge == "solid"] == [3, 13]
+    box = counts.nth(13).bounding_box()
+    assert box is not None
+    stage.mouse.move(box["x"] + 2, box["y"] + box["height"] / 2)  # not on the digit itself
+    edges = counts.evaluate_all("all => all.map((one) => getComputedStyle(one).outlineStyle)")
+    assert [k for k, edge in enumerate(edges) if edge == "solid"] == [13]
+
+
 def test_a_bin_is_selected_by_pointer_and_by_key_and_too_few_offer_all(
     stage: Page, digits_run: Any
 ) -> None:

@@ -260,8 +260,11 @@ def test_toggles_are_told_and_where_they_are_given_the_view_begins(
     told = "model.traits.toggles"
     assert stage.evaluate(told) == {"of": "another frame", "since": "99"}
     assert stage.evaluate("model.saved") == 1
-    stage.keyboard.press("ArrowLeft")  # the chosen cell is no toggle
-    assert stage.evaluate("model.saved") == 1
+    stage.locator(".wb-view").focus()
+    stage.keyboard.press("ArrowLeft")  # the chosen cell's column, too
+    assert stage.evaluate(told) == {"of": "another frame", "since": "99", "j": 0}
+    stage.keyboard.press("ArrowRight")
+    assert stage.evaluate(told) == {"of": "another frame", "since": "99"}
     change.click()
     assert stage.evaluate(told)["mode"] == "change"
     stage.evaluate("model.set('toggles', {})")  # somebody else turns it back

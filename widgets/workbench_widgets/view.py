@@ -69,8 +69,9 @@ class View(anywidget.AnyWidget):
         event: The last thing a person did in the view: ``{"kind": "pair" | "quadrant" | "bin" |
             "range" | "mark" | "sample" | "select", ...}``; where samples were selected, with
             ``how`` in words.
-        toggles: What a person toggled in the view, names and values of the frame's controls; those
-            that are as they were first are left out. Given ones are where it begins.
+        toggles: What a person toggled in the view, names and values of the frame's controls, and
+            the chosen cell (``i``, ``j``); those that are as they were first are left out. Given
+            ones are where it begins.
         marker: Step that a line in a plot over steps points at, or None.
         kept: Whether the cell's next output is a picture of this view, for readers without a
             kernel: hidden where the view is alive.

@@ -1,4 +1,4 @@
-"""``export``: a run as a file that stands alone."""
+"""``export``: a run, or a comparison of several, as a file that stands alone."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import AsJson, RunName, StoreUrl, print_json
-from workbench.export import KINDS, export_run
+from workbench.cli.options import AsJson, StoreUrl, print_json
+from workbench.errors import BadInput
+from workbench.export import KINDS, export_comparison, export_run
 from workbench.export.weights import expects, load_lines, student_of
+from workbench.runs.comparison import MEASURES, compare
 from workbench.store.store import Store
 
 
@@ -22,7 +24,13 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    name: RunName,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="A run, as `workbench runs` lists it; several are their comparison (a script).",
+        ),
+    ],
     to: Annotated[str, typer.Option("--to", metavar="KIND", help=f"{', '.join(KINDS)}.")],
     output: Annotated[
         str,
@@ -30,12 +38,43 @@ def export(
             "--output", "-o", metavar="FILE", help="File to write; for weights also a folder."
         ),
     ],
+    group: Annotated[
+        bool,
+        typer.Option(
+            "--group", help="Of a comparison: also the others that were started with each."
+        ),
+    ] = False,
+    against: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Of a comparison: its baseline.")
+    ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"Of a comparison: {', '.join(MEASURES)}."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     as_json: AsJson = False,
     store_url: StoreUrl = None,
 ) -> None:
-    """Write a run as a script, a notebook, an experiment file, or its student's weights."""
+    """Write a run as a script, a notebook, an experiment file, or its student's weights.
+
+    Of several runs, a script that trains them all again and compares their differences.
+    """
     store = Store(store_url)
+    if len(names) > 1 or group or against is not None or measure is not None:
+        if to != "script":
+            raise BadInput(f"--to {to}: a comparison is exported as a script. Give --to script.")
+        if group:
+            names = [row.id for name in names for row in store.runs.cohort(name)]
+        names = list(dict.fromkeys(names))
+        found = compare(store, names, against=against, measure=measure)
+        path = export_comparison(store, found, output, force=force)
+        if as_json:
+            print_json({"runs": names, "kind": to, "path": str(path)})
+            return
+        print(f"The comparison of {len(names)} runs is in {path}")
+        print(_next(to, path, "them"))
+        return
+    (name,) = names
     path = export_run(store, name, to, output, force=force)
     lines, inputs = [], None
     if to == "weights":
@@ -51,10 +90,10 @@ def export(
         print(words)
 
 
-def _next(kind: str, path: Path) -> str | None:
+def _next(kind: str, path: Path, them: str = "it") -> str | None:
     """What to do with it."""
     file = shlex.quote(str(path))
     return {
-        "script": f"`python {file} --check` trains it again and compares every number.",
+        "script": f"`python {file} --check` trains {them} again and compares every number.",
         "yaml": f"`workbench run {file}` trains it again, with all that was done to it.",
     }.get(kind)

@@ -16,7 +16,7 @@ from workbench.recipes import open_experiment
 from workbench.runs.estimate import before_words, estimate_here
 from workbench.runs.follow import Progress
 from workbench.runs.launch import FreshStarter, accept_all
-from workbench.runs.queue import go_on
+from workbench.runs.queue import go_on, past_words
 from workbench.runs.results import result_of_all, was_refused
 from workbench.runs.run import Run, me
 from workbench.runs.settings import in_words
@@ -107,7 +107,10 @@ def run(
     if planned.values:
         print(planned.words(), file=sys.stderr)
     fields: dict[str, Any] = {"queued": True, "who": me()} if queued else {}
+    past = None if queued else past_words(store)
     name = accept_all(store, planned.specs, recipe=recipe, base=base, pause_at=pause_at, **fields)
+    if past is not None:
+        print(past, file=sys.stderr)
     if queued:
         go_on(store, FreshStarter())
     else:

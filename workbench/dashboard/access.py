@@ -39,7 +39,7 @@ READS: frozenset[str] = frozenset(
     {
         *("ask_edit", "unask_edit"),  # of somebody who can
         *("look", "name", "select", "layers", "explain", "unexplain"),  # on a run
-        *("against", "measure", "focus", "add"),  # on the page that compares
+        *("against", "measure", "focus", "along", "lines", "add"),  # on the page that compares
         *("find", "status", "recipe", "sort", "choose", "more", "clear", "address"),  # on lists
         *("role", "teacher", "student", "data", "split", "cancel", "again"),  # on models, a pair
     }

@@ -21,6 +21,8 @@ SEARCH = 200
 
 ORIGIN = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?")
 PREFIX = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
+OPENED = ("tab", "lower", "cell", "sample", "range")
+"""What stands open on the page of a run, beside the toggles of its views."""
 STEP = re.compile(r"[0-9]{1,9}")
 LONGEST = 20
 """Letters of an unreadable step that are said again."""
@@ -36,6 +38,7 @@ class Place:
         words: Why the step could not be read; empty if it could.
         select: The samples to select, as select_text.py writes them; not yet looked at.
         toggles: View and text of what is toggled in it, as toggles.py reads them; likewise.
+        opened: Name and text of what is open on the page, as opened.py reads them; likewise.
     """
 
     run: str | None = None
@@ -43,6 +46,7 @@ class Place:
     words: str = ""
     select: str = ""
     toggles: tuple[tuple[str, str], ...] = ()
+    opened: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> Place:
@@ -52,19 +56,21 @@ class Place:
         select = _first(arguments, "select")
         texts = ((view, _first(arguments, view)) for view in VIEWS)
         toggles = tuple((view, text) for view, text in texts if text)
+        panes = ((name, _first(arguments, name)) for name in OPENED)
+        opened = tuple((name, text) for name, text in panes if text)
         if not run or not step:
-            return cls(run or None, select=select, toggles=toggles)
+            return cls(run or None, select=select, toggles=toggles, opened=opened)
         if not STEP.fullmatch(step):
             told = step if len(step) <= LONGEST else f"{step[:LONGEST]}…"
             words = f"`step={told}` in the address is no step."
-            return cls(run, words=words, select=select, toggles=toggles)
-        return cls(run, int(step), select=select, toggles=toggles)
+            return cls(run, words=words, select=select, toggles=toggles, opened=opened)
+        return cls(run, int(step), select=select, toggles=toggles, opened=opened)
 
     @property
     def address(self) -> str:
         """Path and query of the page that shows this."""
         asked = {"run": self.run, "step": self.step, "select": self.select or None}
-        asked |= dict(self.toggles)
+        asked |= dict(self.toggles) | dict(self.opened)
         given = {name: value for name, value in asked.items() if value is not None}
         query = urlencode(given, safe=",~:")
         return f"/?{query}" if query else "/"
@@ -79,12 +85,16 @@ class Compared:
         against: Id of a run of the baseline; None leaves it to the page.
         measure: Name of the number that differences are of, likewise.
         focus: Id of the setting that stands out, likewise.
+        along: What the curves are drawn along, a name of compare.py:ALONG, likewise.
+        lines: What a line of the curves is, a name of compare.py:LINES, likewise.
     """
 
     runs: tuple[str, ...] = ()
     against: str | None = None
     measure: str | None = None
     focus: str | None = None
+    along: str | None = None
+    lines: str | None = None
 
     @classmethod
     def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> Compared | None:
@@ -92,13 +102,15 @@ class Compared:
         if "compare" not in arguments:
             return None
         runs = (run.strip() for run in _first(arguments, "compare").split(","))
-        picked = (_first(arguments, name) or None for name in ("against", "measure", "focus"))
+        names = ("against", "measure", "focus", "along", "lines")
+        picked = (_first(arguments, name) or None for name in names)
         return cls(tuple(dict.fromkeys(run for run in runs if run)), *picked)
 
     @property
     def address(self) -> str:
         """Path and query of the page that shows this."""
         asked = {"against": self.against, "measure": self.measure, "focus": self.focus}
+        asked |= {"along": self.along, "lines": self.lines}
         query = {"compare": ",".join(self.runs)}
         query |= {name: value for name, value in asked.items() if value is not None}
         return f"/?{urlencode(query, safe=',')}"

@@ -25,7 +25,7 @@ SCRIPTS = (
     *("places.js", "runs_place.js", "models_place.js", "pair_place.js", "after.js"),
     *("samples.js", "inspector.js", "failed.js"),
     *("journal.js", "pairing.js"),
-    *("kept.js", "selection.js", "toggles.js", "scrubber.js", "layers.js"),
+    *("kept.js", "selection.js", "toggles.js", "opened.js", "scrubber.js", "layers.js"),
     *("figures.js", "compare.js", "parts.js"),
 )
 """Pieces of ``parts.js`` in order; the last one exports."""

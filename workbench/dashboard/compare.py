@@ -27,6 +27,12 @@ MOST_LINES = 10
 """Rows of the fork tree; with more runs, one of each setting is drawn."""
 OFFERED = 30
 """Settings that a reader can add."""
+ALONG = ("step", "epoch", "share")
+"""What the curves can be drawn along, the first at first; ``share`` is that of the schedule."""
+LINES = ("mean", "seeds")
+"""What a line of theirs can be, likewise."""
+SAID = 40
+"""Letters of an unreadable text that are said again."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
@@ -46,11 +52,15 @@ def compare_page(store: Store, asked: Compared) -> dict[str, Any]:
     chosen, told, problem = _read(store, members, asked)
     notes += problem
     focus = _focus(chosen, asked.focus)
+    along = _one_of("along", asked.along, ALONG, notes)
+    lines = _one_of("lines", asked.lines, LINES, notes)
     picked = Compared(
         tuple(one.id for one in members),
         told["against"] if asked.against else None,
         told["measure"]["name"] if asked.measure else None,
         focus.id if asked.focus else None,
+        along if along != ALONG[0] else None,
+        lines if lines != LINES[0] else None,
     )
     measure = MEASURES[told["measure"]["name"]]
     styles = _styles(chosen, focus)
@@ -76,6 +86,8 @@ def compare_page(store: Store, asked: Compared) -> dict[str, Any]:
         "footer": footer(told, measure),
         "captions": [{"name": row["name"], "text": row["caption"]} for row in told["settings"]],
         "curves": _curves(store, chosen, styles),
+        "along": along,
+        "lines": lines,
         "tree": _tree(store, chosen, styles),
         "paths": _paths(told),
         "answers": _answers(store, chosen, focus),
@@ -118,6 +130,15 @@ def _more(store: Store, chosen: set[str]) -> list[dict[str, str]]:
         words = f"{count(len(rows))} seeds" if len(rows) > 1 else f"seed {seed}"
         found.append({"run": rows[-1].id, "words": f"{rows[-1].name}, {words} ({rows[-1].id})"})
     return found
+
+
+def _one_of(name: str, asked: str | None, allowed: Sequence[str], notes: list[str]) -> str:
+    """What was asked for; the first that is allowed where it is not, which is noted."""
+    if asked is None or asked in allowed:
+        return asked or allowed[0]
+    told = asked if len(asked) <= SAID else f"{asked[:SAID]}…"
+    notes.append(f"`{name}={told}` in the address is unknown. Allowed: {', '.join(allowed)}.")
+    return allowed[0]
 
 
 def _without(picked: Compared, row: Mapping[str, Any]) -> str:

@@ -6,8 +6,10 @@ anew only where one of them has moved.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qs, urlencode
 
 from workbench.dashboard.address import Compared
 from workbench.dashboard.compare import compare_page
@@ -18,7 +20,7 @@ from workbench.errors import UnknownRun
 from workbench.runs.comparison import MOST_RUNS
 from workbench.runs.settings import seeds_of
 
-PICKS = ("against", "measure", "focus")
+PICKS = ("against", "measure", "focus", "along", "lines")
 """What a reader can pick: fields of :class:`Compared`."""
 
 
@@ -62,8 +64,21 @@ class CompareSession(PlainSession):
 
     def _draw(self) -> None:
         self._seen = self._marks()
-        self._parts["top"].tell(self._bar("compare"))
-        self._parts["compare"].tell(compare_page(self.hub.store, self._asked))
+        page = compare_page(self.hub.store, self._asked)
+        self._parts["top"].tell({**self._bar("compare"), "exports": self._exports(page)})
+        self._parts["compare"].tell(page)
+
+    def _exports(self, page: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+        """What can be taken away, by its address; without one, what it waits for."""
+        if page["empty"] or page["against"] is None:
+            return []
+        runs = [run["run"] for row in page["rows"] for run in row["runs"]]
+        if any(self.hub.store.runs.get(run).status != "finished" for run in runs):
+            return [(None, "Script (.py): once all runs have finished")]
+        picked = parse_qs(page["address"].partition("?")[2])
+        asked = {"against": page["against"], "measure": page["measure"], "to": "script"}
+        query = urlencode({"compare": picked["compare"][0], **asked}, safe=",")
+        return [(f"export?{query}", "Script (.py): trains all again")]
 
     def _marks(self) -> list[Any]:
         """What changes when a run that is compared moves: its row but for its heartbeat."""

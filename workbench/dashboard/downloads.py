@@ -1,4 +1,4 @@
-"""What a page may take away: ``/export`` (a run as a file) and ``/tables`` (its numbers as text).
+"""What a page may take away: ``/export`` (a run or comparison as a file), ``/tables`` (numbers).
 
 A run's script or weights are made in a process of its own, for they may need torch; tables are not.
 """
@@ -21,7 +21,7 @@ from workbench.dashboard.compare import compare_page
 from workbench.dashboard.compare_sheets import figure_sheets
 from workbench.dashboard.select_text import decode
 from workbench.errors import WorkbenchError
-from workbench.runs.comparison import compare
+from workbench.runs.comparison import MEASURES, MOST_RUNS, compare
 from workbench.runs.tables import paper_sheet, sheets_of_comparison, sheets_of_run, written
 from workbench.store import Store
 
@@ -66,6 +66,9 @@ class ExportHandler(RequestHandler):
         kind = self.get_query_argument("to")
         if kind not in NAMES and kind not in TABLES:
             raise HTTPError(404)
+        if "compare" in self.request.query_arguments:
+            await self._export_comparison(kind)
+            return
         try:
             run = self._store.runs.get(self.get_query_argument("run")).id
         except WorkbenchError:
@@ -79,28 +82,50 @@ class ExportHandler(RequestHandler):
                 return
             await send(self, f"{run}-{name}", sheets, to)
             return
-        async with self.application.settings.setdefault("exports", asyncio.Semaphore(MOST_EXPORTS)):
-            await self._export(run, kind)
+        await self._export((run, "--to", kind), NAMES[kind].format(run=run))
 
-    async def _export(self, run: str, kind: str) -> None:
+    async def _export_comparison(self, kind: str) -> None:
+        """The script of what an address compares; every word of the command is one of ours."""
+        asked = Compared.read(self.request.query_arguments)
+        if kind != "script" or asked is None or not asked.runs:
+            raise HTTPError(404)
+        if asked.measure is not None and asked.measure not in MEASURES:
+            raise HTTPError(404)
+        against = () if asked.against is None else (asked.against,)
+        try:
+            for run in (*asked.runs[:MOST_RUNS], *against):
+                self._store.runs.get(run)
+        except WorkbenchError:
+            raise HTTPError(404) from None
+        # Named, so that a run by itself is the comparison with its control.
+        measure = asked.measure or next(iter(MEASURES))
+        picked = ("--measure", measure, *(word for run in against for word in ("--against", run)))
+        words = (*asked.runs[:MOST_RUNS], "--to", "script", *picked)
+        await self._export(words, "comparison.py")
+
+    async def _export(self, words: Sequence[str], name: str) -> None:
+        """What ``workbench export`` writes, once fewer than :data:`MOST_EXPORTS` are at it."""
+        async with self.application.settings.setdefault("exports", asyncio.Semaphore(MOST_EXPORTS)):
+            await self._send_made(words, name)
+
+    async def _send_made(self, words: Sequence[str], name: str) -> None:
         with TemporaryDirectory(prefix="workbench-export-") as folder:
-            name = NAMES[kind].format(run=run)
             target = Path(folder) / name
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-P", "-m", "workbench.cli.main", "export", run, "--to", kind),
+                *("-P", "-m", "workbench.cli.main", "export", *words),
                 *("-o", str(target), "--store", str(self._store.path)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
             )
-            _, words = await process.communicate()
-            if (process.returncode or 0) < 0 or FAULT in words:
-                LOG.error("Run %s could not be exported:\n%s", run, words.decode(errors="replace"))
+            _, said = await process.communicate()
+            if (process.returncode or 0) < 0 or FAULT in said:
+                LOG.error("%s could not be exported:\n%s", name, said.decode(errors="replace"))
                 refuse(self, 500, "The export failed; the server's log says why.")
                 return
             if process.returncode != 0:
-                refuse(self, 409, words.decode(errors="replace"))
+                refuse(self, 409, said.decode(errors="replace"))
                 return
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Disposition", f'attachment; filename="{name}"')

@@ -22,7 +22,7 @@ from workbench.errors import WorkbenchError
 from workbench.runs.draft.checker import Checker
 from workbench.runs.explainer import Explainer
 from workbench.runs.inspecting import Inspection
-from workbench.runs.launch import Starter
+from workbench.runs.launch import Starter, ZygoteStarter
 from workbench.runs.queue import go_on
 from workbench.store import Store
 from workbench.store.listing import waiting
@@ -63,7 +63,9 @@ class Hub:
         self.starter = starter
         self.quickstart = Quickstart(store)
         self.after = After(store, starter)
-        self.explainer = Explainer(store)
+        self.explainer = Explainer(
+            store, starter.explain if isinstance(starter, ZygoteStarter) else None
+        )
         self.checker = Checker(store)
         self.inspections: list[Inspection] = []
         """Pairs that are looked at in processes of their own; touched in the pages' turns only."""

@@ -27,15 +27,14 @@ from workbench.dashboard.journal import write_note
 from workbench.dashboard.live import Sent, Shown
 from workbench.dashboard.new_address import NewAsked
 from workbench.dashboard.new_session import NewSession
+from workbench.dashboard.opened import begin
 from workbench.dashboard.page_session import PageSession, one_message
 from workbench.dashboard.pairing import Pairing
 from workbench.dashboard.people import come_in
 from workbench.dashboard.places import PlaceSession, asked_place
-from workbench.dashboard.scrubber import settle
 from workbench.dashboard.selection import Selection
 from workbench.dashboard.start import QUICKSTART, recent_runs
 from workbench.dashboard.template import Mode, make_template, own_styles
-from workbench.dashboard.toggles import settle_toggles
 from workbench.errors import InvalidExperiment, WorkbenchError
 from workbench.runs.fork import fork
 from workbench.runs.launch import ask_to_set, command, resume
@@ -233,8 +232,8 @@ class Session(PageSession):
             self.inspector.select(self.chosen.ids, self.chosen.how)
         self._group = group_link(self.hub.store, run)
         row, stored = self.hub.store.runs.get(run), shown.parts["scrubber"]["snapshots"]
-        toggles = settle_toggles(self._asked.toggles, shown.views)
-        self._began = {"asked": settle(self._asked, row, stored), "toggles": toggles}
+        samples = self.hub.live(run).sample_ids
+        self._began = begin(self._asked, row, stored, shown.views, samples)
         for view in VIEWS:
             self._views[view] = PanelView.make()
         self._views["cka"].param.watch(lambda told: self._propose(told.new), "event")

@@ -125,6 +125,8 @@ def _failed(row: RunRow, events: Sequence[Event] = ()) -> dict[str, Any]:
         steps = count(max(row.step - good, 0))
         lost = f"Last good checkpoint: step {count(good)}; steps lost: {steps}."
     message = error.get("message", "no reason was recorded.")
+    if good is None:  # the training knows what it asked to keep, not what there was to keep
+        message = message.replace("The last good checkpoint is kept. ", "")
     head = f"Failed at step {count(row.step)}: {message}"
     line = _line("bad", "✕", head, lost, str(error.get("code", "")))
     if row.role == "student" and row.started_ns is not None:

@@ -25,13 +25,16 @@ Toggles = dict[str, dict[str, str]]
 """By view, name and value of each toggle that is not as it was first."""
 
 
-def settle_toggles(asked: Sequence[tuple[str, str]], views: Mapping[str, Sent]) -> dict[str, Any]:
+def settle_toggles(
+    asked: Sequence[tuple[str, str]], views: Mapping[str, Sent], *, ranged: bool = False
+) -> dict[str, Any]:
     """What a page begins with, and what of its address cannot be followed.
 
     Args:
         asked: View and text, as they stand in the address.
         views: The newest frames; of one that still waits for data all is kept that can be read,
             since its toggles come with the data.
+        ranged: Whether the address holds a range of steps, over which the map can show its change.
 
     Returns:
         ``views`` (:data:`Toggles`) and ``words``, empty if all can be followed.
@@ -44,7 +47,7 @@ def settle_toggles(asked: Sequence[tuple[str, str]], views: Mapping[str, Sent]) 
         pairs, why = _pairs(view, text)
         words += why
         if pairs and views[view].step >= 0:
-            pairs, why = _known(view, pairs, unpack(views[view].packed)[0])
+            pairs, why = _known(view, pairs, unpack(views[view].packed)[0], ranged=ranged)
             words += why
         if pairs:
             found[view] = pairs
@@ -60,10 +63,14 @@ def _pairs(view: str, text: str) -> tuple[dict[str, str], list[str]]:
 
 
 def _known(
-    view: str, pairs: Mapping[str, str], frame: Mapping[str, Any]
+    view: str, pairs: Mapping[str, str], frame: Mapping[str, Any], *, ranged: bool
 ) -> tuple[dict[str, str], list[str]]:
     """Those that the frame has, and what is said of the others."""
     allowed = {control["name"]: list(_values(control, frame)) for control in frame["controls"]}
+    for cursor in (frame["cursor"][way] for way in "yx") if frame["cursor"] else ():
+        allowed[cursor["state"]] = list(map(str, range(cursor["count"])))
+    if ranged and view == "cka":
+        allowed.setdefault("since", ["0"]).append("range")
     kept = {name: value for name, value in pairs.items() if value in allowed.get(name, ())}
     words = []
     for name, value in pairs.items():

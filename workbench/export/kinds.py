@@ -1,15 +1,16 @@
-"""Export of a run: which kinds there are, what each needs, and where its file may go."""
+"""Export of a run or a comparison: which kinds there are, and where a file may go."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from workbench.atomic import write_atomically
 from workbench.errors import BadFile, RefusedCommand, UnknownName
+from workbench.export.comparison import comparison_script
 from workbench.export.notebook import notebook
 from workbench.export.places import with_whole_paths
 from workbench.export.script import script
@@ -45,6 +46,29 @@ def export_run(store: Store, run: str, kind: str, path: str | Path, *, force: bo
     row = store.runs.get(run)
     target = _target(Path(path), kind, force=force)
     write_atomically(target, _WRITERS[kind](store, row, target))
+    return target
+
+
+def export_comparison(
+    store: Store, found: Mapping[str, Any], path: str | Path, *, force: bool = False
+) -> Path:
+    """Write a comparison as a script that trains its runs again; whole, or not at all.
+
+    Args:
+        store: Where the runs lie; only read.
+        found: The comparison, as ``workbench compare --json`` prints it.
+        path: File to write.
+        force: Replace a file that is there.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        WorkbenchError: As :func:`export_run`, and if there is nothing to compare with.
+    """
+    target = _target(Path(path), "script", force=force)
+    _refuse_shadow(target)
+    write_atomically(target, comparison_script(store, found).encode())
     return target
 
 

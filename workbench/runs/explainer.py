@@ -1,7 +1,8 @@
 """Asks for pictures, attributions and layers without computing any: one process, one at a time.
 
 Unusual here: the process starts with the first question and ends with the last reader, so a server
-that nobody inspects a sample on pays nothing. Its owner loads no torch.
+that nobody inspects a sample on pays nothing. Where there is a preloaded process it is forked from
+that, else it is a fresh one that has yet to load torch. Its owner loads none.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.runs.attribution import nearest_checkpoint
+from workbench.runs.forked import Forked, Helper
 from workbench.store.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -72,14 +75,17 @@ class Explainer:
 
     Args:
         store: Where runs lie.
+        fork: Gives a process of the store at a path that has loaded torch, or None: then a fresh
+            one is started.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, fork: Callable[[Path], Helper | None] | None = None) -> None:
+        self._store, self._fork = store, fork
         self._lock = threading.Condition()
         self._waiting: deque[Question] = deque()
         self._current: Question | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Helper | None = None
+        self._ends = 0
         self._thread: threading.Thread | None = None
         self._readers: set[object] = set()
         self._answers: OrderedDict[tuple[Any, ...], Answer] = OrderedDict()
@@ -287,32 +293,43 @@ class Explainer:
             return answer
         return self._gone(question, process)
 
-    def _living(self, question: Question) -> subprocess.Popen[bytes] | None:
+    def _living(self, question: Question) -> Helper | None:
         with self._lock:
             if question.cancelled or self._closed:
                 return None
-            if self._process is None or self._process.poll() is not None:
+            if self._process is not None and self._process.poll() is None:
+                return self._process
+            self._end_process()
+            ends = self._ends
+        started = self._started()  # may wait for the preloaded process: without the lock
+        with self._lock:
+            self._process = started
+            if question.cancelled or self._closed or ends != self._ends:
                 self._end_process()
-                self._process = subprocess.Popen(
-                    # -P: a file of the user's working folder must not stand in for a library
-                    [sys.executable, "-P", "-m", __name__.rpartition(".")[0] + ".explaining",
-                     str(self._store.path.resolve())],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                )  # fmt: skip
             return self._process
 
-    def _gone(self, question: Question, process: subprocess.Popen[bytes]) -> Answer:
+    def _started(self) -> Helper:
+        store = self._store.path.resolve()
+        forked = self._fork(store) if self._fork is not None else None
+        return forked or subprocess.Popen(
+            # -P: a file of the user's working folder must not stand in for a library
+            [sys.executable, "-P", "-m", __name__.rpartition(".")[0] + ".explaining", str(store)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _gone(self, question: Question, process: Helper) -> Answer:
         code = process.wait()
         with self._lock:
             if self._process is process:
                 self._end_process()
         if question.cancelled or self._closed or not self._readers:
             return Answer("cancelled")
-        how = f"it was killed by signal {-code}" if code < 0 else f"it ended with code {code}"
-        words = f"The process that computes it is gone: {how}. Training goes on; try again."
+        how = f": it was killed by signal {-code}" if code < 0 else f": it ended with code {code}"
+        how = "" if isinstance(process, Forked) else how  # nobody knows how that ended
+        words = f"The process that computes it is gone{how}. Training goes on; try again."
         return Answer("refused", {"words": words})
 
     def _keep(self, key: tuple[Any, ...], answer: Answer) -> None:
@@ -327,6 +344,7 @@ class Explainer:
     def _end_process(self) -> None:
         """Kill it; the thread that reads from it sees the end. Called with the lock held."""
         process, self._process = self._process, None
+        self._ends += 1
         if process is None:
             return
         process.kill()
@@ -336,7 +354,7 @@ class Explainer:
         threading.Thread(target=_reap, args=(process,), name="reaper", daemon=True).start()
 
 
-def _leave(question: Question, process: subprocess.Popen[bytes]) -> None:
+def _leave(question: Question, process: Helper) -> None:
     """Tell the process that nobody waits for this any more; a line that a pipe takes at once."""
     if process.stdin is None:
         return
@@ -359,12 +377,12 @@ def _read(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
         head = pipe.readline()
         told: dict[str, Any] = json.loads(head) if head.endswith(b"\n") else {}
         body = pipe.read(told.pop("size", 0))
-    except ValueError:  # closed between two reads: the process was ended
+    except (ValueError, ConnectionError):  # closed between two reads: the process was ended
         return None
     return (told, body) if told else None
 
 
-def _reap(process: subprocess.Popen[bytes]) -> None:
+def _reap(process: Helper) -> None:
     process.wait()
     if process.stdout is not None:
         process.stdout.close()

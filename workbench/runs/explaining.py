@@ -1,8 +1,8 @@
 """The process that computes what a page may not: asked in lines of JSON, answers in JSON and bytes.
 
 Unusual here: it keeps the pair of the last checkpoint it was asked about, so that the next sample
-costs milliseconds; nothing of it lies on disk, and to stop a computation is to kill it. It loads no
-torch before a map is asked for: pixels alone come within a second.
+costs milliseconds; nothing of it lies on disk, and to stop a computation is to kill it. A fresh one
+loads no torch before a map is asked for: pixels alone come within a second.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -196,16 +197,31 @@ def _averaged(values: np.ndarray, by: int) -> np.ndarray:
 
 def main(arguments: list[str]) -> int:
     """``python -m workbench.runs.explaining STORE``: answers until its input ends."""
-    os.nice(NICENESS)
     # Answers have the pipe for themselves: a library that prints must not break them.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    desk = Desk(Store(arguments[0]), out)
+    return explain(arguments[0], sys.stdin, out)
+
+
+def explain(store: str, lines: Iterable[str], out: BinaryIO, *, warm: bool = False) -> int:
+    """Answer until the lines end.
+
+    Args:
+        store: Path of the database.
+        lines: Questions, one a line of JSON.
+        out: Where answers go.
+        warm: Whether torch is loaded already. Then what maps need beyond it is loaded as soon as
+            somebody has looked at pictures: maps are asked for next.
+    """
+    os.nice(NICENESS)
+    desk = Desk(Store(store), out)
     asked: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-    reads = threading.Thread(target=hear, args=(sys.stdin, desk.left, asked), daemon=True)
-    reads.start()
+    threading.Thread(target=hear, args=(lines, desk.left, asked), daemon=True).start()
     while (one := asked.get()) is not None:
         desk.answer(one)
+        if warm and one["do"] == "pictures":
+            threading.Thread(target=import_module, args=("captum.attr",), daemon=True).start()
+            warm = False
     return 0
 
 

@@ -25,7 +25,8 @@ class Progress:
         self._bar: Any = None
         self._task: Any = None
         self._enabled = enabled
-        self._last_line = 0.0
+        self._last_said = 0.0
+        self._last_line = ""
         self._last_text = ""
         self._said: set[str] = set()
 
@@ -68,10 +69,11 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, description=text, completed=share, detail=detail)
             return
-        now = time.monotonic()
-        if text != self._last_text or now - self._last_line >= LINE_SECONDS:
-            print(f"{row.id}: {text} {detail}".rstrip(), file=sys.stderr, flush=True)
-            self._last_text, self._last_line = text, now
+        now, line = time.monotonic(), f"{row.id}: {text} {detail}".rstrip()
+        due = text != self._last_text or now - self._last_said >= LINE_SECONDS
+        if due and line != self._last_line:  # a log says what is new only
+            self._say(line)
+            self._last_text, self._last_line, self._last_said = text, line, now
 
     def _say(self, line: str) -> None:
         """A line that stays, above the bar if there is one."""

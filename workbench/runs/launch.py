@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workbench.errors import BadInput, InvalidExperiment, RefusedCommand
+from workbench.runs.forked import Helper, can_fork, meet
 from workbench.runs.objects import as_it_stands, holds_objects, refuse_stored_objects
 from workbench.runs.own_code import with_modules
 from workbench.specs.experiment import ExperimentSpec
@@ -73,7 +75,7 @@ class ZygoteStarter:
             self._process = subprocess.Popen(
                 module_command("workbench.runs.zygote"),
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
                 text=True,
                 start_new_session=True,
             )
@@ -84,6 +86,31 @@ class ZygoteStarter:
         with self._lock:
             if not self._tell(json.dumps(order) + "\n"):
                 self._fresh.start(store, run)
+
+    def explain(self, store: Path) -> Helper | None:
+        """A process that answers about a store's runs.
+
+        Args:
+            store: Path of the database.
+
+        Returns:
+            None where it still preloads, or cannot fork: a fresh process answers sooner.
+        """
+        process = self._process
+        if process is None or not can_fork() or not self._is_ready():
+            return None
+
+        def order(at: str) -> bool:
+            with self._lock:
+                return self._tell(json.dumps({"explain": str(store), "at": at}) + "\n")
+
+        return meet(order, lambda: process.poll() is None)
+
+    def _is_ready(self) -> bool:
+        """Whether the zygote has said so; its word stays in the pipe for the next who looks."""
+        with self._lock:
+            said = self._process.stdout if self._process is not None else None
+            return said is not None and bool(select.select([said], [], [], 0)[0])
 
     def close(self) -> None:
         """Let the zygote go; its workers go on."""
@@ -96,6 +123,8 @@ class ZygoteStarter:
                 except subprocess.TimeoutExpired:  # it still imports
                     self._process.kill()
                     self._process.wait()
+                if self._process.stdout is not None:
+                    self._process.stdout.close()
                 self._process = None
 
     def _tell(self, line: str) -> bool:

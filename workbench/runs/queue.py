@@ -104,6 +104,28 @@ def typical_seconds(line: Line, lines: Sequence[Line]) -> float | None:
     return None
 
 
+def past_words(store: Store) -> str | None:
+    """What is said to whoever starts a run past the queue; None where no queue is under way.
+
+    Args:
+        store: Where it lies; read only.
+    """
+    now = standing(store.database)
+    at_work = [
+        f"{row.id} {'stands paused' if row.status == 'paused' else 'trains'}"
+        for row in store.runs.list()
+        if row.turn is not None and row.active and row.status != "queued"
+    ]
+    count = len(now.runs)
+    waits = [f"{count} runs wait" if count > 1 else "1 run waits"] if count else []
+    if not at_work and not waits:
+        return None
+    return (
+        f"A queue is under way here ({', '.join([*at_work, *waits])}); this run does not wait for "
+        "it. --queue lets a run wait for its turn."
+    )
+
+
 def take_back(store: Store, run: str, *, who: str) -> None:
     """Remove a run that waits for its turn; the rest of its group keeps a line about it.
 

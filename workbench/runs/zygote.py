@@ -1,7 +1,8 @@
 """A process that has imported everything and waits: a worker forked from it steps within 0.1 s.
 
 It has never run a tensor operation (a thread pool used before a fork hangs the child) and reads
-one JSON line a worker from its standard input; at the end of the input it leaves. The workers stay.
+one JSON line a process from its standard input; at the end of the input it leaves. The workers
+stay. A line with ``explain`` asks for a process that answers, at the socket it names.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from workbench.runs.explaining import explain
+from workbench.runs.forked import come
 from workbench.runs.worker import NICENESS, work_through
 
 
@@ -21,6 +24,7 @@ def serve() -> None:
     import torch  # noqa: F401
 
     import workbench.runs.keeper
+    import workbench.runs.layer_map
     import workbench.training.session  # noqa: F401
 
     print("ready", flush=True)
@@ -33,7 +37,25 @@ def serve() -> None:
         os.setsid()
         if os.fork():
             os._exit(0)
+        if "explain" in order:
+            _become_explainer(order)
         _become_worker(order)
+
+
+def _become_explainer(order: dict[str, str]) -> None:
+    """Give up everything of the zygote but its modules, then answer until nobody asks."""
+    code = 1
+    try:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nothing, stream)
+        with come(order["at"]) as connection:
+            lines, out = connection.makefile("r", encoding="utf-8"), connection.makefile("wb")
+            code = explain(order["explain"], lines, out, warm=True)
+    except OSError:  # whoever asked has gone meanwhile
+        code = 0
+    finally:
+        os._exit(code)
 
 
 def _become_worker(order: dict[str, str]) -> None:

@@ -69,17 +69,17 @@ const PARTS = {
     return table;
   },
   grid(part, { tokens, pick }) {
-    const picker = (picks, text) => {
+    const picker = (picks, text, which) => {
       const onclick = ({ shiftKey }) => pick(picks, 0, { kind: "select" }, shiftKey);
-      return picks ? h("button", { type: "button", title: `Select: ${picks.words}; Shift adds`, "aria-label": `${picks.words}: ${text}`, onclick }, text) : text;
+      return picks ? h("button", { type: "button", title: `Select ${which}: ${picks.words}; Shift adds`, "aria-label": `${picks.words}: ${text}`, onclick }, text) : text;
     };
-    const names = part.columns.map((name, k) => h("th", { title: name }, picker(part.picks?.[k], name)));
+    const names = part.columns.map((name, k) => h("th", { title: name }, picker(part.picks?.[k], name, "the whole class")));
     const head = h("tr", {}, h("th", {}, part.heading), names);
     const rows = part.rows.map((row) => {
       const cells = row.values.map((value, k) => {
         const shade = scaleColour("measure", (0.62 * value) / part.top, tokens);
         const style = `background:rgb(${shade.map(Math.round).join(",")});color:${textOn(shade)}`;
-        return h("td", { style }, picker(row.picks?.[k], String(value)));
+        return h("td", { style }, picker(row.picks?.[k], String(value), "these only"));
       });
       return h("tr", {}, h("th", { scope: "row" }, row.label), cells);
     });

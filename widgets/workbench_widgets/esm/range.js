@@ -18,11 +18,13 @@ class StepRange {
     return this.view.model.get("range") ?? null;
   }
 
-  // A new range turns the map to its change; one that is gone leaves it at the change since the start.
+  // A new range turns the map to its change; one that is gone leaves it at the change since the start. Of one that
+  // stood in an address the toggles stand there too.
   turn() {
-    const { view } = this;
-    if (this.ends && view.arrays.change) view.chosen = { ...view.chosen, mode: "change", since: "range" };
-    view.schedule(true);
+    const { ends, view } = this;
+    if (ends && !ends.opened && view.arrays.change) view.choose({ mode: "change", since: "range" });
+    else if (!ends && view.model.get("toggles")?.since === "range") view.choose({ since: view.frame.state.since });
+    else view.schedule(true);
   }
 
   // One base more: the last snapshot that is not beyond the range's beginning.

@@ -1,3 +1,7 @@
+// A class's name selects all of its samples, a count under it only its own: the outline says which of the two.
+const OVER_CLASS = Array.from({ length: 12 }, (_, k) =>
+  `.wb-grid:has(th:nth-child(${k + 2}) button:is(:hover, :focus-visible)) :is(th, td):nth-child(${k + 2})`).join(", ");
+
 const CSS = `
 .wb-view { box-sizing: border-box; position: relative; display: flex; flex-direction: column; width: 100%;
   min-height: 240px; container-type: size; padding: 11px 12px 8px; overflow: hidden; border: 1px var(--wb-edge, solid) var(--wb-edge-colour, var(--wb-line)); border-radius: 6px;
@@ -7,10 +11,10 @@ const CSS = `
 .wb-view:focus-visible, .wb-view button:focus-visible { outline: 2px solid var(--wb-ink); outline-offset: 1px; }
 .wb-view:focus-visible { outline-offset: -2px; }
 .wb-view button { color: inherit; background: none; border: 0; margin: 0; padding: 0; font: inherit; cursor: pointer; }
-.wb-header { display: flex; align-items: center; gap: 8px; min-height: 20px; }
-.wb-view .wb-title { flex: 1 1 auto; min-width: 0; font-size: 13px; line-height: 18px; font-weight: 600;
+.wb-header { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 8px; min-height: 20px; }
+.wb-view .wb-title { flex: 1 0 auto; max-width: 100%; font-size: 13px; line-height: 18px; font-weight: 600;
   text-align: left; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; border-radius: 3px; }
-.wb-controls { display: flex; gap: 6px; flex: none; }
+.wb-controls { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 2px 6px; min-width: 0; margin-left: auto; }
 .wb-toggle { display: flex; border: 1px solid var(--wb-line-strong); border-radius: 4px; overflow: hidden; }
 .wb-view .wb-toggle button { padding: 0 7px; height: 18px; font-size: 11px; line-height: 18px; color: var(--wb-ink2); }
 .wb-toggle button + button { border-left: 1px solid var(--wb-line-strong); }
@@ -18,7 +22,9 @@ const CSS = `
 .wb-lead { white-space: pre; }
 .wb-chip ~ .wb-toggle .wb-lead { display: none; }
 @container (max-width: 330px) { .wb-lead { display: none; } }
-@container (max-width: 520px) { [data-view="trilateral"] .wb-word { display: none; } }
+@container (max-width: 520px) { [data-view="trilateral"] .wb-word { display: none; }
+  .wb-view[data-view="trilateral"] .wb-toggle button { padding: 0 5px; } }
+@container (max-width: 420px) { .wb-chip:has(~ .wb-toggle) .wb-long { display: none; } }
 @container (max-width: 420px) { .wb-chip:has(~ .wb-toggle ~ .wb-toggle) .wb-word { display: none; } }
 .wb-view .wb-list { max-width: 96px; height: 20px; padding: 0 2px; font-size: 11px; color: var(--wb-ink); background: var(--wb-surface);
   border: 1px solid var(--wb-line-strong); border-radius: 4px; }
@@ -68,6 +74,9 @@ const CSS = `
   text-align: center; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .wb-view .wb-grid th:first-child { width: 84px; text-align: left; }
 .wb-view .wb-grid td { padding: 0; border: 0; text-align: center; }
+.wb-view .wb-grid button { display: block; width: 100%; overflow: hidden; text-overflow: ellipsis; }
+.wb-grid td:has(button:hover), ${OVER_CLASS} { outline: 2px solid var(--wb-ink); outline-offset: -1px; }
+.wb-grid th button:is(:hover, :focus-visible) { text-decoration: underline; color: var(--wb-ink); }
 .wb-plot .plotly, .wb-plot .svg-container { position: relative; }
 .wb-plot .main-svg { position: absolute; top: 0; left: 0; pointer-events: none; overflow: hidden; }
 .wb-plot .cartesianlayer :is(.lines, .points path, .fills, .errorbars, image), .wb-plot .gl-container { opacity: var(--wb-fade, 1); }

@@ -1,30 +1,35 @@
 // ---- what a person toggled ------------------------------------------------------------------------------------
 
-// The trait `toggles` holds it: name and value of each control that is not as it was first. On the page values may be
-// text, as an address has them. What a frame has not stays there, for the frame that has it.
-const asOption = ({ options, of }, text, facts) =>
+// The trait `toggles` holds it: name and value of each control, and of the chosen cell's row and column, that is not as
+// it was first. On the page values may be text, as an address has them. What a frame has not stays there, for the frame
+// that has it.
+const asOption = ({ options, of, count }, text, facts) =>
   options ? options.find(({ value }) => String(value) === text)?.value
-    : /^\d{1,6}$/.test(text) && Number(text) < facts[of].length ? Number(text) : undefined;
+    : /^\d{1,6}$/.test(text) && Number(text) < (count ?? facts[of].length) ? Number(text) : undefined;
+
+// All that can be toggled in a frame.
+const toggling = ({ range }, frame) => [...range.controls(frame),
+  ...(frame.cursor ? [frame.cursor.x, frame.cursor.y].map(({ state: name, count }) => ({ name, count })) : [])];
 
 // The part of a frame's state that these toggles say.
-function toggled(model, frame) {
-  const told = model.get("toggles") ?? {};
+function toggled(view, frame) {
+  const told = view.model.get("toggles") ?? {};
   const found = {};
-  for (const control of frame.controls) {
+  for (const control of toggling(view, frame)) {
     const value = control.name in told ? asOption(control, String(told[control.name]), frame.facts) : undefined;
     if (value !== undefined) found[control.name] = value;
   }
   return found;
 }
 
-// Of a change: what is a toggle of the frame on screen goes into the trait, and no longer stands in `chosen`. A range
-// of steps is the page's own, see range.js.
+// Of a change: what is a toggle of the frame on screen goes into the trait, and no longer stands in `chosen`.
 function toggle(view, change) {
   const { frame, model } = view;
   const before = model.get("toggles") ?? {};
   const now = { ...before };
-  for (const { name } of frame.controls) {
-    if (!(name in change) || change[name] === "range") continue;
+  const known = toggling(view, frame).map(({ name }) => name);
+  for (const name of Object.keys(change)) {
+    if (!known.includes(name) && !(name in before)) continue;
     delete view.chosen[name];
     if (change[name] === frame.state[name]) delete now[name];
     else now[name] = change[name];

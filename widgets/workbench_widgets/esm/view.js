@@ -5,7 +5,7 @@ class View {
     this.model = model;
     this.el = el;
     this.arrays = {};
-    this.chosen = {}; // what a person set: cursor, picked sample; toggles stand in the model, see toggles.js
+    this.chosen = {}; // what a person set: the picked sample; toggles and cursor stand in the model, see toggles.js
     this.keeper = rangeKeeper();
     this.hovering = this.pressed = this.busy = this.dirty = this.stopped = false;
     this.gone = new Promise((resolve) => (this.leave = resolve));
@@ -166,7 +166,7 @@ class View {
   }
 
   around(frame, tokens) {
-    const state = { ...frame.state, ...toggled(this.model, frame), ...this.chosen };
+    const state = { ...frame.state, ...toggled(this, frame), ...this.chosen };
     for (const { name, options, of } of frame.controls) {
       const known = options ? options.some(({ value }) => value === state[name]) : state[name] < frame.facts[of].length;
       if (!known && state[name] !== "range") state[name] = frame.state[name]; // what this snapshot has not
@@ -234,7 +234,7 @@ class View {
     const clear = () => this.select(null);
     const title = `${this.model.get("how") || "selected"}; Escape or a press clears`;
     return h("button", { class: "wb-chip", type: "button", title, onclick: clear },
-      `n = ${spaced(number)} `, frame.facts.pending ? `${frame.facts.pending}… ` : h("span", { class: "wb-word" }, "selected "), "✕");
+      `n = ${spaced(number)} `, frame.facts.pending ? [h("span", { class: "wb-long" }, frame.facts.pending), "… "] : h("span", { class: "wb-word" }, "selected "), "✕");
   }
 
   toggles(frame, around) {
@@ -330,7 +330,7 @@ class View {
     if (event.target.nodeName === "SELECT" && event.key !== "Escape") return; // letters and arrows are the list's
     const { cursor } = this.frame;
     const move = { ArrowLeft: ["x", -1], ArrowRight: ["x", 1], ArrowUp: ["y", 1], ArrowDown: ["y", -1] }[event.key];
-    const state = { ...this.frame.state, ...this.chosen };
+    const state = { ...this.frame.state, ...toggled(this, this.frame), ...this.chosen };
     if (event.key === "Escape" && !this.menu.open && this.chosenIds) this.select(null);
     else if (event.key === "Escape" && !this.menu.open && this.range.choose(null)) this.schedule(true);
     else if (event.key === "Escape") this.menu.close();
@@ -348,7 +348,7 @@ class View {
   // What the view offers for the cell under its cursor.
   propose() {
     const { cursor, state: first } = this.frame;
-    const state = { ...first, ...this.chosen };
+    const state = { ...first, ...toggled(this, this.frame), ...this.chosen };
     if (cursor?.proposes) this.emit({ kind: cursor.proposes, x: state[cursor.x.state], y: state[cursor.y.state] });
   }
 

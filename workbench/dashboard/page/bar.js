@@ -87,6 +87,7 @@ function showKeys(el) {
         h("button", { type: "button", "data-close": "" }, "Close")),
       KEYS.map(([place, list]) => [h("h3", {}, place), h("dl", {}, rows(list))]));
     const root = h("div", { class: "root", style: "display:contents" }, dialog);
+    dialog.addEventListener("keydown", (event) => event.stopPropagation()); // the run behind it hears no key meanwhile
     dialog.addEventListener("click", (event) => {
       if (event.target === dialog || event.target.closest("[data-close]")) dialog.close();
     });
@@ -95,21 +96,52 @@ function showKeys(el) {
   if (!dialog.open) dialog.showModal();
 }
 
+// Menus of the bar that Escape and a press elsewhere close: what says that one is open, its piece, what opens it.
+const BAR_MENUS = [
+  { flag: "home", key: "home", opens: "home" },
+  { flag: "taking", key: "export", opens: "take" },
+];
+
 const writes = (node) => Boolean(node?.closest?.("input, textarea, select, [contenteditable]"));
+
+// A button that gives way to another hands it the focus of the keyboard: else that would begin at the top of the page.
+const SUCCESSORS = { pause: "resume", resume: "pause", ask: "keep", keep: "ask" };
+
+function focused(el) {
+  const at = el.getRootNode().activeElement;
+  return at?.matches(":focus-visible") && el.contains(at) ? at : null;
+}
+
+function followFocus(el, own, at) {
+  const lost = at && !at.isConnected ? at.dataset.do : deepest(document) === document.body ? own.lostFocus : null;
+  own.lostFocus = null;
+  if (!lost) return;
+  const next = [lost, SUCCESSORS[lost]].map((what) => el.querySelector(`[data-do="${what}"]`)).find(Boolean);
+  if (next) next.focus();
+  else own.lostFocus = lost; // what takes its place comes with a later word of the run
+}
 
 function listenToBar(el, own, draw) {
   addEventListener("keydown", (event) => {
     if (event.key === "?" && !event.ctrlKey && !event.metaKey && !writes(event.composedPath()[0])) showKeys(el);
-    if (event.key === "Escape" && own.home) {
-      own.home = false;
-      draw();
-      el.querySelector('[data-do="home"]')?.focus();
-    }
   });
-  addEventListener("pointerdown", (event) => {
-    if (!own.home || event.composedPath().some((node) => node.dataset?.key === "home")) return;
-    own.home = false;
+  const open = () => BAR_MENUS.find(({ flag }) => own[flag]);
+  const close = ({ flag }) => {
+    own[flag] = false;
     draw();
+  };
+  // Before all others: the same Escape must not clear the selection, too.
+  addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" ? open() : null;
+    if (!menu) return;
+    event.preventDefault();
+    event.stopPropagation();
+    close(menu);
+    el.querySelector(`[data-do="${menu.opens}"]`)?.focus();
+  }, true);
+  addEventListener("pointerdown", (event) => {
+    const menu = open();
+    if (menu && !event.composedPath().some((node) => node.dataset?.key === menu.key)) close(menu);
   });
   el.addEventListener("click", (event) => {
     const what = event.target.closest?.("[data-do]")?.dataset.do;

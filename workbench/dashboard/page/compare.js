@@ -231,9 +231,10 @@ const MODES = [["step", "step"], ["epoch", "epoch"], ["share", "LR phase"]];
 // One line a run, or the mean over seeds with its range; x by step, epoch, or share of the schedule.
 function curveCard(state, own) {
   const told = state.curves;
-  const mode = own.mode === "epoch" && !told.epochs ? "step" : (own.mode ?? "step");
+  const asked = own.mode ?? state.along;
+  const mode = asked === "epoch" && !told.epochs ? "step" : asked;
   const several = told.settings.some((one) => one.mean);
-  const mean = several && (own.lines ?? "mean") === "mean";
+  const mean = several && (own.lines ?? state.lines) === "mean";
   const width = Math.max((own.width ?? 900) - 404 - 12 - 26 - 24, 480);
   const w = own.width && own.width < 1200 ? Math.max(own.width - 50, 480) : width;
   const [left, right, height] = [34, w - 150, 342];
@@ -356,8 +357,10 @@ function listenToCompare(el, own, send, draw) {
   el.addEventListener("click", (event) => {
     const pressed = event.target.closest("[data-mode], [data-lines]");
     if (!pressed) return focus(event);
-    own.mode = pressed.dataset.mode ?? own.mode;
-    own.lines = pressed.dataset.lines ?? own.lines;
+    const { mode, lines } = pressed.dataset;
+    own.mode = mode ?? own.mode; // at once; the server keeps it for the address
+    own.lines = lines ?? own.lines;
+    send(mode ? { do: "along", value: mode } : { do: "lines", value: lines });
     return draw();
   });
   el.addEventListener("keydown", (event) => {

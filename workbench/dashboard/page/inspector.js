@@ -67,6 +67,11 @@ class Looking {
     addEventListener("workbench-shown", () => this.look());
     addEventListener(SELECTED, ({ detail }) => this.select(detail));
     addEventListener(LOWER, () => this.look());
+    addEventListener(OPEN, () => {
+      this.begin();
+      this.settle();
+    });
+    this.begin();
     new MutationObserver(() => {
       this.own.look.sheet?.drawn?.clear();
       this.draw();
@@ -81,7 +86,9 @@ class Looking {
   told() {
     const { state, look } = this.own;
     if (!state.run) return;
-    if (this.ended === null ? !state.active : this.ended === false && !state.active && !look.selected) showLower("result");
+    const ends = this.ended === false && !state.active && !look.selected;
+    if (ends) looked.lower = null;
+    if (ends || (this.ended === null && !state.active)) showLower(looked.lower ?? "result");
     this.ended = !state.active;
     const said = JSON.stringify(state.selection ?? null);
     if (this.said !== said && (this.said !== undefined || state.selection)) this.select(state.selection ?? { ids: [], how: "" });
@@ -137,8 +144,18 @@ class Looking {
   }
 
   go(sample) {
-    this.own.look.sample = sample;
+    const { look } = this.own;
+    look.sample = sample;
+    lookedAt({ cell: look.cell === "selected" ? null : look.cell, sample });
     this.settle();
+  }
+
+  // Cell and sample that a person or an address named, else the page's own choice.
+  begin() {
+    const { look } = this.own;
+    look.cell = looked.cell ?? (look.selected ? "selected" : "neither");
+    look.sample = looked.sample;
+    this.free = !look.selected && !looked.cell;
   }
 
   step_by(way) {
@@ -153,10 +170,8 @@ class Looking {
     const list = [...(ids ?? [])];
     if (String(list) === String(look.selected?.ids ?? [])) return; // browser and server tell the same
     look.selected = list.length ? { ids: list, how: String(how ?? "") } : null;
-    look.cell = look.selected ? "selected" : "neither";
-    this.free = !look.selected;
-    look.sample = null;
-    if (look.selected) showLower("samples");
+    this.begin();
+    if (look.selected) showLower(looked.lower ?? "samples");
     this.settle();
   }
 
@@ -200,6 +215,7 @@ class Looking {
       look.cell = cell;
       look.sample = null;
       this.free = false;
+      lookedAt({ cell: cell === "selected" ? null : cell, sample: null });
       this.settle();
     }
   }

@@ -121,8 +121,10 @@ function listenToJournal(el, own, draw) {
     } else before?.focus();
   });
   addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && html.dataset.journal === "open") toggleJournal();
-  });
+    if (event.key !== "Escape" || html.dataset.journal !== "open" || event.composedPath()[0].closest?.("dialog")) return;
+    event.preventDefault(); // a selection stays
+    toggleJournal();
+  }, true);
 }
 
 const OPENED = "workbench-journal";

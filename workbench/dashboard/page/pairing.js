@@ -25,7 +25,7 @@ function pairing(state, own) {
   const summary = pick.what ? `${pick.what} reads this pair from then on; what it had learned for the other is built anew.`
     : state.terms.find(([name]) => name === pick.use)[1];
   const at = own.shown?.step ?? own.shown?.newest ?? state.at;
-  return h("form", { class: "root pairing", style, role: "dialog", "aria-label": "Pair two layers" },
+  return h("div", { class: "root pairing", style, role: "dialog", "aria-label": "Pair two layers" }, h("form", {},
     h("div", { class: "row" }, h("h2", { class: "title" }, "Pair for a feature term"),
       h("button", { type: "button", class: "bare", "data-do": "unpair", "aria-label": "Close", title: "Close (Escape)" }, "✕")),
     h("div", { class: "fields" },
@@ -39,7 +39,7 @@ function pairing(state, own) {
       state.live ? h("button", { type: "submit", class: "primary", disabled: state.sent ? true : null }, pick.what ? "Move at the next step" : "Add at the next step") : null,
       h("button", { type: state.live ? "button" : "submit", class: state.live ? null : "primary", "data-do": "pair-fork" }, `Fork at step ${spaced(at)}`)),
     h("div", { class: `small words${state.bad ? " error" : " ink2"}`, role: state.bad ? "alert" : "status" },
-      state.words ?? (state.live ? "" : "This run has ended: a fork trains on from there.")));
+      state.words ?? (state.live ? "" : "This run has ended: a fork trains on from there."))));
 }
 
 function listenToPairing(el, own, send, draw) {

@@ -14,8 +14,8 @@ function setTheme(dark) {
 // Presses that Python need not know of; true if the press was one.
 function here(what, data, own) {
   if (what === "theme") setTheme(html.dataset.theme !== "dark");
-  else if (what === "tab") html.dataset.tab = data.tab;
-  else if (what === "lower") showLower(data.lower, true);
+  else if (what === "tab") openTab(data.tab);
+  else if (what === "lower") openLower(data.lower);
   else if (what === "rail") html.dataset.rail = html.dataset.rail === "open" ? "" : "open";
   else if (what === "home") own.home = !own.home;
   else if (what === "keys") return true; // bar.js listens
@@ -70,6 +70,7 @@ function render({ model, el }) {
     if (kind === "scrubber") own.bar.told();
     if (kind === "scrubber" && state.run) own.selecting.told(state.selection);
     if (kind === "scrubber" && state.run) own.toggling.told(state.toggles);
+    if (kind === "scrubber" && state.run) own.opening.told(state.opened);
     if (kind === "samples" && own.told !== model.get("state")) {
       own.told = model.get("state");
       own.looking.told();
@@ -86,12 +87,14 @@ function render({ model, el }) {
     if (kind === "new") settleNew(own, el.getRootNode().activeElement);
     if (kind === "start" && (state.refused || state.gone)) own.starting = false;
     const made = KINDS[kind](state, own);
+    const at = kind === "top" ? focused(el) : null;
     if (root.nodeName === made.nodeName) morph(root, made);
     else {
       root.replaceWith(made);
       root = made;
     }
     if (kind === "pairing") settlePairing(el, own);
+    if (kind === "top") followFocus(el, own, at);
     if (kind === "top") {
       contact.ended = ["finished", "failed", "stopped"].includes(state.status);
       html.dataset.touch = looksOnly(state) ? "no" : "";
@@ -132,14 +135,16 @@ function render({ model, el }) {
   if (kind === "scrubber") own.bar = new Scrubber(el, own, draw);
   if (kind === "scrubber") own.selecting = new Selecting(own, (what) => ask(model, own, what));
   if (kind === "scrubber") own.toggling = new Toggling(own);
+  if (kind === "scrubber") own.opening = new Opening(own);
   if (kind === "scrubber") followLayers((what) => ask(model, own, what));
-  if (kind === "notice") [TURNED, "workbench-toggled"].forEach((name) => addEventListener(name, draw));
+  if (kind === "notice") [TURNED, "workbench-toggled", OPEN, LOOKED].forEach((name) => addEventListener(name, draw));
   if (kind === "samples") own.looking = new Looking(el, own, (what) => ask(model, own, what), draw);
   if (kind === "samples" || kind === "result") followLower(el, kind);
   if (kind === "samples") followNamed(el, own, draw);
   if (kind === "samples") listenToFigures(el, own, draw, () => `${own.state.run}-step-${own.look.answers.step}`, () => [`run ${own.state.run}; probe, step ${own.look.answers.step}; ${own.state.protocol}`]);
   if (kind === "result") listenToFigures(el, own, draw, () => own.state.run, () => [`run ${own.state.run}`]);
-  if (kind === "tabs") addEventListener(NAMED, () => { html.dataset.tab = "curves"; draw(); });
+  if (kind === "tabs") addEventListener(NAMED, () => { openTab("curves"); draw(); });
+  if (kind === "tabs") addEventListener(OPEN, draw);
   addEventListener("workbench-shown", () => {
     const turned = Number.isInteger(own.shown?.step) !== Number.isInteger(globalThis[SHOWN].step);
     own.shown = globalThis[SHOWN];

@@ -252,7 +252,8 @@ class Scrubber {
     const { pin } = this.own;
     const view = new URLSearchParams(location.search).get("view"); // of a view-only link: it stays one
     const run = `?run=${encodeURIComponent(this.run)}${view === null ? "" : `&view=${encodeURIComponent(view)}`}`;
-    return withToggles(withSelection(`${run}${pin === null ? "" : `&step=${pin}`}`));
+    const query = withToggles(withSelection(`${run}${pin === null ? "" : `&step=${pin}`}`));
+    return withOpened(query, this.own.state.active);
   }
 
   begin() {

@@ -85,6 +85,7 @@ class Selecting {
     const text = idsText(sorted);
     const { text: before, words } = globalThis[CHOSEN];
     if (text === before && !words) return;
+    Object.assign(looked, { lower: null, cell: null, sample: null }); // the inspector shows what was selected
     this.put(sorted, text, how, "");
     if (text === before) return;
     history.pushState(null, "", this.own.bar.link());

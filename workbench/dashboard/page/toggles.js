@@ -22,11 +22,11 @@ class Toggling {
   static words = "";
 
   constructor(own) {
-    Object.assign(this, { own, opened: false });
+    Object.assign(this, { own, opened: false, write: calmly(() => own.bar.write(true)) });
     addEventListener("workbench-toggle", ({ detail: { view, toggles } }) => {
       this.opened = true;
       this.put({ ...globalThis[TOGGLED], [view]: toggles }, "");
-      this.own.bar.write(true);
+      this.write();
     });
     addEventListener("popstate", () => this.follow());
   }

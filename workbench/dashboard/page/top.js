@@ -25,15 +25,18 @@ const TOP = `
 .taking { position: relative; }
 .menu { position: absolute; right: 0; top: 30px; z-index: 15; display: flex; flex-direction: column; min-width: 150px; padding: 4px;
   background: var(--wb-surface); border: 1px solid var(--wb-line-strong); border-radius: 5px; }
-.menu a { padding: 5px 8px; border-radius: 4px; text-decoration: none; } .menu a:hover { background: var(--wb-sunken); }
+.taking .menu > * { white-space: nowrap; } .menu > span, .menu a { padding: 5px 8px; border-radius: 4px; text-decoration: none; } .menu a:hover { background: var(--wb-sunken); }
 .root .acts input { height: 26px; padding: 0 6px; font: inherit; color: var(--wb-ink); background: var(--wb-surface);
   border: 1px solid var(--wb-line-strong); border-radius: 5px; }
 .theme { min-width: 30px; font-size: 14px; }
 .root button.theme { padding: 0 6px; }
 @media (max-width: 1279px) { .top[data-run] .brand b { display: none; } .top { gap: 10px; } .probes { display: none; } }
 @media (max-width: 1099px) { .pair { min-width: 64px; } .progress { flex-basis: 120px; } }
-@media (max-width: 899px) { .what, .pair.speed, .elapsed { display: none; } .top { gap: 8px; } .slow { display: none; }
-  .progress { min-width: 70px; } }
+@media (max-width: 1439px) { .acts.asking > :is(.slow, [data-key="pause"], [data-key="resume"], [data-key="fork"], [data-key="export"]) { display: none; } }
+@media (max-width: 1099px) { .slow .pace { display: none; } }
+@media (max-width: 999px) { .slow, .pair.speed { display: none; } }
+@media (max-width: 899px) { .what, .elapsed { display: none; } .top { gap: 8px; } .progress { min-width: 70px; } }
+@media (max-width: 799px) { .acts { gap: 4px; } .root .acts button { padding: 0 6px; } }
 .notice { display: flex; gap: 10px; align-items: baseline; padding: 8px 16px; border-bottom: 1px solid var(--wb-line);
   background: var(--wb-sunken); }
 .notice.bad { background: var(--wb-error-wash); color: var(--wb-ink); }
@@ -61,6 +64,14 @@ function openFork({ state, shown }, named) {
   location.search = `?${new URLSearchParams({ fork: run, at })}`;
 }
 
+// A menu of what can be taken away: addresses with their words; words alone say what a file waits for.
+function taking(own, files) {
+  const file = ([href, word]) => href ? h("a", { href, download: "" }, word) : h("span", { class: "ink2" }, word);
+  return h("span", { class: "taking", "data-key": "export" },
+    button("Export", "take", { "aria-expanded": String(Boolean(own.taking)) }),
+    own.taking ? h("span", { class: "menu" }, files.map(file)) : null);
+}
+
 function actions(state, own) {
   const has = (name) => (name === "export" || !looksOnly(state)) && (state.buttons ?? []).includes(name);
   const made = [];
@@ -69,7 +80,7 @@ function actions(state, own) {
     const ms = Math.round(1000 * (slow ? state.slow : 0.08));
     made.push(h("button", { type: "button", class: "slow", "data-key": "pace", "data-do": "pace", "data-slow": slow ? "" : "1",
       "aria-pressed": String(slow), title: slow ? "Train at full speed" : "Stretch each step so that you can follow" },
-      slow ? `Slow motion: ${ms} ms a step` : "Full speed"));
+      slow ? ["Slow motion", h("span", { class: "pace" }, `: ${ms} ms a step`)] : "Full speed"));
   }
   for (const name of ["pause", "resume"]) {
     if (!has(name)) continue;
@@ -82,12 +93,7 @@ function actions(state, own) {
     made.push(button("Keep going", "keep", { "data-key": "keep" }));
   } else if (has("stop")) made.push(button([icon("■"), "Stop"], "ask", { "data-key": "stop" }));
   if (has("fork")) made.push(button("Fork", "where", { "data-key": "fork", title: "A new run from the shown step on: opens New experiment, filled in" }));
-  if (has("export")) {
-    const link = ([to, word]) => h("a", { href: `export?run=${encodeURIComponent(state.run)}&to=${to}`, download: "" }, word);
-    made.push(h("span", { class: "taking", "data-key": "export" },
-      button("Export", "take", { "aria-expanded": String(Boolean(own.taking)) }),
-      own.taking ? h("span", { class: "menu" }, state.exports.map(link)) : null));
-  }
+  if (has("export")) made.push(taking(own, state.exports.map(([to, word]) => [`export?run=${encodeURIComponent(state.run)}&to=${to}`, word])));
   return made;
 }
 
@@ -100,7 +106,7 @@ function top(state, own) {
   if (!state.run) {
     const machine = h("span", { class: "ink2 machine" }, state.machine ?? "");
     return h("div", { class: "root top" }, brand, places(state), gap,
-      h("div", { class: "acts" }, waits(state), machine, person(state, own), h("a", { class: "neu", href: "?new=" }, icon("+"), "New experiment"), helpButton(), theme),
+      h("div", { class: "acts" }, waits(state), machine, state.exports?.length ? taking(own, state.exports) : null, person(state, own), h("a", { class: "neu", href: "?new=" }, icon("+"), "New experiment"), helpButton(), theme),
       state.refused ? h("div", { class: "refused", role: "alert" }, state.refused) : null);
   }
   const by = [[state.recipe && state.recipe !== state.name ? `recipe ${state.recipe}` : state.recipe ? "recipe" : null,
@@ -124,7 +130,7 @@ function top(state, own) {
     own.lost ? null : h("div", { class: "pair left" }, h("div", { title: state.left }, state.left || "\u00a0"),
       h("div", { class: "small ink2 elapsed" }, state.elapsed || "\u00a0")),
     gap,
-    h("div", { class: "acts" }, own.lost ? tryNow() : actions(state, own), own.lost ? null : person(state, own), helpButton(), theme),
+    h("div", { class: `acts${own.asking ? " asking" : ""}` }, own.lost ? tryNow() : actions(state, own), own.lost ? null : person(state, own), helpButton(), theme),
     state.refused ? h("div", { class: "refused", role: "alert" }, state.refused) : null);
 }
 
@@ -137,7 +143,7 @@ function noticeActs({ acts, may }) {
 
 function notice(state, own) {
   if (own.lost) return lostNotice();
-  const back = [misread(globalThis[CHOSEN].words), misread(Toggling.words), lookingBack(own.shown)].filter(Boolean);
+  const back = [misread(globalThis[CHOSEN].words), misread(Toggling.words), misread(Opening.words), lookingBack(own.shown)].filter(Boolean);
   const queue = [askedLines(state), queueNotice(state)].flat().filter(Boolean);
   if (!state.kind) return h("div", { class: "root", hidden: !back.length && !queue.length }, queue, back);
   const role = state.kind === "bad" ? "alert" : "status";
