@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from typer.testing import CliRunner
 
+from workbench import registry
 from workbench.cli.serve import serve
 from workbench.dashboard.login import Users
 from workbench.errors import BadAddress, BadFile, BadInput
 
 OPEN = ".".join("0000")
+
+
+@pytest.fixture(autouse=True)
+def own_process(monkeypatch):
+    """A server lets no experiment import modules from then on: here that ends with the test."""
+    monkeypatch.setattr(registry, "_KNOWN_ONLY", threading.Event())
 
 
 def asked(store, **options):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import weakref
 
 import pytest
 from bokeh.document import Document
-from bokeh.events import ClientReconnected
+from bokeh.events import ClientReconnected, DocumentReady
+from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.session import ServerSession
 from panel.io.document import hold
-from panel.io.state import set_curdoc
+from panel.io.state import set_curdoc, state
 from tornado.ioloop import IOLoop
 
 from workbench.dashboard.page_session import PageSession
@@ -133,7 +135,7 @@ def test_bars_are_as_high_as_what_they_say(kind, sizing):
 
 
 class Browser:
-    """A tab that has fetched the document and still builds it: it has not said that it is ready."""
+    """A tab that has fetched the document."""
 
     def __init__(self):
         self.patches = []
@@ -142,21 +144,35 @@ class Browser:
         self.patches.append(event)
 
 
-def test_what_changes_while_a_browser_builds_the_page_reaches_it():
+def test_what_changes_while_a_browser_builds_the_page_waits_until_it_is_ready():
     async def run():
         doc, browser = Document(), Browser()
         with set_curdoc(doc):
             page = Page(Hub())
         session = ServerSession("one", doc, io_loop=IOLoop.current())
+        context = BokehSessionContext("one", None, doc)
+        context._set_session(session)
+        doc._session_context = weakref.ref(context)  # as Bokeh's application does
+        doc.on_event("document_ready", lambda _: state._connected.update({doc: True}))  # as Panel
+
+        def rename(to: str) -> None:
+            doc.title = f"not {to}"
+            doc.title = to
+
+        page._later(lambda: rename("fetched with the page"))
         await _settled()
+        assert doc.title == "fetched with the page", "nobody has fetched it: no need to wait"
         session.subscribe(browser)
-
-        def rename() -> None:
-            doc.title = "first"
-            doc.title = "second"
-
-        page._later(rename)
+        page._later(lambda: rename("one"))
+        page.tell("a word")
         await _settled()
-        return [event.title for event in browser.patches]
+        assert (doc.title, page.heard) == ("fetched with the page", [])
+        doc.callbacks.trigger_event(DocumentReady())
+        await _settled()
+        page._later(lambda: rename("two"))
+        await _settled()
+        return [event.title for event in browser.patches], page.heard
 
-    assert asyncio.run(run()) == ["second"], "not lost, and one message for all of a turn"
+    titles, heard = asyncio.run(run())
+    assert titles == ["one", "two"], "not lost, and one message for all of a turn"
+    assert heard == ["a word"]

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from bokeh.document import Document
 from bokeh.models import ImportedStyleSheet
 from panel.io.state import set_curdoc
 
+from workbench import registry
 from workbench.dashboard import assets
 from workbench.dashboard.hub import Hub
 from workbench.dashboard.server import serve
@@ -96,7 +98,9 @@ def test_ctrl_c_ends_it_cleanly_after_its_one_line(fresh_servers, finished, word
     assert served.process.stdout.read() == ""
 
 
-def test_a_taken_port_is_refused_before_anything_starts(tmp_path):
+def test_a_taken_port_is_refused_before_anything_starts(tmp_path, monkeypatch):
+    # a server lets no experiment import modules from then on: here that ends with the test
+    monkeypatch.setattr(registry, "_KNOWN_ONLY", threading.Event())
     with socket.socket() as plug:
         plug.bind(("127.0.0.1", 0))
         plug.listen()

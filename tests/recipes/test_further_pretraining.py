@@ -65,7 +65,7 @@ def network(tmp_path_factory: pytest.TempPathFactory):
     """A batch of digits, the student, and its part under MAE alone."""
     spec = smoke(**{"stages.main.terms": {"mae": {"use": "mae"}}, "stages.main.rows": {}})
     path = tmp_path_factory.mktemp("network") / "workbench.db"
-    with closing(Store(path)) as store, untouched_torch():
+    with closing(Store(str(path))) as store, untouched_torch():
         data = build_data(spec.data, base=Path.cwd(), seed=0, device=CPU)
         model = new_student(spec, data, StoreKeeper(store, ""), CPU, None)
         yield model, student_part(spec, data, model, None, CPU)

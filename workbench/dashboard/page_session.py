@@ -2,20 +2,20 @@
 
 Unusual here: word from another thread goes to the event loop first and to the document from there.
 Bokeh's ``add_next_tick_callback`` is not for other threads: while a document is held, or still
-being made, what they add can be lost, and the page would wait for it for ever.
+being made, what they add can be lost, and the page would wait for it for ever. Lost as well is what
+changes while a browser that has fetched the document still builds it: that waits until it is ready.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import panel as pn
 from bokeh.document import Document
 from panel.io.document import hold
-from panel.io.state import set_curdoc, state
+from panel.io.state import set_curdoc
 from tornado.ioloop import IOLoop
 
 from workbench.dashboard.bar import bar
@@ -24,28 +24,6 @@ from workbench.dashboard.hub import Hub
 from workbench.dashboard.live import Shown
 from workbench.dashboard.people import Person, visit_here
 from workbench.errors import WorkbenchError
-
-
-@contextmanager
-def one_message(doc: Document) -> Iterator[None]:
-    """All that changes within goes to the browsers as one message.
-
-    Panel's own ``hold`` drops what changes between the moment a browser has fetched the document
-    and the moment it says that it has built it, for Panel takes it for not fetched yet; until
-    then Bokeh's is used, which writes to whoever listens.
-    """
-    if doc.callbacks.hold_value:
-        yield
-    elif state._connected.get(doc):
-        with hold(doc):
-            yield
-    else:
-        doc.hold("combine")
-        try:
-            yield
-        finally:
-            doc.unhold()
-
 
 BARS: Final = ("top", "notice", "tabs", "scrubber")
 """Parts as high as what they say; the others fill their room."""
@@ -75,6 +53,11 @@ class PageSession:
         self._lock = threading.Lock()
         self._scheduled = False
         self._ended = False
+        self._built = False
+        """Whether a browser has said that it has built the page."""
+        self._held_back: list[Callable[[], None]] = []
+        """What waits for that."""
+        self._doc.on_event("document_ready", lambda _: self._ready())
 
     # Told from any thread
 
@@ -102,8 +85,12 @@ class PageSession:
         """Do something in the page's own turn, if there still is a page then."""
 
         def turn() -> None:
-            if not self._ended:
-                with set_curdoc(self._doc), one_message(self._doc):
+            if self._ended:
+                return
+            if self._building():
+                self._held_back.append(act)
+            else:
+                with set_curdoc(self._doc), hold(self._doc):
                     act()
 
         def enter() -> None:
@@ -111,6 +98,17 @@ class PageSession:
                 self._doc.add_next_tick_callback(turn)
 
         self._loop.add_callback(enter)
+
+    def _building(self) -> bool:
+        """Whether a browser has fetched the document, or is about to, and is not ready for more."""
+        session = getattr(self._doc.session_context, "session", None)
+        return not self._built and session is not None and session.connection_count > 0
+
+    def _ready(self) -> None:
+        self._built = True
+        kept, self._held_back = self._held_back, []
+        for act in kept:
+            self._later(act)
 
     def act(self, asked: dict[str, Any]) -> None:
         """Follow what a person did: ``{"do": ..., ...}``."""

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import panel as pn
+from panel.io.document import hold
 from workbench_widgets.frame import VIEWS
 
 from workbench.dashboard import after, summary
@@ -28,7 +29,7 @@ from workbench.dashboard.live import Sent, Shown
 from workbench.dashboard.new_address import NewAsked
 from workbench.dashboard.new_session import NewSession
 from workbench.dashboard.opened import begin
-from workbench.dashboard.page_session import PageSession, one_message
+from workbench.dashboard.page_session import PageSession
 from workbench.dashboard.pairing import Pairing
 from workbench.dashboard.people import come_in
 from workbench.dashboard.places import PlaceSession, asked_place
@@ -161,7 +162,7 @@ class Session(PageSession):
             if shown is not None:
                 self._tell("top", shown)
             return
-        with one_message(self._doc):
+        with hold(self._doc):
             if shown is not None and self.run is not None:
                 self._draw(shown)
             if runs is not None and self.run is None:
@@ -276,11 +277,11 @@ class Session(PageSession):
         elif do == "resume":
             resume(store, self.run, self.hub.starter, who=self.person.who)
         elif do == "select":
-            with one_message(self._doc):
+            with hold(self._doc):
                 self._select(asked)
         elif do == "layers" and self.chosen is not None:
             self.chosen.look(None if asked.get("step") is None else step_of(asked["step"]))
-            with one_message(self._doc):
+            with hold(self._doc):
                 self._draw(self.hub.live(self.run).shown)
         elif do == "note":
             self._note(asked)
@@ -380,7 +381,7 @@ class Session(PageSession):
         if self.run is not None:  # a second click that was under way
             return
         run = self.hub.quickstart.start(recipe, self.hub.starter, who=self.person.who)
-        with one_message(self._doc):
+        with hold(self._doc):
             self._open(run)
             self._parts["start"].tell({"gone": True})
 

@@ -137,7 +137,8 @@ function render({ model, el }) {
   if (kind === "scrubber") own.toggling = new Toggling(own);
   if (kind === "scrubber") own.opening = new Opening(own);
   if (kind === "scrubber") followLayers((what) => ask(model, own, what));
-  if (kind === "notice") [TURNED, "workbench-toggled", OPEN, LOOKED].forEach((name) => addEventListener(name, draw));
+  // Once all have heard of it: another listener may take its words back.
+  if (kind === "notice") [TURNED, "workbench-toggled", OPEN, LOOKED].forEach((name) => addEventListener(name, () => queueMicrotask(draw)));
   if (kind === "samples") own.looking = new Looking(el, own, (what) => ask(model, own, what), draw);
   if (kind === "samples" || kind === "result") followLower(el, kind);
   if (kind === "samples") followNamed(el, own, draw);
