@@ -49,6 +49,16 @@ def shown(page: Page, step: int, rev: int) -> None:
     page.wait_for_selector(f'.wb-view[data-step="{step}"][data-rev="{rev}"]')
 
 
+def stood_in(page: Page, view: str, run: Any) -> None:
+    """Draw a snapshot, then show the next one by the canvas; Plotly follows when it is told to."""
+    page.evaluate(BY_HAND)
+    mount(page, built(view, run))
+    drawn(page, step=120)
+    push(page, later(view, run))
+    shown(page, 125, 2)
+    assert page.locator(STANDS).count() == 1
+
+
 def picture(page: Page) -> Image.Image:
     return Image.open(io.BytesIO(page.locator(".wb-view").screenshot())).convert("RGB")
 
@@ -98,12 +108,7 @@ def test_plotly_follows_by_itself_once_it_is_quiet(stage: Page, digits_run: Any)
 
 
 def test_a_pointer_nearby_has_plotly_draw_at_once(stage: Page, digits_run: Any) -> None:
-    stage.evaluate(BY_HAND)
-    mount(stage, built("cka", digits_run))
-    drawn(stage, step=120)
-    push(stage, later("cka", digits_run))
-    shown(stage, 125, 2)
-    assert stage.locator(STANDS).count() == 1
+    stood_in(stage, "cka", digits_run)
     stage.locator(".wb-middle").hover(position={"x": 2, "y": 2})
     drawn(stage, step=125, rev=2)
     push(stage, later("cka", digits_run, step=130))
@@ -116,12 +121,7 @@ def test_a_pointer_nearby_has_plotly_draw_at_once(stage: Page, digits_run: Any) 
 
 
 def test_a_saved_figure_is_of_the_step_that_is_shown(stage: Page, digits_run: Any) -> None:
-    stage.evaluate(BY_HAND)
-    mount(stage, built("trilateral", digits_run))
-    drawn(stage, step=120)
-    push(stage, later("trilateral", digits_run))
-    shown(stage, 125, 2)
-    assert stage.locator(STANDS).count() == 1
+    stood_in(stage, "trilateral", digits_run)
     words = stage.locator(f"{PLOT} .annotation").all_text_contents()
     name, svg = saved(stage, "Save SVG")
     assert name == "trilateral-step-125.svg"
