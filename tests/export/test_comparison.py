@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from workbench.store.runs import RunRow
 from workbench.store.store import Store
 
 from .test_kinds import workbench
-from .test_script import constants
+from .test_script import assert_ours, constants
 
 Fresh = Callable[..., subprocess.CompletedProcess[str]]
 TEMPERATURE = "stages.main.terms.kd.temperature"
@@ -143,15 +142,7 @@ def test_it_reads_as_our_own_code_does(
     store: Store, runs: list[str], untouched: RunRow, tmp_path: Path
 ):
     path = write(store, [*runs[:3], untouched.id], tmp_path / "plain.py")
-    shutil.copy(Path(__file__).parents[2] / "pyproject.toml", tmp_path / "pyproject.toml")
-    for words in (["check"], ["format", "--check"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "ruff", *words, "--no-cache", str(path)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    assert_ours(path)
     assert ast.parse(path.read_text(encoding="utf-8"))
 
 
