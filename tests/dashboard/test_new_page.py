@@ -106,6 +106,8 @@ def test_a_pasted_address_opens_the_same_and_start_lands_on_the_run(quiet_end, p
     values.press("Enter")
     expect(page.get_by_text("2 runs, one after the other")).to_be_visible()
     checked(page)
+    # Typed and pressed at once: the text still goes out, is checked, and then it starts.
+    loss(page).fill("KD(T=3) + 0.3 * CE")
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url("**compare=*")
     expect(page.locator("tr").filter(has_text="temperature 5").first).to_be_visible()
@@ -115,7 +117,7 @@ def test_a_pasted_address_opens_the_same_and_start_lands_on_the_run(quiet_end, p
     terms = [row.experiment["stages"]["main"]["terms"] for row in rows]
     store.close()
     assert [one["kd"]["temperature"] for one in terms] == [3, 5]
-    assert all(one["ce"] == {"use": "ce", "weight": 0.2} for one in terms)
+    assert all(one["ce"] == {"use": "ce", "weight": 0.3} for one in terms)
 
 
 def test_a_stage_more_is_edited_on_its_own_and_goes_again(served, page):

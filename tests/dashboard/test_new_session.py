@@ -103,3 +103,63 @@ def test_an_answer_stays_good_while_another_stage_is_looked_at(store):
     told = asyncio.run(run())
     assert told["stage_name"] == "main"
     assert told["about"].startswith("about 9.0 s here")
+
+
+class Starter:
+    """Takes down what would be trained."""
+
+    def __init__(self):
+        self.started = []
+
+    def start(self, store, run):
+        self.started.append(run)
+
+
+def test_start_pressed_while_the_checks_run_begins_once_they_pass_and_once_only(store):
+    async def run():
+        doc, hub = Document(), hub_on(store)
+        hub.starter = Starter()
+        with set_curdoc(doc):
+            page = NewSession(hub, NewAsked("quickstart"))
+        _session = ServerSession("one", doc, io_loop=IOLoop.current())
+        await settled()
+        told = page._parts["new"]
+        page.act({"do": "edit", "path": "seed", "value": "3"})
+        page.act({"do": "begin"})  # a value is typed and Start pressed at once
+        seen = [(told.told["awaited"], told.told["refused"], list(hub.starter.started))]
+        hub.checker.asked[-1][1](answer(7.0))
+        await settled()
+        page.act({"do": "begin"})  # the second press of a double click
+        await settled()
+        return seen[0], hub.starter.started
+
+    (awaited, refused, early), started = asyncio.run(run())
+    assert (awaited, refused, early) == (True, "", [])
+    (run,) = started
+    assert store.runs.get(run).experiment["seed"] == 3
+
+
+def test_an_awaited_start_is_called_off_by_an_edit_and_by_a_check_that_fails(store):
+    async def run():
+        doc, hub = Document(), hub_on(store)
+        hub.starter = Starter()
+        with set_curdoc(doc):
+            page = NewSession(hub, NewAsked("quickstart"))
+        _session = ServerSession("one", doc, io_loop=IOLoop.current())
+        await settled()
+        told = page._parts["new"]
+        page.act({"do": "begin"})
+        page.act({"do": "edit", "path": "seed", "value": "4"})
+        hub.checker.asked[-1][1](answer(7.0))
+        await settled()
+        seen = [(told.told["awaited"], told.told["running"], told.told["off"])]
+        page.act({"do": "edit", "path": "seed", "value": "5"})
+        page.act({"do": "begin"})
+        hub.checker.asked[-1][1]({"refused": "The data set is not there."})
+        await settled()
+        seen.append((told.told["awaited"], told.told["running"], told.told["off"]))
+        return seen, hub.starter.started
+
+    seen, started = asyncio.run(run())
+    assert seen == [(False, False, ""), (False, False, "1 check failed. Mend it first.")]
+    assert started == []

@@ -13,7 +13,7 @@ from workbench_widgets.words import count, number
 from workbench.dashboard import wording
 from workbench.dashboard.new_stages import schedule, stage_cards
 from workbench.registries import PROBES, TERMS
-from workbench.runs.draft.checks import Row, rows, why_not
+from workbench.runs.draft.checks import Row, are_running, rows, why_not
 from workbench.runs.draft.draft import Draft, lines_of
 from workbench.runs.draft.forked import why_fixed
 from workbench.runs.draft.forms import entries, form, menu, stage_form
@@ -82,6 +82,7 @@ def new_page(
         "checks": [row.plain() for row in checks],
         "counts": _counts(checks),
         "off": why_not(checks),
+        "running": are_running(checks),
         "about": _about(known.get("estimate")),
     }
 

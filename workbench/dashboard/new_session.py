@@ -52,6 +52,10 @@ class NewSession(PlainSession):
         self._undone: list[Draft] = []
         self._sweep = asked.sweep
         self._told: dict[str, Any] | None = None
+        self._awaited = False
+        """Whether Start was pressed while the checks ran: it begins once they have passed."""
+        self._started = False
+        """Whether it has begun: the second press of a double click begins no second run."""
         self._last: dict[str, Any] = {}
         self._fork: Forking | None = None
         self._draft = self._opened(asked)
@@ -79,9 +83,12 @@ class NewSession(PlainSession):
                 "Larger experiments: `workbench run FILE`."
             )
         draft = self._draft
+        self._awaited = False
         if do == "begin":
             self._start()
-        elif do == "undo" and self._done:
+            return
+        self._started = False
+        if do == "undo" and self._done:
             self._undone.append(draft)
             self._turn_to(self._done.pop())
         elif do == "redo" and self._undone:
@@ -129,15 +136,21 @@ class NewSession(PlainSession):
         self._ask()
 
     def _start(self) -> None:
+        if self._started:
+            return
         page = self._page()
         if page["off"]:
             raise BadInput(page["off"])
+        if page["running"]:  # whoever types a value and presses Start at once means both
+            self._awaited = True
+            return
         spec = self._draft.spec
         if spec is None:
             raise BadInput("Something is still wrong; the checks say what.")
         top = self._parts["top"]
         if self._forking is not None:
             run = self._forking.start(self._draft, who=self.person.who)
+            self._started = True
             self.hub.starter.start(self.hub.store, run)
             top.tell({**top.told, "goto": run})
             return
@@ -152,6 +165,7 @@ class NewSession(PlainSession):
             queued=not one,
             who=self.person.who,
         )
+        self._started = True
         if one:
             self.hub.starter.start(self.hub.store, run)
         else:
@@ -178,9 +192,20 @@ class NewSession(PlainSession):
         def take() -> None:
             if self._draft.data == asked.data:  # another stage may have been picked
                 self._told = self._last = told
+                self._go_on()
                 self._draw()
 
         self._later(take)
+
+    def _go_on(self) -> None:
+        """Begin what was to begin after the checks; where one failed, the page says it itself."""
+        awaited, self._awaited = self._awaited, False
+        if not awaited or self._page()["off"]:
+            return
+        try:
+            self._start()
+        except WorkbenchError as error:
+            self._refused = error.message
 
     def _page(self) -> dict[str, Any]:
         undo, redo = bool(self._done), bool(self._undone)
@@ -200,7 +225,8 @@ class NewSession(PlainSession):
             old = new_page(self._draft, self._last, undo=False, redo=False) if self._last else {}
             for key in ("models", "models_words", "data", "pictures", "target", "schedule"):
                 page[key] = old.get(key, page[key])
-        self._parts["new"].tell({**page, "address": self._address(), "refused": self._refused})
+        page |= {"awaited": self._awaited, "address": self._address(), "refused": self._refused}
+        self._parts["new"].tell(page)
 
     def _address(self) -> str:
         """Path and query that open this experiment; of a file that was opened, only the place."""

@@ -144,10 +144,17 @@ function newPlace(state, own) {
 const TEXT_MS = 350;
 
 function listenToNew(el, own, send, draw) {
-  const waiting = {};
+  const waiting = {}; // a text that is typed goes out when its writer rests, or leaves it to press Start
+  const now = (what) => {
+    if (!waiting[what]) return;
+    const { timer, value } = waiting[what];
+    clearTimeout(timer);
+    delete waiting[what];
+    send({ do: what, value });
+  };
   const later = (what, value) => {
-    clearTimeout(waiting[what]);
-    waiting[what] = setTimeout(() => send({ do: what, value }), TEXT_MS);
+    clearTimeout(waiting[what]?.timer);
+    waiting[what] = { value, timer: setTimeout(() => now(what), TEXT_MS) };
   };
   el.addEventListener("input", ({ target }) => {
     if ("loss" in target.dataset) {
@@ -185,6 +192,8 @@ function listenToNew(el, own, send, draw) {
     own.heat = undefined;
   });
   el.addEventListener("focusout", ({ target }) => {
+    if ("loss" in target.dataset) now("loss");
+    if (target.dataset.paper) now(target.dataset.paper);
     if ("loss" in target.dataset && own.lossText === own.state.loss.text) own.lossText = undefined;
     if (target.dataset.paper && own.paper && own.paper.text === own.state.text[own.paper.kind]) own.paper = undefined;
   });

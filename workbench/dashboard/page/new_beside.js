@@ -71,13 +71,14 @@ function checkCard(state, own) {
       h("span", { class: "sign" }, h("span", { "aria-hidden": "true" }, SIGN[check.state]), h("span", { class: "unseen" }, check.state)),
       h("b", {}, check.title), check.fix ? h("button", { type: "button", "data-fix": check.fix.path, "data-value": written(check.fix.value) }, check.fix.label) : h("b", {}, check.value),
       check.path || check.detail ? h("span", { class: "why" }, check.path ? h("span", { class: "code" }, check.path) : null, check.path && check.detail ? h("br") : null, check.detail) : null);
-  const words = state.refused || (state.off ? `Off: ${state.off}` : "Ready.");
+  const words = state.refused || (state.off ? `Off: ${state.off}` : state.awaited ? "Starts once the checks have passed. An edit calls it off."
+    : state.running ? "The checks are running. Pressed now, it starts once they have passed." : "Ready.");
   return h("section", { class: "card check-card", "data-key": "checks" },
     h("div", { class: "row" }, h("h2", { class: "title" }, "Checks before step 0"), h("span", { class: "ink2", role: "status" }, state.counts)),
     h("ul", { class: "check-list", tabindex: 0, "aria-label": "Checks" }, state.checks.map(row)),
     state.fork ? forkLine(state.fork) : sweepLine(state),
     h("div", { class: "go" },
-      h("button", { type: "button", class: "primary", "data-do": "begin", disabled: Boolean(state.off) || own.starting, "aria-describedby": "go-why" }, icon("▶"), state.fork ? "Start fork" : "Start"),
+      h("button", { type: "button", class: "primary", "data-do": "begin", disabled: Boolean(state.off) || state.awaited, "aria-describedby": "go-why" }, icon("▶"), state.fork ? "Start fork" : "Start"),
       h("div", {}, h("div", { id: "go-why", class: state.refused ? "error" : "" }, words), h("div", { class: "small ink2" }, state.about || "time, memory and disk: measured by the checks",
         state.fork?.words ? h("div", {}, state.fork.words) : null))));
 }

@@ -62,13 +62,16 @@ def rows(draft: Draft, told: Mapping[str, Any] | None, more: Iterable[Row] = ())
 
 
 def why_not(found: list[Row]) -> str:
-    """Why it cannot start, in words; empty if it can."""
+    """Why it cannot start, in words; empty if it can, or could once the checks have passed."""
     failed = sum(row.state == "failed" for row in found)
     if failed:
         return f"{failed} {'check' if failed == 1 else 'checks'} failed. Mend it first."
-    if any(row.state == "waiting" for row in found):
-        return "The checks are still running."
     return ""
+
+
+def are_running(found: list[Row]) -> bool:
+    """Whether it is not known yet that it can start."""
+    return any(row.state == "waiting" for row in found)
 
 
 def _typed(draft: Draft) -> Iterator[Row]:
