@@ -33,7 +33,7 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-EXPECT_MS = 30_000
+EXPECT_MS = 60_000
 """How long a browser test waits for what it expects."""
 NO_CHROMIUM = (
     "no Chromium found; install Debian's `chromium`, or name one in WORKBENCH_CHROMIUM=/path/to/it"
@@ -149,7 +149,7 @@ def browser(chromium_path: str) -> Iterator[Browser]:
 def page(browser: Browser, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A fresh page of 1440 x 900; the test fails if it logs an error or asks another machine."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(EXPECT_MS)
     fresh = context.new_page()
     errors: list[str] = []
     outside: list[str] = []

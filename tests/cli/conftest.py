@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +19,9 @@ from workbench.store.runs import RunRow
 from workbench.store.store import Store
 
 from ..forked import Forks, Order
+from ..waiting import PATIENCE, until
 
 MODULE = "workbench.cli.main"
-PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
@@ -100,16 +99,9 @@ class Shell:
         with closing(Store(str(self.store))) as store:
             return store.runs.get(run)
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition; fails if it does not come."""
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, "it did not come"
-            time.sleep(0.05)
-
     def until_ended(self, *runs: str) -> None:
         """Wait until no process works on these runs any more."""
-        self.until(lambda: not any(self.peek(run).active for run in runs))
+        until(lambda: not any(self.peek(run).active for run in runs), f"{runs} have ended")
 
     def detach(self, *words: str) -> str:
         """Start a run and return its name."""

@@ -377,10 +377,7 @@ def test_detached_bad_input_stays_as_a_failed_row_with_its_reason(fresh: Any) ->
     run = fresh.detach("--set", "data={use: folder, path: nowhere}")
     said = fresh("resume", run, code=(1, 2))  # refused: it is preparing, or has failed by now
     assert "Traceback" not in said.err
-    deadline = time.monotonic() + 60
-    while fresh.peek(run).active:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    fresh.until_ended(run)
     shown = fresh("show", run, "--json").json
     assert shown["status"] == "failed"
     assert shown["error"]["code"] == "WB104"

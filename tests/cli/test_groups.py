@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ..waiting import until
+
 SMOKE = ("--scale", "smoke", "--set", "data.limit=300", "--set", "data.labels_per_class=3")
 RESULT = {"run", "status", "steps", "seconds", "weights", "metrics", "protocol"}
 
@@ -177,9 +179,9 @@ def test_a_budget_thins_and_a_wrong_one_is_refused(shell, group):
 def test_stop_with_group_ends_them_all_and_without_it_only_the_one(shell):
     slow = ("--set", "stages.main.epochs=2000", "--set", "control=false")
     names = shell("run", "quickstart", *SMOKE, *slow, "--seeds", "4", "--detach").out.split()
-    shell.until(lambda: shell.peek(names[0]).step > 0)
+    until(lambda: shell.peek(names[0]).step > 0, "the first trains")
     assert f"{names[0]}: stopped at step" in shell("stop", names[0]).out
-    shell.until(lambda: shell.peek(names[1]).step > 0)
+    until(lambda: shell.peek(names[1]).step > 0, "the second trains")
     said = shell("stop", names[1], "--group").out
     assert [line.split(":")[0] for line in said.splitlines()] == names[:0:-1]
     assert [shell.peek(name).status for name in names] == ["stopped"] * 4
@@ -192,7 +194,7 @@ def test_the_queue_lists_who_waits_for_whom_and_takes_one_back(shell):
     started = ("run", "quickstart", *SMOKE, "--queue", "--detach")
     first = shell(*started, "--pause-at", "1").out.strip()
     second, third = (shell(*started).out.strip() for _ in range(2))
-    shell.until(lambda: shell.peek(first).status == "paused")
+    until(lambda: shell.peek(first).status == "paused", "it pauses")
     told = shell("queue", "--front", third, "--json").json
     assert [row["run"] for row in told["waiting"]] == [third, second]
     assert [row["after"] for row in told["waiting"]] == [first, third]

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from typing import Any
 
 import psutil
 import pytest
+
+from ..waiting import until
 
 SMALL = ("--set", "data.limit=300", "--set", "data.labels_per_class=3", "--set", "control=false")
 SMALL += ("--set", "teacher.train.epochs=1")
 ENDLESS = (*SMALL, "--set", "stages.main.epochs=100000")
 KILLABLE = (*SMALL, "--set", "stages.main.epochs=400")
 """About ten seconds: long enough to be killed on the way."""
-
-
-def until(holds: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
-    """Wait until something holds; fails with ``what`` after a while."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
 
 
 def training(shell: Any, run: str) -> dict[str, Any]:

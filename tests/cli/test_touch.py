@@ -8,24 +8,17 @@ import shlex
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from ..waiting import until
 
 SMALL = ("--set", "data.limit=300", "--set", "data.labels_per_class=3", "--set", "control=false")
 SMALL += ("--set", "teacher.train.epochs=1", "--set", "stages.main.epochs=20")
 KD = "stages.main.terms.kd"
 STEP = 20
 """At which runs pause by themselves, so that there is time to touch them."""
-
-
-def until(holds: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
-    """Wait until something holds; fails with ``what`` after a while."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
 
 
 def paused(shell: Any) -> str:

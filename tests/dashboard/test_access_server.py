@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -32,8 +32,6 @@ FORGE = """(asked) => {
   models.find((model) => model.data?.kind === "top").data.asked = asked;
 }"""
 """Asks the session of a page for something that the page itself does not offer."""
-
-expect.set_options(timeout=20_000)
 
 HOP = {"connection", "transfer-encoding", "content-length", "content-encoding", "keep-alive"}
 
@@ -191,13 +189,11 @@ def team(finished, lasting_servers, tmp_path_factory) -> Iterator[Team]:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser.new_page(viewport={"width": 1440, "height": 900})
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    """One for all; its console is not watched: refusals are errors there."""
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    yield opened
+    opened.close()
 
 
 @dataclass

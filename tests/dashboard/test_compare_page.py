@@ -85,7 +85,7 @@ def test_a_run_that_moves_is_drawn_anew_one_is_added_and_an_empty_page_has_a_way
     row = page.locator(f'[data-setting="{run}"]')
     expect(row).to_contain_text("Interrupted at step 20")
     written.store.runs.update(run, step=40)
-    expect(row).to_contain_text("Interrupted at step 40", timeout=10_000)
+    expect(row).to_contain_text("Interrupted at step 40")
     export = page.get_by_role("button", name="Export", exact=True)
     export.click()
     expect(page.get_by_text("Script (.py): once all runs have finished")).to_be_visible()

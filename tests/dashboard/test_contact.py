@@ -6,19 +6,15 @@ import re
 import time
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
-
-expect.set_options(timeout=20_000)
+from playwright.sync_api import expect
 
 
 @pytest.fixture(scope="module")
-def page():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser.new_page(viewport={"width": 1440, "height": 900})
-        browser.close()
+def page(browser):
+    """One for all; its console is not watched: a server that is gone is an error there."""
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    yield opened
+    opened.close()
 
 
 def test_the_page_outlives_its_server_and_comes_back_to_where_it_was(page, finished, servers):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from workbench.dashboard import summary
 from workbench.dashboard.failure import failure
@@ -15,16 +15,6 @@ from workbench.runs.launch import accept
 from workbench.runs.run import Run
 from workbench.runs.worker import work
 from workbench.training.journal import Event
-
-
-@pytest.fixture(scope="module")
-def page():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser.new_page(viewport={"width": 1440, "height": 900})
-        browser.close()
 
 
 def broken(finished) -> str:

@@ -231,7 +231,7 @@ def test_an_export_that_breaks_tells_the_log_and_not_the_browser(finished, monke
 def test_on_a_server_that_only_shows_an_address_tries_no_draft(lasting_servers, finished, page):
     shown = lasting_servers.start(finished.store.path, team={"read_only": True}).url
     page.goto(f"{shown}/?new=quickstart&set=data.use=folder&set=data.path=/etc")
-    expect(page.locator("#go-why")).to_have_text(ONLY_LOOKS, timeout=20_000)
+    expect(page.locator("#go-why")).to_have_text(ONLY_LOOKS)
     expect(page.get_by_label("The experiment as YAML")).not_to_have_value(re.compile("/etc"))
     page.goto(f"{shown}/?fork={finished.run}&at=0&set=seed=7")
     expect(page.get_by_role("heading", name=f"Fork of {finished.run} at step 0")).to_be_visible()

@@ -130,7 +130,7 @@ def test_maps_come_on_a_press_then_follow_the_sample_and_name_their_checkpoint(
     assert current(page) in chosen
     shown.get_by_role("button", name="Show where both look").click()
     maps = shown.locator(".squares img")
-    expect(maps).to_have_count(3, timeout=30_000)
+    expect(maps).to_have_count(3)
     expect(shown).to_contain_text(re.compile(r"S–T map similarity−?\d\.\d\d.*p95 −?\d\.\d\d"))
     steps = finished.store.runs.get(finished.run).steps
     expect(shown).to_contain_text(

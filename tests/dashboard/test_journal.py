@@ -24,7 +24,7 @@ def test_a_note_is_written_found_in_the_drawer_and_jumped_to(finished, served, p
     field.fill("<b>starts</b> cold")
     field.press("Enter")
     mine = page.locator(".rail .event .quote", has_text="starts")
-    expect(mine).to_have_text("<b>starts</b> cold", timeout=15_000)
+    expect(mine).to_have_text("<b>starts</b> cold")
     expect(field).to_have_value("")
     expect(page.get_by_role("button", name="Note: <b>starts</b> cold")).to_have_count(1)
     opener = page.get_by_role("button", name="open ↗")

@@ -19,8 +19,8 @@ from workbench.specs.files import parse_scalar
 from workbench.store import Store
 
 from ..runs.written import Written
+from ..waiting import until
 from .conftest import copied
-from .test_page import wait_for
 
 KD = "stages.main.terms.kd"
 
@@ -166,11 +166,11 @@ def test_fork_opens_filled_in_is_changed_and_its_child_stands_paused(
     start.click()
     page.wait_for_url(re.compile(rf"\?run=(?!{run})"))
     child = next(row.id for row in store.runs.list() if row.parent == run)
-    wait_for(lambda: store.runs.get(child).status == "paused", 60, "the child stands paused")
+    until(lambda: store.runs.get(child).status == "paused", "the child stands paused")
     row = store.runs.get(child)
     assert (row.step, row.forked_at) == (12, 12)
     asked = store.journal.events(child)
     assert [e.payload["set"] for e in asked if e.kind == "forked"] == [{f"{KD}.weight": 0.4}]
     store.journal.send(child, "stop", who="test")
-    wait_for(lambda: not store.runs.get(child).active, 60, "the child stops")
+    until(lambda: not store.runs.get(child).active, "the child stops")
     store.close()

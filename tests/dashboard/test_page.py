@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from workbench.store import Store
+
+from ..waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -27,13 +28,6 @@ def steps(page: Page) -> dict[str, int]:
     return found
 
 
-def wait_for(true: Callable[[], bool], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-
-
 def drawn(page: Page) -> bool:
     found = steps(page)
     return len(found) == len(VIEWS) and min(found.values()) >= 0
@@ -43,7 +37,7 @@ def press_start(page: Page, url: str) -> str:
     page.goto(url)
     expect(page.get_by_role("button", name="Start", exact=True)).to_have_count(1)
     page.get_by_role("button", name="Start", exact=True).click()
-    wait_for(lambda: drawn(page), 60, f"views after Start: {steps(page)}")
+    until(lambda: drawn(page), f"views after Start: {steps(page)}")
     return str(page.locator("[data-run]").get_attribute("data-run"))
 
 
@@ -67,7 +61,7 @@ def stop_all(served) -> None:
     for row in store.runs.list():
         if row.active:
             store.journal.send(row.id, "stop", who="test")
-    wait_for(lambda: not any(row.active for row in store.runs.list()), 60, "stop")
+    until(lambda: not any(row.active for row in store.runs.list()), "stop")
     store.close()
 
 
@@ -84,7 +78,7 @@ def test_a_newcomer_starts_pauses_resumes_and_stops_the_quickstart(quiet_end, pa
             seen[view].add(step)
         return all(len(found) >= 3 for found in seen.values())
 
-    wait_for(all_changed_twice, 60, f"steps seen: {seen}")
+    until(all_changed_twice, f"steps seen: {seen}")
     snapshot_steps = {step for view, step in steps(page).items() if view != "curves"}
     assert len(snapshot_steps) == 1, "views of one snapshot show one step"
 
@@ -93,9 +87,9 @@ def test_a_newcomer_starts_pauses_resumes_and_stops_the_quickstart(quiet_end, pa
     expect(page.get_by_role("button", name="Pause", exact=True)).to_have_count(0)
     store = Store(str(served.store))
     at = store.runs.get(run).step
-    wait_for(lambda: steps(page)["curves"] == at, 5, "curves show the step of the pause")
+    until(lambda: steps(page)["curves"] == at, "curves show the step of the pause")
     page.get_by_role("button", name="Resume", exact=True).click()
-    wait_for(lambda: steps(page)["curves"] > at, 20, "training goes on after Resume")
+    until(lambda: steps(page)["curves"] > at, "training goes on after Resume")
 
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("Stop at the next step?")).to_be_visible()
@@ -109,7 +103,7 @@ def test_a_newcomer_starts_pauses_resumes_and_stops_the_quickstart(quiet_end, pa
     store.close()
 
     page.goto(f"{served.url}/?run={run}")
-    wait_for(lambda: drawn(page), 20, "a stopped run comes back after a reload")
+    until(lambda: drawn(page), "a stopped run comes back after a reload")
     for size in ({"width": 1440, "height": 900}, {"width": 1024, "height": 768}):
         page.set_viewport_size(size)
         page.wait_for_function(f"innerWidth === {size['width']}")
@@ -125,10 +119,10 @@ def test_two_browsers_see_one_run_and_training_outlives_them_and_the_server(
     other = browser.new_context(viewport={"width": 1440, "height": 900})
     second = other.new_page()
     second.goto(f"{served.url}/?run={run}")
-    wait_for(lambda: drawn(second), 30, "the second browser draws")
+    until(lambda: drawn(second), "the second browser draws")
     page.get_by_role("button", name="Pause", exact=True).click()
     expect(second.locator('[data-status="paused"]')).to_have_count(1)
-    wait_for(lambda: steps(page) == steps(second), 5, f"{steps(page)} and {steps(second)}")
+    until(lambda: steps(page) == steps(second), f"{steps(page)} and {steps(second)}")
     second.get_by_role("button", name="Resume", exact=True).click()
     expect(page.locator('[data-status="training"]')).to_have_count(1)
     other.close()
@@ -138,7 +132,7 @@ def test_two_browsers_see_one_run_and_training_outlives_them_and_the_server(
     store = Store(str(served.store))
     before = store.runs.get(run)
     assert before.status == "training"
-    wait_for(lambda: store.runs.get(run).step >= before.step + 5, 20, "the step goes on rising")
+    until(lambda: store.runs.get(run).step >= before.step + 5, "the step goes on rising")
     store.close()
 
 
@@ -147,10 +141,10 @@ def test_enter_starts_and_full_speed_reaches_the_result(quiet_end, page):
     page.goto(served.url)
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_visible()
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Slow motion: 80 ms a step").click(timeout=60_000)
-    expect(page.locator('[data-status="finished"]')).to_have_count(1, timeout=60_000)
+    page.get_by_role("button", name="Slow motion: 80 ms a step").click()
+    expect(page.locator('[data-status="finished"]')).to_have_count(1)
     expect(page.get_by_text("percentage points")).to_be_visible()
-    wait_for(lambda: set(steps(page).values()) == {450}, 10, f"last step drawn: {steps(page)}")
+    until(lambda: set(steps(page).values()) == {450}, f"last step drawn: {steps(page)}")
     for name in ("Pause", "Resume", "Stop"):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
 
@@ -167,7 +161,7 @@ def test_an_unknown_run_is_said_in_words_with_a_way_back(served, page):
 
 def test_the_theme_is_remembered_and_follows_in_every_view(finished, served, page):
     page.goto(f"{served.url}/?run={finished.run}")
-    wait_for(lambda: drawn(page), 30, "views of a finished run")
+    until(lambda: drawn(page), "views of a finished run")
     page.get_by_role("button", name="Dark theme").click()
     for view in VIEWS:
         expect(page.locator(f'[data-view="{view}"]')).to_have_attribute("data-theme", "dark")
@@ -180,16 +174,16 @@ def test_a_page_without_its_server_says_so(finished, servers, browser: Browser):
     context = browser.new_context()
     lonely = context.new_page()
     lonely.goto(f"{served.url}/?run={finished.run}")
-    wait_for(lambda: drawn(lonely), 30, "views of a finished run")
+    until(lambda: drawn(lonely), "views of a finished run")
     os.kill(served.process.pid, signal.SIGKILL)
-    expect(lonely.get_by_text("No contact with the server")).to_be_visible(timeout=10_000)
+    expect(lonely.get_by_text("No contact with the server")).to_be_visible()
     expect(lonely.get_by_text("Not connected")).to_be_visible()
     context.close()
 
 
 def test_nothing_on_the_page_is_smaller_than_the_smallest_type(finished, served, page):
     page.goto(f"{served.url}/?run={finished.run}")
-    wait_for(lambda: drawn(page), 30, "views of a finished run")
+    until(lambda: drawn(page), "views of a finished run")
     smallest = page.locator(".root").evaluate_all(
         """roots => Math.min(...roots.flatMap(root => [...root.querySelectorAll('*')])
           .filter(node => [...node.childNodes].some(c => c.nodeType === 3 && c.data.trim()))

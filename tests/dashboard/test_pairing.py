@@ -129,7 +129,7 @@ def test_a_drag_from_label_to_label_adds_a_term_to_the_running_run(quiet_end, pa
     served = quiet_end()
     run = press_start(page, served.url)
     view = page.locator('[data-view="cka"]')
-    expect(view).to_have_attribute("data-step", re.compile(r"\d"), timeout=60_000)
+    expect(view).to_have_attribute("data-step", re.compile(r"\d"))
     teacher = view.locator(".ytick text", has_text="blocks.2").first.bounding_box()
     student = view.locator(".xtick text", has_text="blocks.1").first.bounding_box()
     page.mouse.move(teacher["x"] + 8, teacher["y"] + 6)
@@ -146,7 +146,7 @@ def test_a_drag_from_label_to_label_adds_a_term_to_the_running_run(quiet_end, pa
     expect(dialog.get_by_role("alert")).to_contain_text("≥ 0")
     weight.fill("0.3")
     weight.press("Enter")
-    expect(dialog.get_by_role("status")).to_contain_text("In force from step", timeout=20_000)
+    expect(dialog.get_by_role("status")).to_contain_text("In force from step")
     store = Store(str(served.store))
     (event,) = [event for event in store.journal.events(run) if event.kind == "set"]
     store.close()

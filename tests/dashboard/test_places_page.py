@@ -67,7 +67,7 @@ def test_more_seeds_are_queued_one_is_taken_back_and_the_rest_follow(placed, fin
     for seed in (4, 3, 2):
         page.get_by_role("button", name=f"Remove quickstart, seed {seed}").click()
         expect(page.locator("[data-row]")).to_have_count(seed)
-    expect(page.locator("[data-row]").first).to_contain_text("Done", timeout=30_000)
+    expect(page.locator("[data-row]").first).to_contain_text("Done")
     expect(page.locator(".waits")).to_have_count(0)
     store = Store(str(placed.store))
     with_seeds = store.runs.cohort(finished.run)
@@ -92,9 +92,7 @@ def test_more_seeds_are_queued_one_is_taken_back_and_the_rest_follow(placed, fin
 def test_a_finished_run_is_replayed_and_said_to_be_equal(placed, finished, page):
     page.goto(f"{placed.url}/?run={finished.run}")
     page.get_by_role("button", name="Replay bit for bit").click()
-    expect(page.locator('[data-replay="equal"]')).to_contain_text(
-        "Equal bit for bit", timeout=60_000
-    )
+    expect(page.locator('[data-replay="equal"]')).to_contain_text("Equal bit for bit")
 
 
 def test_two_kept_models_are_picked_and_looked_at_without_training(placed, finished, page):

@@ -8,9 +8,7 @@ from workbench.dashboard.access import Access
 from workbench.dashboard.hub import Hub
 from workbench.store import Store
 
-from .test_page import wait_for
-
-PATIENCE = 20.0
+from ..waiting import until
 
 
 class Kept:
@@ -21,10 +19,6 @@ class Kept:
 
     def start(self, store, run):
         self.runs.append(run)
-
-
-def until(condition):
-    wait_for(condition, PATIENCE, "not within the patience of the test")
 
 
 def test_of_two_servers_one_starts_what_a_killed_one_left_and_the_next_when_it_has_ended(tmp_path):
@@ -38,14 +32,14 @@ def test_of_two_servers_one_starts_what_a_killed_one_left_and_the_next_when_it_h
     def started():
         return starters[0].runs + starters[1].runs
 
-    until(lambda: len(started()) == 1)
+    until(lambda: len(started()) == 1, "one starts")
     assert started() == [first]
     store.runs.claim(first)
-    until(lambda: all(hub.queue.standing.holder == first for hub in hubs))
+    until(lambda: all(hub.queue.standing.holder == first for hub in hubs), "both know who trains")
     assert [turn.line.id for turn in hubs[0].queue.turns] == [second]
     assert hubs[0].waiting_words(second).startswith("It waits for its turn: place 1 of 1")
     store.runs.update(first, status="finished", ended_ns=time.time_ns())
-    until(lambda: len(started()) == 2)
+    until(lambda: len(started()) == 2, "the next starts")
     assert sorted(started()) == sorted([first, second])
     for hub in hubs:
         hub.close()
@@ -57,7 +51,7 @@ def test_a_server_that_only_shows_tells_of_the_queue_and_starts_nothing(tmp_path
     store, starter = Store(str(tmp_path / "workbench.db")), Kept()
     (run,) = store.runs.create_all([{}], name="q", options={}, queued=True)
     hub = Hub(store, starter, Access(read_only=True))
-    until(lambda: [turn.line.id for turn in hub.queue.turns] == [run])
+    until(lambda: [turn.line.id for turn in hub.queue.turns] == [run], "the queue is told")
     hub.close()
     assert starter.runs == []
     assert store.runs.get(run).status == "queued"

@@ -210,9 +210,9 @@ def test_who_looks_back_is_left_alone_while_the_run_goes_on_and_ends(servers, tm
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_text("Following live")).to_be_visible(timeout=60_000)
     cka, curves = (page.locator(f'[data-view="{view}"]') for view in ("cka", "curves"))
-    expect(cka).to_have_attribute("data-step", re.compile(r"^[1-9]\d*$"), timeout=60_000)
+    expect(cka).to_have_attribute("data-step", re.compile(r"^[1-9]\d*$"))
     first = int(cka.get_attribute("data-step") or 0)
-    expect(cka).not_to_have_attribute("data-step", str(first), timeout=30_000)
+    expect(cka).not_to_have_attribute("data-step", str(first))
     assert "&step" not in page.url
 
     slider(page).focus()
@@ -224,7 +224,7 @@ def test_who_looks_back_is_left_alone_while_the_run_goes_on_and_ends(servers, tm
     taken = int(page.locator("[data-snapshots]").get_attribute("data-snapshots") or 0)
     at = int(curves.get_attribute("data-step") or 0)
     page.get_by_role("button", name="Slow motion: 80 ms a step").click()
-    expect(page.locator('[data-status="finished"]')).to_have_count(1, timeout=60_000)
+    expect(page.locator('[data-status="finished"]')).to_have_count(1)
     expect(page.get_by_text("You see step 0 of 450; the run is done.")).to_be_visible()
     see(page, 0)
     assert int(page.locator("[data-snapshots]").get_attribute("data-snapshots") or 0) > taken

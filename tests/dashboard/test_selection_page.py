@@ -16,8 +16,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 FOLLOW = ("trilateral", "calibration", "loyalty")
 TITLES = (*FOLLOW, "curves")
 ALL_ELSE = "Change and history are of all samples only."
-PATIENCE = 60_000
-"""Milliseconds until a process has loaded torch and opened both models on a busy machine."""
 
 
 def view(page: Page, name: str) -> Locator:
@@ -42,7 +40,7 @@ def see_layers(page: Page, n: int, of: int, step: int, said: str) -> None:
     """The map shows a step and is of this selection, with these words."""
     cka = view(page, "cka")
     footer = re.compile(rf"^n = {n} of {of} selected, probe")
-    expect(cka.locator(".wb-footer")).to_have_text(footer, timeout=PATIENCE)
+    expect(cka.locator(".wb-footer")).to_have_text(footer)
     expect(cka).to_have_attribute("data-step", str(step))
     expect(cka.locator(".wb-chip")).to_have_text(f"n = {n} selected ✕")
     expect(cka.locator(".wb-note")).to_have_text(said)

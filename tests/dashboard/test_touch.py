@@ -14,7 +14,8 @@ from playwright.sync_api import Page, expect
 
 from workbench.store import Store
 
-from .test_page import press_start, stop_all, wait_for
+from ..waiting import until
+from .test_page import press_start, stop_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -61,7 +62,7 @@ def test_a_knob_is_sent_on_enter_marked_when_confirmed_and_undone(started, page)
     knob.press("Enter")
     expect(hint).to_have_count(0)
     mark = page.locator(f'.knob[data-key="{KD}.temperature"] .mark')
-    expect(mark).to_have_text("1", timeout=15_000)
+    expect(mark).to_have_text("1")
     assert (changes()[0]["path"], changes()[0]["before"], changes()[0]["after"]) == (
         f"{KD}.temperature",
         4.0,
@@ -69,10 +70,10 @@ def test_a_knob_is_sent_on_enter_marked_when_confirmed_and_undone(started, page)
     )
     expect(page.locator(".loss")).to_contain_text("KD(T=2)")
     page.reload()  # whoever has seen the hint is not told again
-    expect(mark).to_have_text("1", timeout=15_000)
+    expect(mark).to_have_text("1")
     expect(hint).to_have_count(0)
     page.get_by_role("button", name="Undo the change").click()
-    expect(mark).to_have_text("2", timeout=15_000)
+    expect(mark).to_have_text("2")
     expect(knob).to_have_value("4")
     assert changes()[1]["after"] == 4.0
 
@@ -101,7 +102,7 @@ def test_two_knobs_at_once_a_slider_by_key_and_a_frozen_stage_are_all_followed(s
     page.get_by_role("slider", name="CE weight").press("Shift+ArrowRight")
     page.get_by_text("Freeze layers, data filter, any path").click()
     page.get_by_role("checkbox", name="stage1").check()
-    wait_for(lambda: len(changes()) == 4, 20, f"{changes()}")
+    until(lambda: len(changes()) == 4, f"{changes()}")
     after = {change["path"]: change["after"] for change in changes()}
     assert after[f"{KD}.weight"] == 0.45
     assert after["stages.main.optimiser.lr"] == 0.002
@@ -111,23 +112,22 @@ def test_two_knobs_at_once_a_slider_by_key_and_a_frozen_stage_are_all_followed(s
 
 def test_a_fork_opens_as_a_run_that_stands_paused_and_can_be_touched_there(started, page):
     store, run, _ = started
-    wait_for(lambda: store.runs.get(run).step >= 12, 30, "step 12")
+    until(lambda: store.runs.get(run).step >= 12, "step 12")
     page.get_by_role("button", name="Fork", exact=True).click()
     page.get_by_role("radio", name="it stands paused").check()
     step = page.get_by_role("textbox", name="step", exact=True)
     step.fill("10")
     step.press("Enter")
     page.get_by_role("button", name="Start fork").click()
-    page.wait_for_url(re.compile(rf"run=(?!{run})"), timeout=20_000)
-    expect(page.locator('[data-status="paused"]')).to_have_count(1, timeout=60_000)
+    page.wait_for_url(re.compile(rf"run=(?!{run})"))
+    expect(page.locator('[data-status="paused"]')).to_have_count(1)
     child = next(row for row in store.runs.list() if row.parent == run)
     assert (child.step, child.forked_at) == (10, 10)
     knob = box(page, f"{KD}.weight")
     knob.fill("0.3")
     knob.press("Enter")
-    wait_for(
+    until(
         lambda: any(e.kind == "set" for e in store.journal.events(child.id)),
-        20,
         "a set while paused",
     )
 
@@ -137,9 +137,7 @@ def test_export_downloads_the_run_with_what_was_done_to_it(started, page):
     knob = box(page, f"{KD}.temperature")
     knob.fill("3")
     knob.press("Enter")
-    expect(page.locator(f'.knob[data-key="{KD}.temperature"] .mark')).to_have_text(
-        "1", timeout=15_000
-    )
+    expect(page.locator(f'.knob[data-key="{KD}.temperature"] .mark')).to_have_text("1")
     page.get_by_role("button", name="Export", exact=True).click()
     with page.expect_download() as waiting:
         page.get_by_role("link", name="Experiment (.yaml)").click()
@@ -157,7 +155,7 @@ def test_a_tab_that_nobody_looks_at_is_told_nothing_and_catches_up(started, page
     expect(curves).to_have_attribute("data-step", re.compile("[1-9]"))
     page.evaluate(TURN, "hidden")
     at = store.runs.get(run).step
-    wait_for(lambda: store.runs.get(run).step >= at + 60, 60, "sixty more steps")
+    until(lambda: store.runs.get(run).step >= at + 60, "sixty more steps")
     behind = int(curves.get_attribute("data-step"))
     assert behind <= at + 20
     page.evaluate(TURN, "visible")
@@ -177,4 +175,4 @@ def test_a_killed_worker_is_said_and_resume_trains_on_from_its_checkpoint(starte
     expect(page.locator("#notice")).to_contain_text("ended at step")
     page.get_by_role("button", name="Resume", exact=True).click()
     expect(page.locator('[data-status="training"]')).to_be_visible()
-    wait_for(lambda: store.runs.get(run).step > kept + 10, 60, "steps after the kill")
+    until(lambda: store.runs.get(run).step > kept + 10, "steps after the kill")

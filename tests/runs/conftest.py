@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 
-PATIENCE = 60.0
-"""Seconds after which a condition that was awaited counts as a failure."""
+from ..waiting import PATIENCE, until
+
 SMALL: dict[str, Any] = {
     "name": "small",
     "data": {"use": "digits", "limit": 400, "labels_per_class": 4},
@@ -119,17 +118,6 @@ def accepted(store: Store) -> Accept:
         return accept(store, spec, base=Path.cwd(), threads=1, **options)
 
     return make
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for a condition; its value once it is true."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.005)
-    pytest.fail(f"not within {PATIENCE:.0f} s: {what}")
 
 
 def until_status(store: Store, run: str, *wanted: str) -> RunRow:

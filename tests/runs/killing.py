@@ -16,7 +16,8 @@ from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training.timeline import played
 
-from .conftest import Workers, assert_sound, go_on, kill, until, until_ended
+from ..waiting import until
+from .conftest import Workers, assert_sound, go_on, kill, until_ended
 
 ENDED = ("finished", "failed", "stopped")
 MAIN = "stages.main"

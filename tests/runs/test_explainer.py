@@ -21,7 +21,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.store import Store
 
 from ..small import SMALL
-from .conftest import PATIENCE, until
+from ..waiting import PATIENCE, until
 
 
 class Reader:

@@ -22,13 +22,12 @@ from workbench.store.runs import RunRow
 from workbench.store.schema import RUNS
 from workbench.store.store import Store
 
+from ..waiting import PATIENCE, until
 from .conftest import (
-    PATIENCE,
     SMALL,
     Workers,
     assert_sound,
     go_on,
-    until,
     until_ended,
     until_status,
 )

@@ -21,7 +21,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.store import Store
 
 from ..small import SMALL
-from .conftest import PATIENCE, until
+from ..waiting import PATIENCE, until
 
 pytestmark = pytest.mark.skipif(not forked.can_fork(), reason="needs pidfd, that is Linux")
 

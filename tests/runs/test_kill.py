@@ -8,7 +8,8 @@ import pytest
 
 from workbench.runs.launch import command, replay_in_fresh_process
 
-from .conftest import Workers, assert_sound, go_on, kill, until, until_status
+from ..waiting import until
+from .conftest import Workers, assert_sound, go_on, kill, until_status
 from .killing import assert_as_if_never_stopped, finish, touch
 
 KILLS = 5

@@ -10,7 +10,8 @@ from workbench.errors import UnknownRun
 from workbench.runs.launch import replay_in_fresh_process
 from workbench.training.journal import STAGE
 
-from .conftest import assert_sound, go_on, kill, until
+from ..waiting import until
+from .conftest import assert_sound, go_on, kill
 from .killing import finish
 
 MAE = {"mae": {"use": "mae"}}

@@ -13,7 +13,8 @@ from workbench.runs.launch import FreshStarter, ZygoteStarter, accept
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import read_yaml
 
-from .conftest import SMALL, until, until_ended
+from ..waiting import until
+from .conftest import SMALL, until_ended
 
 TINY = {"student": "cnn-tiny", "stages.main.steps": 2, "control": False}
 

@@ -25,6 +25,7 @@ from workbench.models.adapter import ModelAdapter
 from workbench.models.facts import ModelContext
 from workbench.models.weights import save_weights, weights_hash
 from workbench.registries import MODELS
+from workbench.runs.keeper import StoreKeeper, open_run
 from workbench.runs.pair import InspectedPair, inspect_pair
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.store import Store
@@ -284,6 +285,25 @@ def test_a_teacher_part_of_a_run_is_not_taken_for_its_student(shelf):
     shelf.store.runs.create(name="t", experiment=spec, options={}, role="teacher", group=run)
     with pytest.raises(BadModel, match=f"is the teacher of run {run}. Name its student"):
         shelf.inspect(teacher=f"run:{run}-teacher@last")
+    with pytest.raises(BadModel, match=rf"run:{run}-teacher@last: .*is the teacher of run"):
+        open_run(shelf.store, f"{run}-teacher@last")  # as an experiment's own teacher, too
+
+
+def test_what_a_stored_student_learned_from_is_read_where_its_run_began(
+    shelf, tmp_path, monkeypatch
+):
+    for place, rows in (("there", 300), ("here", 600)):
+        (tmp_path / place).mkdir()
+        images = np.random.default_rng(0).random((rows, 1, 8, 8), dtype=np.float32)
+        np.savez(tmp_path / place / "own.npz", images=images, labels=np.arange(rows) % 10)
+    spec = shelf.store.runs.get(shelf.run()).experiment
+    spec = {**spec, "data": {"use": "arrays", "path": "own.npz"}}
+    options = {"base": str(tmp_path / "there")}
+    run = shelf.store.runs.create(name="s", experiment=spec, options=options)
+    monkeypatch.chdir(tmp_path / "here")
+    (theirs,) = StoreKeeper(shelf.store, "asks").learned_from(run)
+    ids = np.concatenate([theirs.split_ids(split) for split in ("train", "val", "test")])
+    assert 200 < ids.max() < 300
 
 
 def test_data_of_a_recipe_and_of_a_file_are_found_from_its_own_folder(shelf, tmp_path, monkeypatch):

@@ -23,7 +23,8 @@ from workbench.runs.queue import (
     turns,
 )
 
-from .conftest import kill, until, until_ended, until_status
+from ..waiting import until
+from .conftest import kill, until_ended, until_status
 from .test_more_seeds import Kept
 from .written import Written
 

@@ -14,7 +14,8 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 
-from .conftest import Workers, assert_sound, go_on, kill, until, until_ended, until_status
+from ..waiting import until
+from .conftest import Workers, assert_sound, go_on, kill, until_ended, until_status
 
 KILLS = 4
 

@@ -24,7 +24,8 @@ from workbench.runs.seeds import summary
 from workbench.store import turns as turns_module
 from workbench.store.runs import PARTS
 
-from .conftest import SMALL, go_on, kill, until, until_ended, until_status
+from ..waiting import until
+from .conftest import SMALL, go_on, kill, until_ended, until_status
 
 TINY = {"student": "cnn-tiny", "stages.main.steps": 4, "stages.main.batch_size": 32}
 SLOW = {**TINY, "stages.main.steps": 400, "control": False}

@@ -26,7 +26,8 @@ from workbench.terms.losses import LossModule
 from workbench.terms.term import TermContext, TermKind, TermValue
 from workbench.training.loop import Part
 
-from .conftest import SMALL, Workers, assert_sound, go_on, kill, until, until_ended, until_status
+from ..waiting import until
+from .conftest import SMALL, Workers, assert_sound, go_on, kill, until_ended, until_status
 
 SLOW = {"stages.main.steps": 2000, "control": False, "student": "cnn-tiny"}
 

@@ -15,8 +15,9 @@ from workbench.runs.launch import accept
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.store import Store
 
-from ..runs.conftest import SMALL, Workers, go_on, until
+from ..runs.conftest import SMALL, Workers, go_on
 from ..runs.killing import assert_as_if_never_stopped, finish, kill_at, touch
+from ..waiting import until
 
 KILLS = 50
 LONGEST_SECONDS = 1.6

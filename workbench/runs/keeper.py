@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import BadModel
 from workbench.models.facts import StoredModel
 from workbench.store.recorder import StoreRecorder
+from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training.choice import found_for
 from workbench.training.journal import KeptTeacher, Recorder
 
 if TYPE_CHECKING:
+    from workbench.data.images import ImageData
     from workbench.training.probing import Cadence
+
+STUDENTS: Final = ("student", "control", "plain_kd")
+"""Parts of a run whose network is its student."""
 
 
 class StoreKeeper:
@@ -61,9 +66,11 @@ class StoreKeeper:
         """The stored student behind ``RUN@last|best|STEP``."""
         return open_run(self._store, name)
 
-    def experiment_of(self, run: str) -> Mapping[str, Any]:
-        """The experiment of another run, as plain data."""
-        return self._store.runs.get(run).experiment
+    def learned_from(self, run: str) -> list[ImageData]:
+        """What the student of another run was trained on, stage by stage."""
+        from workbench.runs.seen import learned_from
+
+        return learned_from(run, self._store)
 
     def _part(self, role: str) -> str:
         row = self._store.runs.get(self._run)
@@ -88,14 +95,14 @@ def open_run(store: Store, name: str) -> StoredModel:
 
     Raises:
         UnknownRun: If the store has no such run.
-        BadModel: If the run has no weights for that.
+        BadModel: If the run has no weights for that, or is no student.
     """
     from workbench.models.weights import save_weights
     from workbench.training.checkpoint import read_state
 
     run, _, which = name.partition("@")
     which = which or "last"
-    row = store.runs.get(run)
+    row = refuse_part(f"run:{name}", store, run)
     student = found_for("student", store.journal.events(run)) or row.experiment["student"]
     spec = {"use": student} if isinstance(student, str) else student
     folder = store.runs.folder(run)
@@ -124,3 +131,26 @@ def open_run(store: Store, name: str) -> StoredModel:
         state = read_state(folder / chosen.file)
         save_weights(path, state["network"], spec)
     return StoredModel(spec, path)
+
+
+def refuse_part(who: str, store: Store, run: str) -> RunRow:
+    """The row of a student; a run's teacher and its earlier stages have networks of their own.
+
+    Args:
+        who: Asks for it; said in the error.
+        store: Where it lies.
+        run: Its id.
+
+    Raises:
+        UnknownRun: If the store has no such run.
+        BadModel: If it is no student; says where its weights are.
+    """
+    row = store.runs.get(run)
+    if row.role in STUDENTS:
+        return row
+    way_out = f"Name its student (run:{row.group}@last), or a file of weights (path:FILE)."
+    key = store.runs.get(row.group).teacher if row.role == "teacher" and row.group else None
+    kept = store.teacher(key) if key else None
+    if kept is not None:
+        way_out = f"Its weights are path:{kept.path}."
+    raise BadModel(f"{who}: {run} is the {row.role} of run {row.group}. {way_out}")

@@ -18,14 +18,13 @@ from workbench.errors import BadInput, BadModel, UnknownName
 from workbench.models.kinds import ModelSpec
 from workbench.recipes import open_experiment
 from workbench.registries import DATA, MODELS
+from workbench.runs.keeper import refuse_part
 from workbench.runs.objects import data_spec, model_spec
 from workbench.specs.base import Kind, Pick, Spec
 from workbench.specs.files import parse_scalar
 from workbench.specs.problems import invalid
 from workbench.store.store import Store
 
-STUDENTS = ("student", "control", "plain_kd")
-"""Parts of a run whose network is its student."""
 SUFFIXES = (".yaml", ".yml")
 """Of a file that is opened as an experiment."""
 
@@ -76,7 +75,8 @@ def named(*, teacher: Any, student: Any, data: Any, store: Store) -> tuple[Named
         raise invalid(error, source="what is to be inspected") from None
     for who, spec in found.models.items():
         refuse_untrained(who, spec)
-        _refuse_part(who, spec, store)
+        if spec.use.startswith("run:"):
+            refuse_part(who, store, spec.use.removeprefix("run:").partition("@")[0])
     return found, cast(DataSpec, found.data), base
 
 
@@ -98,22 +98,6 @@ def refuse_untrained(who: str, spec: ModelSpec) -> None:
             f"{who}: `new_head` gives {spec.use} a classifier of random weights. Leave it out, and "
             "take data with the model's own classes."
         )
-
-
-def _refuse_part(who: str, spec: ModelSpec, store: Store) -> None:
-    """A run's teacher and its earlier stages have rows of their own, and another network."""
-    if not spec.use.startswith("run:"):
-        return
-    run = spec.use.removeprefix("run:").partition("@")[0]
-    row = store.runs.get(run)
-    if row.role in STUDENTS:
-        return
-    way_out = f"Name its student (run:{row.group}@last), or a file of weights (path:FILE)."
-    key = store.runs.get(row.group).teacher if row.role == "teacher" and row.group else None
-    kept = store.teacher(key) if key else None
-    if kept is not None:
-        way_out = f"Its weights are path:{kept.path}."
-    raise BadModel(f"{who}: {run} is the {row.role} of run {row.group}. {way_out}")
 
 
 def _data(value: Any, store: Store) -> tuple[Any, Path]:

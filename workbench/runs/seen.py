@@ -50,7 +50,7 @@ def seen_by(use: str, data: ImageData, split: str, store: Store) -> Seen:
         return Seen(None)
     run, _, which = use.removeprefix(RUN).partition("@")
     try:
-        theirs = _data_of(run, store)
+        theirs = learned_from(run, store)
     except WorkbenchError as error:  # its data have moved, or it is of another version
         return Seen(None, why=f"the data of run {run} cannot be read any more: {error.message}")
     looked_at = data.row_keys(data.split_ids(split)).tolist()
@@ -67,8 +67,13 @@ def _same(theirs: ImageData, data: ImageData, split: str) -> bool:
     return theirs.split_hashes[split] == data.split_hashes[split]
 
 
-def _data_of(run: str, store: Store) -> list[ImageData]:
-    """What the student of a run learned from: the data, then those that a stage has of its own."""
+def learned_from(run: str, store: Store) -> list[ImageData]:
+    """What the student of a run learned from: the data, then those that a stage has of its own.
+
+    Raises:
+        UnknownRun: If the store has no such run.
+        BadData: If they cannot be read any more.
+    """
     spec = as_it_stands(store, run)
     base = Path(store.runs.get(run).options.get("base") or ".")
     kinds = [spec.data, *(stage.data for stage in spec.stages.values() if stage.data is not None)]

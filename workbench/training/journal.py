@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
+    from workbench.data.images import ImageData
     from workbench.training.probing import Cadence
 
 Status = Literal[
@@ -172,5 +173,5 @@ class Keeper(Protocol):
     def open_run(self, name: str) -> Any:
         """The stored student behind ``RUN@last|best|STEP``, for ``run:`` models."""
 
-    def experiment_of(self, run: str) -> Mapping[str, Any]:
-        """The experiment of another run, as plain data."""
+    def learned_from(self, run: str) -> list[ImageData]:
+        """What the student of another run was trained on, stage by stage."""

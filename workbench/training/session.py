@@ -99,7 +99,7 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
         return
     if teacher.key is not None:
         run.update(teacher=teacher.key)
-    refuse_leak(cast(ModelSpec, spec.teacher), data, keeper, options.base)
+    refuse_leak(cast(ModelSpec, spec.teacher), data, keeper)
     workshop = Workshop(data, teacher, keeper, device, machine, options.base, run)
     stages = prepare_stages(spec, workshop) if measure_scores(asked, workshop) else None
     if stages is None:
@@ -246,7 +246,7 @@ class _Session:
             hands=hands,
         )
         told = {**self.before.facts(), "teacher": workshop.teacher.weights}
-        return student, _train(part, run, meter, boundary, prober, keep, hands, told), prober
+        return student, _train(part, run, meter, boundary, prober, keep, hands, told, hold), prober
 
     def control(self, role: str = "control") -> ModelAdapter | None:
         """Train a control (``control``, ``plain_kd``) at full speed; None if somebody stopped it.
@@ -341,6 +341,7 @@ def _train(
     keep: Keep,
     hands: Intervening | AfterTheStudent,
     told: Mapping[str, Any] | None = None,
+    hold: int = 0,
 ) -> Outcome:
     checkpoint = recorder.last_checkpoint()
     start = 0
@@ -350,6 +351,7 @@ def _train(
         start = restore(part, state)
     recorder.drop_metrics_after(start)
     said = {"steps": part.steps} | ({} if start else dict(told or {}))
+    said |= {"shown": hold} if hold > start else {}  # until there nothing new is taken
     recorder.event(Event(start, "resumed" if start else "started", "worker", said))
     recorder.update(status="training", steps=part.steps, step=start, activity=None, progress=None)
     return train(part, meter, boundary, prober, keep, start=start)

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import torch
 
-from workbench.data.images import ImageData, build_data
+from workbench.data.images import ImageData
 from workbench.errors import BadModel
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
@@ -140,7 +140,7 @@ def trained_teacher(
     return ready
 
 
-def refuse_leak(spec: ModelSpec, data: ImageData, keeper: Keeper, base: Path) -> None:
+def refuse_leak(spec: ModelSpec, data: ImageData, keeper: Keeper) -> None:
     """A stored student must not teach if its training rows meet this run's test rows.
 
     Raises:
@@ -149,17 +149,15 @@ def refuse_leak(spec: ModelSpec, data: ImageData, keeper: Keeper, base: Path) ->
     if not spec.use.startswith("run:"):
         return
     run = spec.use.removeprefix("run:").partition("@")[0]
-    other = ExperimentSpec.parse(keeper.experiment_of(run), source=f"the experiment of run {run}")
-    theirs = build_data(cast(Any, other.data), base=base, seed=other.seed)
-    if theirs.split_hashes == data.split_hashes:
-        return
-    seen = set(theirs.row_keys(theirs.split_ids("train")).tolist())
-    meet = sum(key in seen for key in data.row_keys(data.split_ids("test")).tolist())
+    seen: set[int] = set()
+    for theirs in keeper.learned_from(run):
+        if theirs.split_hashes != data.split_hashes:
+            seen.update(theirs.row_keys(theirs.split_ids("train")).tolist())
+    meet = sum(key in seen for key in data.row_keys(data.split_ids("test")).tolist()) if seen else 0
     if meet:
         raise BadModel(
             f"teacher: run {run} was trained on {meet} of this run's {len(data.split_ids('test'))} "
-            f"test rows (its data.split_seed is {other.data.given().get('split_seed', 0)!r}). "
-            "Use the same data and split_seed, or another teacher."
+            "test rows. Use the same data and split_seed, or another teacher."
         )
 
 

@@ -189,7 +189,7 @@ class Workshop:
 
     def _open(self, spec: ModelSpec) -> Teacher:
         teacher = trained_teacher(spec, self.data, self.keeper, self.device, self.machine)
-        refuse_leak(spec, self.data, self.keeper, self.base)
+        refuse_leak(spec, self.data, self.keeper)
         return teacher
 
     def _answers(
