@@ -7,13 +7,22 @@ import stat
 import pytest
 from tornado.web import create_signed_value
 
-from workbench.dashboard.access import SECRET_FILE, USER, VIEWS, Access, Visit, kept_secret
+from workbench.dashboard.access import (
+    PASSED,
+    SECRET_FILE,
+    USER,
+    VIEWS,
+    Access,
+    Listed,
+    Visit,
+    kept_secret,
+)
 from workbench.dashboard.login import Users, add_user, check_oauth, hashed, inside, matches
 from workbench.dashboard.people import may
 from workbench.dashboard.server import Team
 from workbench.errors import BadFile, BadInput, UnknownName
 
-PEOPLE = frozenset({"mira", "jon"})
+PEOPLE = Listed({"mira", "jon"})
 
 
 def signed(access: Access, name: str, value: str) -> dict[str, str]:
@@ -90,6 +99,8 @@ def test_on_a_read_only_server_nobody_may_touch_or_fork():
         ("GET", {"run": [b"a", b"b"]}, True),
         ("GET", asks(), True),
         ("GET", asks(run="a", compare="b"), True),
+        ("GET", asks(run="a", runs=""), True),
+        ("GET", asks(run="a", models=""), True),
         ("POST", asks(run="a"), True),
     ],
 )
@@ -138,6 +149,26 @@ def test_who_is_taken_out_of_the_file_is_out_at_once(tmp_path):
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if not line.startswith("mira:")))
     assert "mira" not in users and "jon" in users
+
+
+def test_a_new_password_ends_the_logins_and_the_open_pages_of_the_old_one_and_no_other(tmp_path):
+    path = tmp_path / "users"
+    for name in ("mira", "jon"):
+        add_user(path, name, "correct horse")
+    users = Users(path)
+    access = Access(people=users)
+    cookies = {
+        name: {**signed(access, USER, name), **signed(access, PASSED, users.mark(name))}
+        for name in ("mira", "jon")
+    }
+    visits = {name: access.visit(cookies[name], asks()).of(users) for name in cookies}
+    assert all(access.user(cookies[name]) == name and visits[name].stays for name in cookies)
+    add_user(path, "mira", "battery staple")
+    assert access.user(cookies["mira"]) is None and not visits["mira"].stays
+    assert access.user(cookies["jon"]) == "jon" and visits["jon"].stays
+    assert access.user(signed(access, USER, "jon")) is None, "a name without a mark"
+    theirs = signed(access, PASSED, users.mark("mira"))
+    assert access.user({**signed(access, USER, "jon"), **theirs}) is None
 
 
 def test_two_hashes_of_one_password_differ():

@@ -10,6 +10,7 @@ import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,8 +23,8 @@ from tornado.web import Application, RequestHandler, create_signed_value
 from tornado.websocket import WebSocketClosedError, WebSocketHandler, websocket_connect
 
 from workbench.dashboard import assets
-from workbench.dashboard.access import SECRET_FILE, Access
-from workbench.dashboard.login import add_user
+from workbench.dashboard.access import PASSED, SECRET_FILE, Access
+from workbench.dashboard.login import Users, add_user
 
 PREFIX = "/team/kd"
 PASSWORD = "correct horse"
@@ -161,6 +162,7 @@ class Team:
     served: Any
     proxy: Proxy
     run: str
+    users: Path
 
     @property
     def link(self) -> str:
@@ -185,7 +187,7 @@ def team(finished, lasting_servers, tmp_path_factory) -> Iterator[Team]:
     )
     proxy.behind = served.url
     with proxy:
-        yield Team(served, proxy, finished.run)
+        yield Team(served, proxy, finished.run, users)
 
 
 @pytest.fixture(scope="module")
@@ -274,13 +276,18 @@ def test_a_password_that_is_wrong_or_without_its_token_lets_nobody_in(team):
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:1", "null"])
 def test_a_websocket_of_another_origin_is_refused_even_with_a_login(team, origin):
     secret = (team.served.store.parent / SECRET_FILE).read_text()
-    user = create_signed_value(secret, "user", "mira").decode()
+    mark = Users(team.users).mark("mira")
+    made = {"user": "mira", PASSED: mark}
+    login = "; ".join(
+        f"{name}={create_signed_value(secret, name, value).decode()}"
+        for name, value in made.items()
+    )
     upgrade = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
         "Sec_WebSocket_Version": "13",
         "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
-        "Cookie": f"user={user}",
+        "Cookie": login,
     }
     assert ask(team, "/ws", Origin=origin, **upgrade).status == 403
     assert ask(team, "/ws", Origin=f"http://{team.proxy.host}", **upgrade).status == 101

@@ -21,7 +21,7 @@ from tornado.httputil import HTTPHeaders
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError
 
-from workbench.dashboard.access import Access, Visit
+from workbench.dashboard.access import Access, Listed, Visit
 from workbench.dashboard.address import step_of
 from workbench.dashboard.carrier import MOST_SENT, Part
 from workbench.dashboard.downloads import ExportHandler
@@ -80,7 +80,7 @@ def test_who_was_taken_out_of_the_file_changes_nothing_from_a_page_that_is_still
     path = tmp_path / "users"
     add_user(path, "mira", "correct horse")
     add_user(path, "jon", "battery staple")
-    visit = Visit("mira", people=Users(path))
+    visit = Visit("mira").of(Users(path))
     assert may(visit, "pause")
     path.write_text("".join(x for x in path.read_text().splitlines(True) if "mira" not in x))
     assert not may(visit, "pause") and not may(visit, "fork")
@@ -100,7 +100,7 @@ def test_an_address_cannot_bring_along_a_session_that_somebody_else_has_made(arg
         arguments=arguments, headers=HTTPHeaders(headers), cookies={}, path="/"
     )
     with pytest.raises(HTTPError, match="403"):
-        who_asks(SimpleNamespace(request=request), Access(people=frozenset({"mira"})))
+        who_asks(SimpleNamespace(request=request), Access(people=Listed({"mira"})))
 
 
 def test_who_may_only_look_may_pick_a_pair_but_nothing_of_a_draft():

@@ -13,7 +13,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,10 +28,12 @@ SECRET_LENGTH = 48
 
 USER = "user"
 """Cookie with the name of who has logged in; Panel's own OAuth sets the same."""
+PASSED = "workbench-passed"
+"""Cookie with the mark of the password that they came in by; another password, another mark."""
 VIEWS = "workbench-view"
 """Cookie with the runs that somebody without a login was given a link to."""
 DAYS = 30
-"""How long both are good."""
+"""How long they are good."""
 MOST_VIEWS = 20
 """Links that a browser is remembered to hold; the oldest goes first."""
 
@@ -46,6 +48,8 @@ READS: frozenset[str] = frozenset(
 )
 """What a page that may only look may ask of its session: everything else is refused."""
 READ_METHODS = frozenset({"GET", "HEAD"})
+BEYOND_ONE = frozenset({"compare", "against", "runs", "models"})
+"""Arguments that ask for more than the one run which a view-only link opens."""
 
 
 class People(Protocol):
@@ -54,6 +58,9 @@ class People(Protocol):
     def __contains__(self, name: object) -> bool:
         """Whether somebody of this name may still come in."""
 
+    def mark(self, name: str) -> str:
+        """What is another as soon as their password is; empty where it is none of ours."""
+
 
 class Everyone:
     """Whoever the OAuth provider lets in: for a provider that is the team's own."""
@@ -61,6 +68,18 @@ class Everyone:
     def __contains__(self, name: object) -> bool:
         """Always."""
         return True
+
+    def mark(self, name: str) -> str:
+        """None: the provider asks."""
+        return ""
+
+
+class Listed(frozenset[str]):
+    """Names that the OAuth provider knows."""
+
+    def mark(self, name: str) -> str:
+        """None: the provider asks."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +92,7 @@ class Visit:
         touch: Whether it may change anything.
         fork: Whether it may start a run of its own from the one that it shows.
         people: Who can log in; None asks nobody.
+        mark: Of the password that was good when the page was opened.
     """
 
     name: str | None = None
@@ -80,11 +100,20 @@ class Visit:
     touch: bool = True
     fork: bool = True
     people: People | None = field(default=None, compare=False, repr=False)
+    mark: str = field(default="", compare=False, repr=False)
 
     @property
     def stays(self) -> bool:
         """Whether who opened the page may still come in: a page may stay open for days."""
-        return self.name is None or self.people is None or self.name in self.people
+        if self.name is None or self.people is None:
+            return True
+        return self.name in self.people and self.people.mark(self.name) == self.mark
+
+    def of(self, people: People | None) -> Visit:
+        """The same, for as long as they may come in by the password of now."""
+        if people is None or self.name is None:
+            return replace(self, people=people)
+        return replace(self, people=people, mark=people.mark(self.name))
 
 
 @dataclass(frozen=True)
@@ -118,7 +147,10 @@ class Access:
     def user(self, cookies: Mapping[str, str]) -> str | None:
         """Who has logged in, if they still may; None where nobody has or nobody needs to."""
         name = self._signed(cookies, USER)
-        return name if name and self.people is not None and name in self.people else None
+        if not name or self.people is None or name not in self.people:
+            return None
+        by = self._signed(cookies, PASSED) or ""
+        return name if hmac.compare_digest(by.encode(), self.people.mark(name).encode()) else None
 
     def views(self, cookies: Mapping[str, str]) -> list[str]:
         """Runs to which a browser has shown a link; newest last."""
@@ -153,7 +185,7 @@ class Access:
         asked = [run.decode("utf-8", "replace") for run in arguments.get("run", ())]
         seen = self.views(cookies)
         one_of_them = bool(asked) and all(run in seen for run in asked)
-        return not (reads and one_of_them and not {"compare", "against"} & set(arguments))
+        return not (reads and one_of_them and not BEYOND_ONE & set(arguments))
 
     def _signed(self, cookies: Mapping[str, str], name: str) -> str | None:
         value = decode_signed_value(self.secret, name, cookies.get(name), max_age_days=DAYS)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import hmac
 import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
-from hashlib import scrypt
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from workbench_widgets.tokens import css_variables
 
 from workbench.dashboard import assets
 from workbench.dashboard.access import (
+    PASSED,
     USER,
     VIEWS,
     Access,
@@ -76,6 +77,11 @@ class Users:
         """Whether the file names them now."""
         self._refresh()
         return name in self._hashes
+
+    def mark(self, name: str) -> str:
+        """Another for another password: a login is good for the one that it was made with."""
+        self._refresh()
+        return hashlib.sha256(self._hashes.get(name, "").encode()).hexdigest()[:16]
 
     def lets_in(self, name: str, password: str) -> bool:
         """Whether name and password belong together; takes the same time for any name."""
@@ -179,6 +185,7 @@ class LoginHandler(RequestHandler):
             self._show("Name and password do not belong together.", name)
             return
         remember(self, self.access, USER, name)
+        remember(self, self.access, PASSED, self.users.mark(name))
         self.redirect(inside(self.get_query_argument("next", ""), self.access.prefix))
 
     def _show(self, refused: str, name: str = "") -> None:
@@ -202,7 +209,8 @@ class LogoutHandler(RequestHandler):
 
     def get(self) -> None:
         """Go."""
-        for name in (USER, VIEWS, "id_token", "access_token", "refresh_token", "oauth_expiry"):
+        theirs = ("id_token", "access_token", "refresh_token", "oauth_expiry")
+        for name in (USER, PASSED, VIEWS, *theirs):
             self.clear_cookie(name, path=f"{self.access.prefix}/")
             self.clear_cookie(name, path="/")
         self.redirect(f"{self.access.prefix}/login")
@@ -366,7 +374,7 @@ def _nobody() -> str:
 
 
 def _slow(password: str, salt: bytes) -> bytes:
-    return scrypt(password.encode(), salt=salt, n=COST, r=BLOCK, p=LANES, maxmem=2**26)
+    return hashlib.scrypt(password.encode(), salt=salt, n=COST, r=BLOCK, p=LANES, maxmem=2**26)
 
 
 def _text(raw: bytes) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
-from dataclasses import replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -29,7 +28,7 @@ _visits: MutableMapping[Document, Visit] = WeakKeyDictionary()
 
 def come_in(access: Access) -> Visit:
     """Who has asked for the page that is being made; known from now on to all its pieces."""
-    visit = replace(access.visit(pn.state.cookies, pn.state.session_args), people=access.people)
+    visit = access.visit(pn.state.cookies, pn.state.session_args).of(access.people)
     if pn.state.curdoc is not None:
         _visits[pn.state.curdoc] = visit
     return visit

@@ -23,7 +23,7 @@ import panel as pn
 from tornado.platform.asyncio import BaseAsyncIOLoop
 
 from workbench.dashboard import assets, closed_tabs
-from workbench.dashboard.access import Access, Everyone, People, guarded, kept_secret
+from workbench.dashboard.access import Access, Everyone, Listed, People, guarded, kept_secret
 from workbench.dashboard.address import check_host, check_origins, check_prefix, choose_port
 from workbench.dashboard.downloads import ExportHandler, TableHandler
 from workbench.dashboard.hub import Hub
@@ -101,7 +101,7 @@ class Team:
                 "Name those who may come in (--allow-user NAME, as often as needed), or all of "
                 "them with --allow-user '*' if the provider is your team's own."
             )
-        return Everyone() if "*" in self.people else frozenset(self.people)
+        return Everyone() if "*" in self.people else Listed(self.people)
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def make_server(hub: Hub, bound: Bound) -> Any:
     pictures = {**data, "explainer": hub.explainer}
     routes = [
         ("/export", guarded(ExportHandler, access), data),
-        ("/tables", guarded(TableHandler, access), data),
+        ("/tables", guarded(TableHandler, access), {**data, "listing": hub.quickstart.listing}),
         ("/snapshots", guarded(SnapshotHandler, access), data),
         ("/trail", guarded(TrailHandler, access), data),
         ("/answers", guarded(AnswersHandler, access), data),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -83,7 +85,7 @@ class Checker:
                 self._put({"who": who})
 
     def close(self) -> None:
-        """End the process."""
+        """End the process and its children: they only look, and while it loads it hears nothing."""
         with self._lock:
             self._closed = True
             self._orders.clear()
@@ -91,13 +93,15 @@ class Checker:
                 self._stop_clock(who)
             process, self._process = self._process, None
             self._lock.notify_all()
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
         if self._sender is not None:
-            self._sender.join(timeout=20)
+            self._sender.join()
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError):  # it has ended before what was left was written
                 process.stdin.close()
-            process.wait(timeout=20)
-            self._listener.join(timeout=20)
+            process.wait()
+            self._listener.join()
 
     def _put(self, order: Mapping[str, Any]) -> None:
         """A page's newest order stands for its older ones. Called with the lock held."""
