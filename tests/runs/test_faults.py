@@ -320,10 +320,14 @@ def test_a_run_whose_folder_becomes_a_file_fails_and_names_it(own, start):
     assert_sound(own)
 
 
-def test_a_store_that_is_moved_away_ends_the_worker_with_words(own, start, tmp_path):
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_store_that_is_moved_away_ends_the_worker_with_words(own, start, tmp_path, paused):
     run = accepted_in(own)
     worker = start(own, run)
     until_kept(own, run)
+    if paused:  # nobody could ever end the pause
+        own.journal.send(run, "pause", who="test")
+        until_status(own, run, "paused")
     (tmp_path / "away").mkdir()
     for entry in own.folder.glob("workbench.db*"):
         entry.rename(tmp_path / "away" / entry.name)

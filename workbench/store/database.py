@@ -149,9 +149,17 @@ class Database:
         """
         self._refuse_read_only("is read-only: its runs can be looked at, not started or changed")
         with self._transaction("BEGIN IMMEDIATE", self.patience, durable=durable) as connection:
-            if self._is_another():  # the system lets us write on into the old file
-                raise self._moved()
+            self.refuse_moved()  # the system lets us write on into the old file
             yield connection
+
+    def refuse_moved(self) -> None:
+        """Raise if another file, or none, lies under the name since it was opened; one ``stat``.
+
+        Raises:
+            BadStore: Says so. Whoever only reads goes on in the old file without this.
+        """
+        if self._is_another():
+            raise self._moved()
 
     def watch(self) -> Watch:
         """A cheap way to ask whether another connection has committed since the last look."""

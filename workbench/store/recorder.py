@@ -95,7 +95,12 @@ class StoreRecorder:
         return list(found.columns), found.steps, found.values
 
     def commands(self) -> list[Command]:
-        """Waiting commands of this run."""
+        """Waiting commands of this run.
+
+        Raises:
+            BadStore: If the store is under its name no more: nobody could end a pause.
+        """
+        self._database.refuse_moved()
         return self._journal.waiting(self._inbox)
 
     def apply(self, command: Command, step: int, payload: Mapping[str, Any]) -> None:
