@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import expect
 
-from workbench.dashboard import summary
+from workbench.dashboard import notice as strip
 from workbench.dashboard.failure import failure
 from workbench.recipes import open_experiment
 from workbench.runs.history import History
@@ -36,17 +36,23 @@ def test_a_loss_that_became_no_number_names_term_step_and_samples_and_offers_the
     run = broken(finished)
     row = finished.store.runs.get(run)
     good = row.error["last_good_step"] or 0
-    line = summary.notice(History.load(finished.store, run))
+    line = strip.notice(History.load(finished.store, run))
     assert (line["kind"], line["code"]) == ("bad", "WB201")
-    for word in ("Failed at step", "first in the term 'kd'", "Sample ids:", f"step {row.step}"):
+    assert line["head"] == f"Failed: {row.error['message'].split('. ')[0]}."
+    for word in ("first in the term 'kd'", f"at step {row.error['facts']['step']}"):
         assert word in line["head"]
+    assert line["text"].startswith("Sample ids: ")
     assert line["acts"][0]["step"] == good
 
     page.goto(f"{served.url}?run={run}")
     expect(page.locator("[data-run]")).to_have_attribute("data-status", "failed")
     notice = page.locator("#notice [role=alert]")
     expect(notice).to_contain_text("first in the term 'kd'")
-    expect(notice).to_contain_text("WB201")
+    table = notice.locator(".evidence")
+    expect(table).to_contain_text("WB201 NonFiniteLoss")
+    expect(table).to_contain_text("last good checkpoint")
+    views = f"Views keep showing step {finished.store.snapshot_steps(run)[-1]}, the last complete"
+    expect(notice).to_contain_text(views)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     notice.get_by_role("button", name="Copy report").click()
     expect(notice.get_by_role("button", name="Report copied")).to_be_visible()
@@ -94,8 +100,12 @@ def test_the_report_holds_what_somebody_else_needs(finished):
 def test_a_failure_with_a_checkpoint_counts_the_steps_that_are_lost(finished):
     run = finished.store.runs.get(finished.run)
     error = {"code": "WB201", "message": "The loss became nan.", "last_good_step": 20}
-    line = summary._failed(replace(run, status="failed", step=30, error=error))
-    assert line["text"] == "Last good checkpoint: step 20; steps lost: 10."
+    line = strip._failed(replace(run, status="failed", step=30, error=error))
+    assert line["evidence"] == [
+        ["last good checkpoint", "step 20"],
+        ["steps lost", "10"],
+        ["error", "WB201 NonFiniteLoss"],
+    ]
     # Nothing was changed after the checkpoint: the same steps would fail again.
     assert [act["word"] for act in line["acts"]] == ["Fork at 20 with changes", "Fork at 20"]
     assert "would fail again" in line["acts"][0]["title"]
@@ -106,5 +116,5 @@ def test_one_press_repairs_what_a_change_after_the_checkpoint_broke(finished, st
     run = finished.store.runs.get(finished.run)
     row = replace(run, status="failed", step=30, error={"last_good_step": 20})
     events = [Event(step, "set", "page", {}), Event(25, "note", "page", {})]
-    acts = summary._failed(row, events)["acts"]
+    acts = strip._failed(row, events)["acts"]
     assert (acts[0]["do"], {act["step"] for act in acts}) == (first, {20})

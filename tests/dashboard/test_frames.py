@@ -14,7 +14,6 @@ from workbench.dashboard.live import Live, pack, unpack
 from workbench.recipes import open_experiment
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
-from workbench.training.card import caption
 
 
 @pytest.fixture(scope="module")
@@ -64,45 +63,6 @@ def test_curves_hold_every_logged_step_of_each_term(history, finished):
     np.testing.assert_allclose(
         frame.arrays["control_accuracy"], 100 * control.column("accuracy"), rtol=1e-6
     )
-
-
-def test_the_result_is_the_one_on_test_with_its_difference_in_points(history):
-    card = summary.result(history)
-    metrics = history.row.result["metrics"]
-    rows = {name: values for name, *values in card["rows"]}
-    assert card["title"] == "Result"
-    assert rows["test accuracy, %"] == [
-        f"{100 * metrics[who]['accuracy']:.1f}" for who in ("student", "teacher", "control")
-    ]
-    gap = 100 * (metrics["student"]["accuracy"] - metrics["control"]["accuracy"])
-    assert f"{abs(gap):.1f} percentage points" in card["notes"][0]
-    assert "One seed" in card["notes"][0]
-
-
-def test_the_result_stands_on_its_protocol(history):
-    rows = history.row.protocol["splits"]["test"]["rows"]
-    footer = summary.result(history)["footer"]
-    assert footer == caption(history.row.protocol)
-    assert footer.startswith(f"test, n = {rows}, last step; seed 0; teacher ")
-
-
-def test_the_result_tells_what_all_seeds_of_its_group_say(history):
-    told = {"mean": 0.0521, "sd": 0.01, "n": 5, "interval": [-0.002, 0.1064], "why": None}
-    for difference, words in (
-        (told, "Over 5 seeds: mean +5.2, 95 % interval \u22120.2 to +10.6."),
-        ({**told, "n": 2, "interval": None, "why": "2 seeds: too few"}, "2 seeds: too few."),
-        ({**told, "n": 1}, "One seed: run more"),
-    ):
-        card = summary.result(replace(history, over_seeds={"difference": {"accuracy": difference}}))
-        assert words in card["notes"][0]
-
-
-def test_a_second_control_has_a_column_of_its_own(history):
-    metrics = history.row.result["metrics"]
-    result = {**history.row.result, "metrics": {**metrics, "plain_kd": metrics["student"]}}
-    card = summary.result(replace(history, row=replace(history.row, result=result)))
-    assert card["columns"] == ["student", "teacher", "control", "plain KD"]
-    assert all(values[3] == values[0] for _, *values in card["rows"])
 
 
 def test_the_rail_names_both_models_and_their_accuracy_on_probe(history, last):
@@ -184,24 +144,8 @@ def test_only_what_changed_is_made_anew(finished):
     ],
 )
 def test_a_button_is_shown_only_where_its_command_applies(history, status, pid, shown):
-    from dataclasses import replace
 
     row = replace(history.row, status=status, pid=pid, step=1)
     assert summary.buttons(row) == [*shown, "fork", "export"]
     waiting = replace(row, started_ns=None)
     assert summary.buttons(waiting) == shown  # nothing to fork or to take away yet
-
-
-def test_a_failure_shows_cause_code_and_last_good_step(store):
-    run = store.runs.create(name="a", experiment={"seed": 0}, options={})
-    store.runs.update(
-        run,
-        status="failed",
-        step=612,
-        error={"code": "WB201", "message": "kd became NaN.", "last_good_step": 600},
-    )
-    notice = Live(store, run).shown.parts["notice"]
-    assert notice["kind"] == "bad"
-    assert notice["head"] == "Failed at step 612: kd became NaN."
-    assert notice["text"] == "Last good checkpoint: step 600; steps lost: 12."
-    assert notice["code"] == "WB201"

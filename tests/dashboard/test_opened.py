@@ -18,7 +18,7 @@ PROBE = {3, 17, 40}
 
 
 def opened(*asked: tuple[str, str], samples: set[int] | None = PROBE) -> dict:
-    return settle_opened(asked, steps=100, samples=samples)
+    return settle_opened(asked, steps=100, samples=samples, people=["ada", "bo"])
 
 
 def test_an_address_holds_what_is_open_and_is_read_back():
@@ -35,6 +35,9 @@ def test_what_the_run_has_is_opened():
     asked = [("lower", "result"), ("cell", "neither"), ("sample", "17"), ("range", "0-100")]
     found = {"lower": "result", "cell": "neither", "sample": 17, "range": [0, 100]}
     assert opened(*asked) == {"open": found, "words": ""}
+    asked = [("journal", "notes"), ("author", "bo"), ("find", "T = 2"), ("rail", "open")]
+    asked += [("method", "saliency"), ("target", "student")]
+    assert opened(*asked) == {"open": dict(asked), "words": ""}
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,12 @@ def test_what_the_run_has_is_opened():
         ("tab", "journal", "`tab=journal` in the address .* Allowed: views, curves"),
         ("lower", "<b>", "Allowed: samples, result"),
         ("cell", "selected", "Allowed: both, teacher, student, neither"),
+        ("journal", "open", "Allowed: all, changes, notes, run"),
+        ("author", "eve", "Allowed: ada, bo"),
+        ("find", "9" * 61, "`find=9{40}…` in the address cannot be opened. Allowed: 60 letters"),
+        ("rail", "1", "Allowed: open"),
+        ("method", "guess", "Allowed: integrated_gradients, saliency, occlusion"),
+        ("target", "4", "Allowed: label, student, teacher"),
         ("sample", "4", "a sample of the probe split, 3 of them"),
         ("sample", "-3", "a sample of the probe split"),
         ("range", "60-20", "FROM-TO, two steps from 0 to 100"),
@@ -123,3 +132,46 @@ def test_a_link_opens_tab_card_cell_and_sample_and_back_closes_them(finished, se
     expect(page).to_have_url(link)
     expect(narrow).to_have_attribute("aria-selected", "true")
     expect(inspector.locator('[aria-current="true"]')).to_be_visible()
+
+
+@pytest.mark.browser
+def test_a_link_opens_the_journal_the_rail_and_the_question_of_the_maps(finished, served, page):
+    start = f"{served.url}/?run={finished.run}"
+    page.set_viewport_size({"width": 1024, "height": 768})
+    page.goto(f"{start}&journal=everything&tab=curves&lower=samples")
+    told = page.get_by_role("status").filter(has_text="`journal=everything` in the address")
+    expect(told).to_contain_text("Allowed: all, changes, notes, run.")
+    method = page.get_by_role("combobox", name="Method of attribution")
+    method.select_option("saliency")
+    page.get_by_role("combobox", name="Class that both models are asked about").select_option(
+        "student"
+    )
+    asked = f"{start}&tab=curves&lower=samples&method=saliency&target=student"
+    expect(page).to_have_url(asked)
+    expect(told).to_have_count(0)
+    page.get_by_role("button", name="Open the experiment").click()
+    expect(page).to_have_url(asked.replace("&method", "&rail=open&method"))
+    page.get_by_role("button", name="open ↗").click()
+    drawer = page.get_by_role("dialog", name="Journal")
+    drawer.get_by_role("button", name="run", exact=True).click()
+    drawer.get_by_role("searchbox").fill("finished")
+    shown = "&journal=run&find=finished&rail=open"
+    link = asked.replace("&method", f"{shown}&method")
+    expect(page).to_have_url(link)
+
+    page.goto(link)
+    expect(drawer.locator(".event")).to_have_count(1)
+    expect(drawer.get_by_role("button", name="run")).to_have_attribute("aria-pressed", "true")
+    close = page.get_by_role("button", name="Close the experiment")
+    expect(close).to_be_visible()
+    expect(method).to_have_value("saliency")
+    expect(page.get_by_role("button", name="Show where both look")).to_be_visible()
+    expect(page).to_have_url(link)
+    page.set_viewport_size({"width": 1440, "height": 900})  # here the rail is a column
+    expect(page).to_have_url(link.replace("&rail=open", ""))
+    page.get_by_role("slider", name="Snapshot").press("ArrowLeft")  # an entry of the history
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+    expect(page).to_have_url(re.compile("&lower=samples&method=saliency&target=student$"))
+    page.go_back()
+    expect(drawer.locator(".event")).to_have_count(1)

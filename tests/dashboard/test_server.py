@@ -38,7 +38,11 @@ def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
 def test_every_answer_keeps_the_page_to_itself(served):
     for path in ("/", f"/{assets.url('icon.svg')}", "/no-such-page"):
         _, headers, _ = get(served.url + path)
-        assert "default-src 'self'" in headers["Content-Security-Policy"]
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        (sockets,) = (part for part in policy.split("; ") if part.startswith("connect-src"))
+        port = served.url.rsplit(":", 1)[1]
+        assert f"ws://127.0.0.1:{port} " in sockets and "ws: " not in sockets
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
     status, _, body = get(served.url)

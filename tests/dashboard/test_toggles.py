@@ -7,6 +7,7 @@ import re
 import pytest
 from workbench_widgets import curves
 from workbench_widgets.frame import Frame
+from workbench_widgets.since import bases, control
 
 from workbench.dashboard.address import Place
 from workbench.dashboard.live import Sent, pack
@@ -14,6 +15,10 @@ from workbench.dashboard.toggles import settle_toggles
 
 BINS = {"name": "bins", "options": [{"value": "width"}, {"value": "mass"}]}
 SINCE = {"name": "since", "options": [{"value": 0}, {"value": 1}]}
+MARKS = {
+    "name": "since",
+    "options": [{"value": k, "name": name} for k, name in enumerate(("start", "mark-3", "mark-4"))],
+}
 CLASSES = {"name": "label", "word": "class", "of": "class_names"}
 
 
@@ -63,6 +68,28 @@ def test_what_the_run_has_not_is_refused_in_words(text, said):
     settled = settle_toggles([("calibration", text)], sent(BINS, CLASSES))
     assert settled["views"] == {}
     assert re.search(said, settled["words"])
+
+
+@pytest.mark.parametrize("text", ["since:mark-4", "since:2"])
+def test_a_mark_is_taken_by_its_number_and_from_older_links_by_its_place(text):
+    settled = settle_toggles([("calibration", text)], sent(MARKS))
+    assert settled == {"views": {"calibration": {"since": "mark-4"}}, "words": ""}
+
+
+def test_a_mark_that_can_no_longer_be_chosen_is_no_other_mark():
+    settled = settle_toggles([("calibration", "since:mark-1")], sent(MARKS))
+    assert settled["views"] == {}
+    assert "`since` may be start, mark-3, mark-4." in settled["words"]
+
+
+def test_at_a_past_step_the_marks_of_that_step_can_be_chosen():
+    then = control(bases([0, 10, 20, 30], [{"step": 12, "number": 1}]))
+    asked = [("calibration", "since:mark-1")]
+    found = settle_toggles(asked, sent(MARKS), since=then)
+    assert found == {"views": {"calibration": {"since": "mark-1"}}, "words": ""}
+    later = settle_toggles([("calibration", "since:mark-4")], sent(MARKS), since=then)
+    assert later["views"] == {}
+    assert "`since` may be start, mark-1." in later["words"]
 
 
 def test_one_refused_toggle_takes_no_other_along():

@@ -73,3 +73,13 @@ def test_a_click_in_the_wedge_draws_the_trail_up_to_the_shown_step(finished, ser
     page.wait_for_function(
         f"view => ({LINE})(view)[0]?.[2].length === {len(steps) - 1}", arg=view.element_handle()
     )
+    expect(page).to_have_url(re.compile(f"&select={picked}&"))
+    page.reload()  # as who pastes the link opens it
+    expect(chip).to_have_text(re.compile("n = 1 selected"))
+    page.wait_for_function(
+        f"view => ({LINE})(view)[0]?.[2].length === {len(steps) - 1}", arg=view.element_handle()
+    )
+    page.keyboard.press("Escape")
+    page.wait_for_function(
+        f"view => ({LINE})(view)[0][2].length === 0", arg=view.element_handle(), timeout=10_000
+    )

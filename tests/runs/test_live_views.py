@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 import traitlets
+from PIL import Image
 from workbench_widgets.frame import VIEWS
 
-from workbench.errors import BadFile, RefusedCommand, UnknownName
+from workbench.errors import BadFile, BadInput, RefusedCommand, UnknownName
+from workbench.runs import in_cell
 from workbench.runs.live import LiveViews
 from workbench.runs.run import Run
 
@@ -60,7 +66,23 @@ def test_a_selection_made_in_one_view_reaches_the_trait_and_the_others(trained, 
     assert bytes(shown.views["calibration"].selected) == drawn
 
 
-@pytest.mark.parametrize("wrong", [["zero"], [None], 3])
+@pytest.mark.parametrize("kind", [np.asarray, set, dict.fromkeys])
+def test_a_selection_is_set_from_whatever_holds_ids(trained, shown, kind: Callable[..., Any]):
+    ids = sorted(ids_of(trained)[:3])
+    shown.selection = kind(ids)
+    assert shown.selection == tuple(ids)
+    shown.selection = None
+    assert shown.selection == ()
+
+
+def test_ids_that_the_run_does_not_look_at_are_refused_and_named(trained, shown):
+    shown.selection = ids_of(trained)[:1]
+    with pytest.raises(traitlets.TraitError, match=r"1 of 2 ids .* such as 123456"):
+        shown.selection = [*ids_of(trained)[:1], 123456]
+    assert shown.selection == tuple(ids_of(trained)[:1])
+
+
+@pytest.mark.parametrize("wrong", [["zero"], [None], 3, [1.5]])
 def test_a_selection_that_is_no_list_of_ids_is_refused_and_the_old_one_stays(shown, wrong):
     before = shown.selection
     with pytest.raises(traitlets.TraitError):
@@ -103,6 +125,66 @@ def test_one_view_alone_by_name_and_by_method(trained):
     alone.close()
     with pytest.raises(UnknownName, match="loyalty"):
         trained.show("loyality")
+    assert "loyalty()" in repr(trained.views)
+
+
+def test_options_that_no_view_has_are_refused_in_one_sentence(trained):
+    with pytest.raises(UnknownName, match="Did you mean 'dark'"):
+        trained.show(theme="Dark")
+    with pytest.raises(BadInput, match=r"`step` is 'last'.* None to follow"):
+        trained.show(step="last")
+    with pytest.raises(BadInput, match=r"`height` is 'big'.*pixels"):
+        trained.show(height="big")
+
+
+@pytest.fixture
+def cell(monkeypatch) -> Callable[[str, str], None]:
+    """A kernel's word for which cell runs now, and for which time."""
+    monkeypatch.setattr(in_cell, "CELLS", in_cell.Cells())
+    monkeypatch.setattr("workbench.runs.live.CELLS", in_cell.CELLS)
+    return lambda name, time: monkeypatch.setattr(in_cell, "running_cell", lambda: (name, time))
+
+
+def test_a_cell_that_runs_again_lets_go_of_the_views_that_it_showed(trained, cell, capsys):
+    first, again, other = trained.show("loyalty"), trained.show("loyalty"), trained.show("loyalty")
+    cell("cell 1", "run 1")
+    first._ipython_display_()
+    other._ipython_display_()  # a cell may show several
+    cell("cell 2", "run 2")
+    other._ipython_display_()
+    assert all(view.comm is not None for view in (first.views["loyalty"], other.views["loyalty"]))
+    cell("cell 1", "run 3")
+    again._ipython_display_()
+    assert first.views["loyalty"].comm is None and not first._thread.is_alive()
+    assert other.views["loyalty"].comm is not None, "another cell shows these"
+    with pytest.raises(RefusedCommand, match=r"cell ran again.*run.show\(\)"):
+        first._ipython_display_()
+    first.selection = ids_of(trained)[:2]  # the reader's own name for them still answers
+    again._ipython_display_()
+    assert again.views["loyalty"].comm is not None, "the same views, shown twice in a cell"
+    for views in (again, other):
+        views.close()
+
+
+def test_views_that_the_reader_has_placed_are_not_let_go(trained, cell):
+    placed = trained.show("loyalty")
+    assert placed.widget.children
+    cell("cell 1", "run 1")
+    in_cell.CELLS.show(placed)
+    cell("cell 1", "run 2")
+    in_cell.CELLS.show(other := trained.show("loyalty"))
+    assert placed.views["loyalty"].comm is not None
+    for views in (placed, other):
+        views.close()
+
+
+def test_the_kept_picture_is_as_narrow_as_a_cell_on_a_small_screen(trained, shown):
+    content, about = shown._picture()
+    wide = about["image/png"]["width"]
+    assert wide <= 590, "wider ones are shrunk, and their letters with them"
+    drawn = Image.open(io.BytesIO(base64.b64decode(content["image/png"])))
+    assert drawn.width == round(1.5 * wide) and drawn.height > 4 * drawn.width * 0.8
+    assert "samples" in content["text/plain"]
 
 
 def test_a_step_of_a_run_without_a_snapshot_is_refused(store, accepted):

@@ -79,6 +79,19 @@ def test_chosen_cell_shows_its_own_history_and_null(digits_run: Any) -> None:
     assert figure.layout.xaxis2.range == (0, pytest.approx(150 * 1.006, rel=0.01))
 
 
+def test_a_static_figure_asks_for_no_press_that_it_cannot_answer(digits_run: Any) -> None:
+    frame = cka.frame(*digits_run["cka"])
+    words = [str(note.text) for note in frame.figure(height=500).layout.annotations]
+    assert "Click" in frame.read_line and not any("Click" in one for one in words)
+    assert not any("[P]" in one for one in words)
+    assert any(one.startswith("<b>") and "over training" in one for one in words), "its history"
+
+
+def test_the_history_says_what_it_runs_over(digits_run: Any) -> None:
+    figure = cka.frame(*digits_run["cka"]).figure(height=500)
+    assert figure.layout.xaxis2.ticktext[:2] == ("step 0", "50")
+
+
 def test_history_gives_way_first_when_the_card_is_low(digits_run: Any) -> None:
     figure = cka.frame(*digits_run["cka"]).figure(height=300)
     assert not [t for t in figure.data if t.xaxis == "x2"]

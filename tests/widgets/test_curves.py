@@ -59,6 +59,27 @@ def test_cost_axis_ends_at_whole_decades(digits_run: Any) -> None:
     assert low == int(low) and high == int(high) and low < high
 
 
+@pytest.mark.parametrize("top", [5.0, 3e4, 3e31])
+def test_labels_of_the_cost_axis_have_room_also_where_a_loss_broke(
+    digits_run: Any, top: float
+) -> None:
+    arrays, facts = digits_run["curves"]
+    terms = np.stack([np.full(arrays["terms"].shape[1], value) for value in (0.02, top)])
+    cost = curves.frame({**arrays, "terms": terms}, facts).figure().layout.yaxis2
+    low, high = cost.range
+    assert 10**low <= 0.02 and top <= 10**high
+    assert 3 <= sum(10**low <= tick <= 10**high for tick in cost.tickvals) <= 5
+    assert len(set(cost.ticktext)) == len(cost.tickvals)
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_the_curve_of_a_paused_run_ends_in_an_open_marker(digits_run: Any, paused: bool) -> None:
+    arrays, facts = digits_run["curves"]
+    figure = curves.frame(arrays, {**facts, "paused": paused}).figure()
+    (head,) = [trace for trace in figure.data if trace.mode == "markers" and trace.marker.size == 8]
+    assert (head.marker.color == head.marker.line.color) is not paused
+
+
 def test_smoothing_of_a_constant_is_the_constant_and_skips_gaps() -> None:
     steps = np.array([0.0, 1.0, 5.0, 6.0])
     got = smooth(np.array([2.0, np.nan, 2.0, 2.0]), steps, half_life=1.0)

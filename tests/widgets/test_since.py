@@ -55,6 +55,7 @@ def test_the_map_shows_the_change_since_the_chosen_mark(shown: Any) -> None:
 def test_the_toggle_of_marks_is_seen_with_the_change_only(shown: Any) -> None:
     since, mode = shown.controls
     assert [option["label"] for option in since["options"]] == ["start", "1"]
+    assert [option["name"] for option in since["options"]] == ["start", "mark-1"]
     assert since["show"] == {"mode": "change"}
     assert not mode.get("show")
 

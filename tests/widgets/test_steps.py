@@ -32,6 +32,10 @@ def bar(stage: Page) -> Page:
     return stage
 
 
+def words(page: Page) -> str:
+    return page.locator(".wb-goes").inner_text()
+
+
 def asked(page: Page) -> list[int | None]:
     return page.evaluate("[model.saved, model.traits.asked.step ?? null]")
 
@@ -69,11 +73,40 @@ def test_its_end_is_the_planned_end_so_that_it_does_not_move(bar: Page) -> None:
     assert bar.evaluate(drawn) == ["450", "38"]
 
 
+@pytest.mark.browser
+def test_it_says_that_it_waits_while_the_kernel_runs_a_cell(bar: Page) -> None:
+    told = {"steps": [0, 38, 75], "shown": 75, "words": "follows the run"}
+    bar.evaluate(TELL, {**told, "asked": {"step": 38, "count": 4}})  # of a page that was closed
+    bar.locator(".wb-steps input").press("Home")
+    bar.locator(".wb-steps[data-waits]").wait_for()
+    assert words(bar) == "waits for the kernel"
+    assert bar.locator(".wb-steps b").inner_text() == "0", "what was asked for still stands there"
+    assert bar.evaluate("model.traits.asked.count") == 5, "another than the last, or it is not told"
+    bar.evaluate(TELL, {"answered": 5})
+    assert words(bar) == "follows the run"
+    assert bar.locator(".wb-steps b").inner_text() == "75", "the kernel has refused to turn"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("wide", [590, 720])
+def test_it_stands_in_one_line_of_a_cell_and_its_focus_is_seen_whole(bar: Page, wide: int) -> None:
+    bar.evaluate("wide => (room.style.width = `${wide}px`)", wide)
+    high = set()
+    for total, said in [(450, "follows the run"), (120_000, "waits for the kernel")]:
+        bar.evaluate(TELL, {"steps": [0, total // 2], "total": total, "words": said})
+        high.add(bar.locator(".wb-steps").bounding_box()["height"])
+    assert len(high) == 1 and high.pop() < 45, "one line, whatever it says"
+    edge = (
+        "room.querySelector('input').getBoundingClientRect().top - room.getBoundingClientRect().top"
+    )
+    assert bar.evaluate(edge) >= 3, "a notebook cuts off what lies above the first line"
+
+
 def test_what_is_asked_for_is_heard_once_and_only_then() -> None:
     bar, heard = StepBar(), []
     bar.on_ask(heard.append)
-    bar.told([0, 40, 80], shown=80, total=450, live=True, words="of 450, follows the run")
+    bar.told([0, 40, 80], shown=80, total=450, live=True, words="follows the run")
     assert heard == [] and bar.shown == 80
     for count, step in enumerate([40, None]):
         bar.asked = {"step": step, "count": count}
-    assert heard == [40, None]
+    assert heard == [40, None] and bar.answered == 1

@@ -271,8 +271,27 @@ def test_toggles_are_told_and_where_they_are_given_the_view_begins(
     stage.wait_for_function("document.querySelector('[aria-pressed=true]').textContent === 'now'")
 
 
+def test_a_chosen_mark_stays_that_mark_while_newer_ones_come(stage: Page, digits_run: Any) -> None:
+    arrays, _ = digits_run["cka"]
+    steps = [int(step) for step in arrays["steps"]]
+    marks = [{"step": step, "number": k + 1} for k, step in enumerate(steps[:2])]
+    mount(stage, built("cka", digits_run, marks=marks), toggles={"mode": "change"})
+    drawn(stage, step=120)
+    chosen = stage.get_by_role("group", name="since").get_by_role("button", name="2", exact=True)
+    chosen.click()
+    assert stage.evaluate("model.traits.toggles") == {"mode": "change", "since": "mark-2"}
+    note = stage.locator(".wb-note")
+    text = note.inner_text()
+    assert f"step {steps[1]};" in text
+    newer = [{"step": step, "number": k + 3} for k, step in enumerate(steps[2:6])]
+    push(stage, built("cka", digits_run, marks=[*marks, *newer]))  # mark 1 gives way
+    drawn(stage, step=120, rev=2)
+    assert chosen.get_attribute("aria-pressed") == "true"
+    assert note.inner_text() == text
+
+
 def test_arrows_move_the_chosen_cell_and_p_proposes_it(stage: Page, digits_run: Any) -> None:
-    mount(stage, built("cka", digits_run))
+    mount(stage, built("cka", digits_run), pairing=True)
     drawn(stage, step=120)
     heading = stage.locator(".annotation-text", has_text="over training")
     assert "hidden3 × hidden2" in heading.text_content().replace("\xa0", " ")
@@ -283,6 +302,21 @@ def test_arrows_move_the_chosen_cell_and_p_proposes_it(stage: Page, digits_run: 
     stage.keyboard.press("p")
     event = stage.evaluate("model.traits.event")
     assert event == {"kind": "pair", "x": 2, "y": 3, "count": 1}
+
+
+def test_a_pair_is_not_offered_where_nobody_hears_of_it(stage: Page, digits_run: Any) -> None:
+    mount(stage, built("cka", digits_run))
+    drawn(stage, step=120)
+    assert stage.locator(".annotation-text", has_text="[P]").count() == 0
+    stage.locator(".wb-view").focus()
+    stage.keyboard.press("p")
+    label = stage.locator(".ytick text", has_text="hidden1").bounding_box()
+    assert label is not None
+    stage.mouse.move(label["x"] + 5, label["y"] + 5)
+    assert stage.locator(".wb-grab").count() == 0
+    assert stage.evaluate("model.traits.event") == {}
+    mount(stage, built("cka", digits_run), pairing=True)
+    stage.locator(".annotation-text", has_text="[P]").wait_for()
 
 
 def test_a_click_on_a_cell_shows_its_history(stage: Page, digits_run: Any) -> None:

@@ -128,8 +128,8 @@ def _since(base: Base) -> list[Run]:
 
 
 def _read(*, clickable: bool) -> tuple[Run, ...]:
-    ask = " Click for history." if clickable else ""
-    return (f"$much: both layers find the same samples alike.{ask}",)
+    ask: tuple[Run, ...] = ({"text": " Click for history.", "live": True},) if clickable else ()
+    return ("$much: both layers find the same samples alike.", *ask)
 
 
 def _whose(facts: Facts) -> str:

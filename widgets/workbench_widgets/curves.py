@@ -58,6 +58,8 @@ STROKES: Final = {
     "8px,2px,2px,2px": "━╸╺",
     "2px,2px": "┈┈",
 }
+MOST_POWERS: Final = 4
+"""Steps between labels of the cost axis: its few pixels have room for no more."""
 SMOOTHING: Final = 0.02
 """Half-life of the smoothing, as a share of the planned steps."""
 
@@ -244,6 +246,7 @@ def _skeleton(
     # another selection is another picture: its axis need not hold what the one before reached
     held = f"accuracy of {facts['selected']['n']}" if some else "accuracy"
     low, high = _decades(data.get("terms_smooth"))
+    powers = _labelled(low, high)
     # few enough for any range: the browser may still hold a wider one than this frame asks for
     grid = [0, 20, 40, 60, 80, *((90,) if floor >= 70 else ()), 100]
     shape = layout(
@@ -262,8 +265,8 @@ def _skeleton(
         yaxis2=axis(
             {"$hold": "cost", "range": [low, high]},
             type="log",
-            ticks=[10.0**p for p in range(-8, 5)],
-            labels=[_power(p) for p in range(-8, 5)],
+            ticks=[10.0**p for p in powers],
+            labels=[_power(p) for p in powers],
             domain=[0, {"$px": [0.5, -22, "y"]}],
             anchor="x",
         ),
@@ -368,6 +371,16 @@ def _decades(values: NDArray[Any] | None) -> tuple[float, float]:
         return -2.0, 1.0
     low, high = math.floor(math.log10(finite.min())), math.ceil(math.log10(finite.max()) + 1e-9)
     return float(low), float(max(high, low + 1))
+
+
+def _labelled(low: float, high: float) -> list[int]:
+    """Powers that have a label: every one, or every so many of a loss that went through decades.
+
+    They reach further than the range, which the browser may hold wider than this frame asks for.
+    """
+    stride = max(math.ceil((high - low) / MOST_POWERS), 1)
+    reach = 8 if stride == 1 else 40  # no float32 lies beyond
+    return [p for p in range(-reach, reach + 1) if p % stride == 0]
 
 
 def _power(p: int) -> str:

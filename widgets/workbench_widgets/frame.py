@@ -42,15 +42,17 @@ class Frame:
         view: Which of the five views.
         step: The step that the numbers belong to; -1 before the first.
         title: The view's name.
-        read: The one read line, as runs.
+        read: The one read line, as runs; one that says ``"live": True`` asks for a press, so a
+            static figure goes without it.
         footer: n, estimator and options, as runs; one with a ``show`` stands there while that
             test holds (see ``fill``), and in no table.
         summary: The current numbers in one sentence, for those who do not see the picture.
         definition: What is shown, with its paper, in two or three sentences.
         arrays: All numbers, by name.
         facts: Scalars and names that the skeleton refers to; JSON-able.
-        controls: Toggles: ``{"name", "options": [{"value", "label"}]}``; or, of many values, a
-            list: ``{"name", "word", "of"}``, whose names are the fact ``of``.
+        controls: Toggles: ``{"name", "options": [{"value", "label"}]}``, an option whose value is a
+            place in this frame only with a ``name`` for links; or, of many values, a list:
+            ``{"name", "word", "of"}``, whose names are the fact ``of``.
         state: The toggles' and the cursor's first values.
         parts: What lies between read line and footer, top to bottom; at most one is ``{"kind":
             "plot"}``. One that says ``"filled": True`` may hold references, as a skeleton does.

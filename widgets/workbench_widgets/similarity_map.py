@@ -304,9 +304,8 @@ class Picture:
 
     def _history(self, shape: dict[str, Node]) -> list[Node]:
         """The chosen cell over training; adds its axes, null band and labels to the layout."""
-        shape["xaxis2"] = axis(
-            [0, self.total], **step_ticks(self.total), anchor="y2", domain=[0, 1], grid=False
-        )
+        ticks = step_ticks(self.total, unit="step ")
+        shape["xaxis2"] = axis([0, self.total], **ticks, anchor="y2", domain=[0, 1], grid=False)
         shape["yaxis2"] = axis(
             [self.floor, 1.02],
             ticks=[0, 0.5, 1],
@@ -333,23 +332,23 @@ class Picture:
                 yshift=5,
                 font={"size": 12, "color": "$ink"},
             ),
-            label(
-                {
-                    "$if": {"W>=": 360},
-                    "then": "pair for a feature term <b>[P]</b>",
-                    "else": {"$if": {"W>=": 225}, "then": "pair <b>[P]</b>", "else": ""},
-                },
-                1,
-                {"$px": [0, HISTORY_PX, "y"]},
-                xanchor="right",
-                yshift=5,
-                name="pair",
-                captureevents=True,
-                hovertext="Or drag from a teacher layer's name to a student layer's",
-            ),
             label("null", 1, 0, xref="x2 domain", yref="y2 domain", xanchor="right", yshift=2),
             *mark_numbers(self.marks, "x2", "y2 domain"),
         ]
+        pair = label(
+            {
+                "$if": {"W>=": 360},
+                "then": "pair for a feature term <b>[P]</b>",
+                "else": {"$if": {"W>=": 225}, "then": "pair <b>[P]</b>", "else": ""},
+            },
+            1,
+            {"$px": [0, HISTORY_PX, "y"]},
+            xanchor="right",
+            yshift=5,
+            name="pair",
+            captureevents=True,
+            hovertext="Or drag from a teacher layer's name to a student layer's",
+        )
         band = {
             "type": "rect",
             "xref": "x2",
@@ -364,6 +363,7 @@ class Picture:
         }
         lines = [band, *mark_lines(self.marks, "x2", ["y2 domain"])]
         shape["annotations"] += [{"$if": TALL, "then": note} for note in notes]
+        shape["annotations"].append({"$if": {**TALL, "pairing": True}, "then": pair})
         shape["shapes"] += [{"$if": TALL, "then": line} for line in lines]
         line = {
             "type": "scatter",

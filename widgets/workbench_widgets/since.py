@@ -58,6 +58,9 @@ def bases(steps: Sequence[float] | NDArray[Any], marks: Sequence[Mapping[str, An
 def control(found: Sequence[Base], show: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """The toggle that chooses one, in a list; an empty list where there is one only.
 
+    The value of an option is its place in this frame, which a newer mark moves; its name is the
+    mark's own number, so that what a link or the trait ``toggles`` says is always the same mark.
+
     Args:
         found: As :func:`bases` gives them.
         show: Test that must hold for the toggle to be seen.
@@ -67,6 +70,7 @@ def control(found: Sequence[Base], show: Mapping[str, Any] | None = None) -> lis
     options = [
         {
             "value": place,
+            "name": "start" if base.number is None else f"mark-{base.number}",
             "label": "start" if base.number is None else str(base.number),
             "title": base.words,
         }

@@ -176,10 +176,10 @@ def nice_ticks(top: float, about: int = 4) -> list[float]:
     return [float(v) for v in np.arange(0, top + step * 1e-6, step)]
 
 
-def step_ticks(total: float) -> dict[str, Node]:
-    """Ticks of a step axis from 0 to the planned end, thin-spaced."""
+def step_ticks(total: float, *, unit: str = "") -> dict[str, Node]:
+    """Ticks of a step axis from 0 to the planned end, thin-spaced; the first may say the unit."""
     ticks = [t for t in nice_ticks(max(total, 1.0)) if float(t).is_integer()]
-    return {"ticks": ticks, "labels": [count(t) for t in ticks]}
+    return {"ticks": ticks, "labels": [unit + count(ticks[0]), *map(count, ticks[1:])]}
 
 
 def fitting_ticks(names: Sequence[str], room: float) -> dict[str, Node]:

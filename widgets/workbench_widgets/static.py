@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 PADDING = 14
 ROW = 19
 CELL_HEIGHT = 54
-CAPTION, CAPTION_LINE = 9, 11
+CAPTION, CAPTION_LINE = 11, 14
 """Size of the protocol's letters and of its lines, in pixels."""
+CAPTION_ROOM = 11
+"""What a figure has for it below its footer; more lines make the figure grow."""
 CHARACTER = 0.53
 """Width of a letter, in letter sizes, on the average."""
 
@@ -107,7 +109,7 @@ class _Sheet:
         caption = self._caption()
         for k, line in enumerate(caption):
             self._text([line], PADDING, self.height - 13 + CAPTION_LINE * k, CAPTION, "$ink3")
-        below = CAPTION_LINE * max(len(caption) - 1, 0)
+        below = max(CAPTION_LINE * len(caption) - CAPTION_ROOM, 0)
         if self.frame.waiting:
             middle = (plot_top + plot_bottom) / 2 if plot is not None else self.height - 56.0
             text = [self.frame.waiting]
@@ -174,7 +176,8 @@ class _Sheet:
     def _header(self) -> None:
         title = [{"text": self.frame.title, "strong": True}]
         self._text(title, PADDING, 12, 14, "$ink")
-        self._text(self.frame.read, PADDING, 35, 12, "$ink2")
+        read = [run for run in self.frame.read if isinstance(run, str) or not run.get("live")]
+        self._text(read, PADDING, 35, 12, "$ink2")
 
     def _note(self, part: Mapping[str, Any], top: float) -> None:
         self._text(part["text"], PADDING, top, 11, "$ink2")

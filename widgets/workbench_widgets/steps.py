@@ -25,15 +25,16 @@ class StepBar(anywidget.AnyWidget):
         shown: The snapshot on screen; 0 while there is none.
         total: Steps that are planned; the slider's end, so that it does not move as the run grows.
         live: Whether the views follow the run.
-        words: Said beside it.
+        words: Said beside it, while it does not wait for a kernel that is busy.
         theme: ``auto`` (follow the page), ``light`` or ``dark``.
         asked: The last thing a person asked for: ``{"step": int | None, "count": int}``; None is
             the newest. Only the browser sets it.
+        answered: ``count`` of the last one that was acted on; until then the bar waits.
 
     Example:
         >>> from workbench_widgets.steps import StepBar
         >>> bar = StepBar()
-        >>> bar.told([0, 40], shown=40, total=450, live=True, words="of 450")
+        >>> bar.told([0, 40], shown=40, total=450, live=True, words="follows the run")
         >>> bar.shown, bar.asked
         (40, {})
     """
@@ -47,6 +48,7 @@ class StepBar(anywidget.AnyWidget):
     words = traitlets.Unicode("").tag(sync=True)
     theme = traitlets.Enum(["auto", "light", "dark"], default_value="auto").tag(sync=True)
     asked = traitlets.Dict().tag(sync=True)
+    answered = traitlets.Int(0).tag(sync=True)
 
     def told(self, steps: Sequence[int], *, shown: int, total: int, live: bool, words: str) -> None:
         """Show what can be looked at, and what is, in one message."""
@@ -58,7 +60,10 @@ class StepBar(anywidget.AnyWidget):
         """Call ``act(step)`` whenever a person asks for a snapshot; None is the newest."""
 
         def heard(change: Any) -> None:
-            step = change["new"].get("step")
-            act(step if isinstance(step, int) else None)
+            step, count = change["new"].get("step"), change["new"].get("count")
+            try:
+                act(step if isinstance(step, int) else None)
+            finally:
+                self.answered = count if isinstance(count, int) else 0
 
         self.observe(heard, names="asked")

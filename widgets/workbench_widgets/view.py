@@ -70,11 +70,13 @@ class View(anywidget.AnyWidget):
             "range" | "mark" | "sample" | "select", ...}``; where samples were selected, with
             ``how`` in words.
         toggles: What a person toggled in the view, names and values of the frame's controls, and
-            the chosen cell (``i``, ``j``); those that are as they were first are left out. Given
-            ones are where it begins.
+            the chosen cell (``i``, ``j``); a mark by its number, ``{"since": "mark-3"}``. Those
+            that are as they were first are left out. Given ones are where it begins.
         marker: Step that a line in a plot over steps points at, or None.
         kept: Whether the cell's next output is a picture of this view, for readers without a
             kernel: hidden where the view is alive.
+        pairing: Whether somebody hears of two layers that a person pairs on the similarity map;
+            without one it is not offered.
         points: Called for a CSV of every logged point, where a view draws fewer; None: as drawn.
 
     Example:
@@ -97,6 +99,7 @@ class View(anywidget.AnyWidget):
     toggles = traitlets.Dict().tag(sync=True)
     marker = traitlets.Float(None, allow_none=True).tag(sync=True)
     kept = traitlets.Bool(False).tag(sync=True)
+    pairing = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, frame: Frame | None = None, **traits: Any) -> None:
         super().__init__(**traits)

@@ -21,7 +21,10 @@ SEARCH = 200
 
 ORIGIN = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?")
 PREFIX = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
-OPENED = ("tab", "lower", "cell", "sample", "range")
+OPENED = (
+    *("tab", "lower", "journal", "author", "find", "rail"),
+    *("cell", "sample", "method", "target", "range"),
+)
 """What stands open on the page of a run, beside the toggles of its views."""
 STEP = re.compile(r"[0-9]{1,9}")
 LONGEST = 20

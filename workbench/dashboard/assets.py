@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from workbench_widgets.view import joined, view_esm
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = (
-    *("dom.js", "contact.js", "people.js", "asking.js"),
+    *("dom.js", "contact.js", "people.js", "asking.js", "empty.js"),
     *("bar.js", "top.js", "recipes.js", "start.js", "controls.js", "pull.js", "around.js"),
     *("new_fields.js", "new_paint.js", "new_loss.js", "new_fork.js", "new_stages.js"),
     *("new_beside.js", "new.js"),
@@ -34,21 +35,18 @@ SHARED = ("read_off.js", "tables.js")
 
 ROUTE = "assets"
 
-POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        # Panel puts ES modules into blobs, Bokeh compiles its templates
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "connect-src 'self' ws: blob:",
-        "worker-src 'self' blob:",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
+POLICY = (
+    "default-src 'self'",
+    # Panel puts ES modules into blobs, Bokeh compiles its templates
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    "font-src 'self' data:",
+    "worker-src 'self' blob:",
+    "object-src 'none'",
+    "base-uri 'self'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
 )
 """Content-Security-Policy: whatever a page might hold, it cannot load from elsewhere."""
 
@@ -111,14 +109,27 @@ class AssetHandler(RequestHandler):
             self.finish(body)
 
 
-class SafeHeaders(OutputTransform):
-    """Puts the headers that keep a page to itself on every answer."""
+def safe_headers(origins: Sequence[str]) -> type[OutputTransform]:
+    """What puts the headers that keep a page to itself on every answer of a server.
+
+    Args:
+        origins: ``HOST`` or ``HOST:PORT`` of the pages that may open its websocket; they reach
+            nobody else either. An IPv6 address cannot stand there: 'self' has to do.
+    """
+    named = [origin for origin in origins if not origin.startswith("[")]
+    sockets = " ".join(f"ws://{origin} wss://{origin}" for origin in named)
+    policy = "; ".join((*POLICY, f"connect-src 'self' blob: {sockets}".rstrip()))
+    return type("SafeHeaders", (_SafeHeaders,), {"policy": policy})
+
+
+class _SafeHeaders(OutputTransform):
+    policy: str
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
     ) -> tuple[int, HTTPHeaders, bytes]:
         """Add them; the body stays."""
-        headers["Content-Security-Policy"] = POLICY
+        headers["Content-Security-Policy"] = self.policy
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Referrer-Policy"] = "no-referrer"
         return status_code, headers, chunk

@@ -111,6 +111,7 @@ function traits(model) {{
     how: () => globalThis[CHOSEN]?.how ?? "",
     points_url: () => points(),
     trail_url: () => trailed(),
+    pairing: () => true,
     range: () => globalThis[RANGE] ?? null,
     toggles: () => globalThis[TOGGLED]?.[live.frame.view] ?? {{}},
   }};

@@ -19,9 +19,14 @@ from workbench_widgets.sheets import Sheet
 from workbench.dashboard.address import Compared
 from workbench.dashboard.compare import compare_page
 from workbench.dashboard.compare_sheets import figure_sheets
+from workbench.dashboard.list_sheets import models_sheet, runs_sheet
+from workbench.dashboard.models_place import ModelsAsked
+from workbench.dashboard.runs_place import RunsAsked
 from workbench.dashboard.select_text import decode
 from workbench.errors import WorkbenchError
 from workbench.runs.comparison import MEASURES, MOST_RUNS, compare
+from workbench.runs.kept_models import kept_models
+from workbench.runs.listing import Listing
 from workbench.runs.tables import paper_sheet, sheets_of_comparison, sheets_of_run, written
 from workbench.store import Store
 
@@ -151,17 +156,21 @@ async def send(handler: RequestHandler, name: str, sheets: Sequence[Sheet], to: 
 class TableHandler(RequestHandler):
     """``/tables?run=RUN&name=result&to=tex``, or ``/tables?compare=RUN,RUN&against=RUN&to=csv``.
 
+    ``/tables?runs=&status=failed&to=csv`` and ``/tables?models=`` are the lists of these places,
+    asked for as their addresses ask.
+
     Of a comparison ``name`` is a figure (:mod:`workbench.dashboard.compare_sheets`); without it the
     table of runs is sent. Of a run it is a view (with ``step``), ``points`` (every logged point;
     with ``select`` the accuracy on these samples too) or ``result``.
 
     Args:
         store: Where runs lie.
+        listing: Lines of the store that the server keeps; None reads them anew.
     """
 
-    def initialize(self, store: Store) -> None:
+    def initialize(self, store: Store, listing: Listing | None = None) -> None:
         """Tornado's own constructor."""
-        self._store = store
+        self._store, self._listing = store, listing or Listing(store)
 
     async def get(self) -> None:
         """The table as a file, or the reason why there is none."""
@@ -177,6 +186,12 @@ class TableHandler(RequestHandler):
 
     def _sheets(self, to: str) -> tuple[str, list[Sheet]]:
         """The tables and the name of their file; made of ids and words of ours only."""
+        listed = RunsAsked.read(self.request.query_arguments)
+        if listed is not None:
+            return "runs", [runs_sheet(self._listing.lines(), listed, to)]
+        kept = ModelsAsked.read(self.request.query_arguments)
+        if kept is not None:
+            return "models", [models_sheet(kept_models(self._store), kept, to)]
         runs = self.get_query_argument("compare", None)
         if runs is not None:
             chosen = Compared.read(self.request.query_arguments)

@@ -1,4 +1,4 @@
-"""What somebody takes along from a run that broke: the samples that it names, and a report."""
+"""What a run that broke leaves: evidence beside its cause, the samples it names, a report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from workbench_widgets.words import count
 
+from workbench.errors import WorkbenchError
 from workbench.runs.history import History, change_words
+from workbench.store import RunRow
 from workbench.training.timeline import SET
 
 MOST_CHANGES: Final = 20
@@ -34,6 +36,39 @@ def failure(history: History, store: str) -> dict[str, Any]:
     }
 
 
+def failed_step(row: RunRow) -> int:
+    """Optimiser steps that a failed run had done; its row is written a few times a second only."""
+    told = ((row.error or {}).get("facts") or {}).get("step")
+    return max(row.step, int(told or 0))
+
+
+def evidence(row: RunRow) -> list[list[str]]:
+    """Name and value of what stands beside the cause: last good checkpoint, steps lost, error.
+
+    A run that failed before its first step has lost nothing, so only the error is left of it.
+    """
+    error = row.error or {}
+    good, done = error.get("last_good_step"), failed_step(row)
+    rows = []
+    if good is not None:
+        rows = [
+            ["last good checkpoint", f"step {count(good)}"],
+            ["steps lost", count(max(done - good, 0))],
+        ]
+    elif done:
+        rows = [["last good checkpoint", "none"], ["steps lost", f"all {count(done)}"]]
+    code = str(error.get("code") or "")
+    return [*rows, ["error", " ".join(filter(None, (code, _name_of(code))))]] if code else rows
+
+
+def _name_of(code: str) -> str:
+    """The class of a code of ours, by which both are found in the reference; else empty."""
+    kinds: list[type[WorkbenchError]] = [WorkbenchError]
+    for kind in kinds:  # grows while it is walked: level by level, a user's own classes last
+        kinds += kind.__subclasses__()
+    return next((kind.__name__ for kind in kinds if kind.code == code), "")
+
+
 def report(history: History, store: str) -> str:
     """A failure as text that somebody else can work with: cause, place, conditions, command."""
     row = history.row
@@ -45,7 +80,7 @@ def report(history: History, store: str) -> str:
     versions = protocol.get("versions") or {}
     machine = protocol.get("machine") or {}
     lines = [
-        f"Run {row.id} failed at step {count(row.step)} of {count(row.steps)}.",
+        f"Run {row.id} failed at step {count(failed_step(row))} of {count(row.steps)}.",
         f"cause: [{error.get('code', '')}] {error.get('message', 'no reason was recorded.')}",
         _line("term", facts.get("term")),
         _line("samples", samples),

@@ -17,6 +17,8 @@ from workbench_widgets.frame import VIEWS, Frame, ViewName
 
 from workbench.dashboard import journal, summary
 from workbench.dashboard.inspector import samples
+from workbench.dashboard.notice import notice
+from workbench.dashboard.result import result
 from workbench.dashboard.scrubber import scrubber
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
@@ -179,15 +181,17 @@ class Live:
         if self._drawn.get("cka", (None,))[0] != taken:
             for view, frame in frames.of_snapshot(waits).items():
                 self._keep(view, taken, frame)
-        ends = (taken, frames.curve_step, len(history.control.steps), history.row.steps)
+        row = history.row
+        state = (row.steps, row.status == "paused")  # a paused run's curve ends in an open marker
+        ends = (taken, frames.curve_step, len(history.control.steps), state)
         if self._drawn.get("curves", (None,))[0] != ends:
             self._keep("curves", ends, frames.curves(waits))
         return Shown(
             {
                 "top": summary.top(history),
-                "notice": summary.notice(history, str(self._store.path)),
+                "notice": notice(history, str(self._store.path)),
                 "rail": summary.rail(history, frames),
-                "result": summary.result(history),
+                "result": result(history),
                 "journal": journal.drawer(history),
                 "samples": samples(history, waits),
                 "scrubber": scrubber(

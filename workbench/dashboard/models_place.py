@@ -77,7 +77,7 @@ def models_page(models: Sequence[KeptModel], asked: ModelsAsked) -> dict[str, An
         models: That the store keeps.
         asked: What the address asks for.
     """
-    found = [model for model in models if _is_meant(model, asked)]
+    found = models_meant(models, asked)
     known = {model.id: model for model in models}
     picked = {role: known.get(getattr(asked, role)) for role in ROLES}
     return {
@@ -124,6 +124,11 @@ def size_words(size: int) -> str:
     while value >= 1024 and len(units) > 1:
         value, units = value / 1024, units[1:]
     return f"{fixed(value, 0 if units[0] == 'B' or value >= 100 else 1)} {units[0]}"
+
+
+def models_meant(models: Sequence[KeptModel], asked: ModelsAsked) -> list[KeptModel]:
+    """All models that the filters leave, drawn or not."""
+    return [model for model in models if _is_meant(model, asked)]
 
 
 def _is_meant(model: KeptModel, asked: ModelsAsked) -> bool:

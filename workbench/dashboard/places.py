@@ -24,6 +24,7 @@ from workbench.dashboard.pair_place import (
 )
 from workbench.dashboard.queue_card import read_queue
 from workbench.dashboard.runs_place import RunsAsked, runs_page
+from workbench.dashboard.start import QUICKSTART
 from workbench.dashboard.template import make_template
 from workbench.errors import RefusedCommand, WorkbenchError
 from workbench.runs.frames import SNAPSHOT_VIEWS
@@ -64,6 +65,8 @@ class PlaceSession(PlainSession):
         self._looking: tuple[Question, Inspection] | None = None
         self._seen: Seen | None = None
         self._pushed: Seen | str | None = None
+        self._started: str | None = None
+        """The run that this page has started; the browser opens it."""
         shown = SNAPSHOT_VIEWS if isinstance(asked, PairAsked) else ()
         self._views: dict[str, PanelView] = {str(view): PanelView.make() for view in shown}
         self._draw()
@@ -83,6 +86,10 @@ class PlaceSession(PlainSession):
             self._looking[1].cancel()
         elif do == "again":
             self._leave()
+        elif do == "start":
+            if self._started is None:  # else a second press that was under way
+                quickstart, who = self.hub.quickstart, self.person.who
+                self._started = quickstart.start(QUICKSTART, self.hub.starter, who=who)
         else:
             self._asked = self._asked.followed(asked)
 
@@ -96,7 +103,8 @@ class PlaceSession(PlainSession):
             told = models_page(self._kept(), asked)
         else:
             told = self._pair(asked)
-        said = {"refused": self._refused, "may": self.person.visit.touch}
+        may = self.person.visit.touch
+        said = {"refused": self._refused, "may": may, "goto": self._started}
         self._parts[asked.kind].tell({**told, **said})
 
     def _kept(self) -> list[KeptModel]:

@@ -139,9 +139,8 @@ def runs_page(lines: Sequence[Line], asked: RunsAsked, queue: Queue) -> dict[str
     for line in lines:
         sizes[line.group] = sizes.get(line.group, 0) + 1
     told = apart(lines)
-    found = [line for line in lines if _is_meant(line, asked, told[line.id])]
-    ordered = _ordered(found, asked, told)
-    shown = ordered[: PAGE_ROWS * asked.pages]
+    found = runs_meant(lines, asked, told)
+    shown = found[: PAGE_ROWS * asked.pages]
     known = {line.id for line in lines}
     chosen = [run for run in asked.chosen if run in known]
     groups = {line.group for line in lines if line.id in chosen}
@@ -165,6 +164,11 @@ def runs_page(lines: Sequence[Line], asked: RunsAsked, queue: Queue) -> dict[str
         "rows": [_row(line, sizes, told[line.id]) for line in shown],
         "more": max(len(found) - len(shown), 0),
     }
+
+
+def runs_meant(lines: Sequence[Line], asked: RunsAsked, told: Mapping[str, Apart]) -> list[Line]:
+    """All runs that the filters leave, drawn or not, in the order asked for."""
+    return _ordered([line for line in lines if _is_meant(line, asked, told[line.id])], asked, told)
 
 
 def _is_meant(line: Line, asked: RunsAsked, told: Apart) -> bool:

@@ -238,7 +238,7 @@ def make_server(hub: Hub, bound: Bound) -> Any:
         raise BadAddress(
             f"Port {bound.port} cannot be used ({error.strerror}). Leave --port out for a free one."
         ) from None
-    server._tornado.add_transform(assets.SafeHeaders)
+    server._tornado.add_transform(assets.safe_headers(bound.origins))
     return server
 
 

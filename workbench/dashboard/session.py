@@ -232,9 +232,8 @@ class Session(PageSession):
         if self.chosen.ids:  # what people do from now on its card hears in the browser
             self.inspector.select(self.chosen.ids, self.chosen.how)
         self._group = group_link(self.hub.store, run)
-        row, stored = self.hub.store.runs.get(run), shown.parts["scrubber"]["snapshots"]
         samples = self.hub.live(run).sample_ids
-        self._began = begin(self._asked, row, stored, shown.views, samples)
+        self._began = begin(self._asked, self.hub.store.runs.get(run), shown, samples)
         for view in VIEWS:
             self._views[view] = PanelView.make()
         self._views["cka"].param.watch(lambda told: self._propose(told.new), "event")

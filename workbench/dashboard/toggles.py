@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from workbench_widgets.frame import VIEWS
+from workbench_widgets.since import STATE
 
 from workbench.dashboard.live import Sent, unpack
 
@@ -26,7 +27,11 @@ Toggles = dict[str, dict[str, str]]
 
 
 def settle_toggles(
-    asked: Sequence[tuple[str, str]], views: Mapping[str, Sent], *, ranged: bool = False
+    asked: Sequence[tuple[str, str]],
+    views: Mapping[str, Sent],
+    *,
+    ranged: bool = False,
+    since: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """What a page begins with, and what of its address cannot be followed.
 
@@ -35,6 +40,8 @@ def settle_toggles(
         views: The newest frames; of one that still waits for data all is kept that can be read,
             since its toggles come with the data.
         ranged: Whether the address holds a range of steps, over which the map can show its change.
+        since: The toggle of marks (:func:`workbench_widgets.since.control`) as it is at the past
+            step that the address asks for; None: it asks for none.
 
     Returns:
         ``views`` (:data:`Toggles`) and ``words``, empty if all can be followed.
@@ -47,7 +54,8 @@ def settle_toggles(
         pairs, why = _pairs(view, text)
         words += why
         if pairs and views[view].step >= 0:
-            pairs, why = _known(view, pairs, unpack(views[view].packed)[0], ranged=ranged)
+            frame = _at_step(unpack(views[view].packed)[0], since)
+            pairs, why = _known(view, pairs, frame, ranged=ranged)
             words += why
         if pairs:
             found[view] = pairs
@@ -62,6 +70,15 @@ def _pairs(view: str, text: str) -> tuple[dict[str, str], list[str]]:
     return {}, [f"{why}between commas. The view is as it is first."]
 
 
+def _at_step(frame: dict[str, Any], since: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """The frame with the marks that can be chosen at the step asked for: other ones than now."""
+    controls = frame["controls"]
+    if since is None or not any(one["name"] == STATE for one in controls):
+        return frame
+    others = (one for one in controls if one["name"] != STATE)
+    return {**frame, "controls": [*since, *others]}
+
+
 def _known(
     view: str, pairs: Mapping[str, str], frame: Mapping[str, Any], *, ranged: bool
 ) -> tuple[dict[str, str], list[str]]:
@@ -70,7 +87,8 @@ def _known(
     for cursor in (frame["cursor"][way] for way in "yx") if frame["cursor"] else ():
         allowed[cursor["state"]] = list(map(str, range(cursor["count"])))
     if ranged and view == "cka":
-        allowed.setdefault("since", ["0"]).append("range")
+        allowed.setdefault(STATE, ["start"]).append("range")
+    pairs = {name: _by_name(frame, name, value) for name, value in pairs.items()}
     kept = {name: value for name, value in pairs.items() if value in allowed.get(name, ())}
     words = []
     for name, value in pairs.items():
@@ -87,8 +105,17 @@ def _known(
 def _values(control: Mapping[str, Any], frame: Mapping[str, Any]) -> Iterator[str]:
     """What may stand in an address for a control."""
     if "options" in control:
-        return (str(option["value"]) for option in control["options"])
+        return (str(option.get("name", option["value"])) for option in control["options"])
     return map(str, range(len(frame["facts"][control["of"]])))
+
+
+def _by_name(frame: Mapping[str, Any], name: str, value: str) -> str:
+    """The name of an option that a link gives by its place, as links did before marks had names."""
+    controls = (one for one in frame["controls"] if one["name"] == name and "options" in one)
+    options = [option for control in controls for option in control["options"]]
+    return next(
+        (one["name"] for one in options if str(one["value"]) == value and "name" in one), value
+    )
 
 
 def _short(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from workbench_widgets.words import count
 
+from workbench.runs.agreement import Agreement
 from workbench.specs.experiment import ExperimentSpec
 from workbench.terms.term import TermKind
 
@@ -32,10 +33,13 @@ class Beside:
     Attributes:
         layers: Names of both networks' layers; None before the first map.
         maps: Unbiased CKA and its null's p95 by step, (2, Lt, Ls) each, steps rising.
+        agreed: How far it follows the student's teacher at the last of these steps; None before,
+            and where its snapshots keep no answers.
     """
 
     layers: tuple[list[str], ...] | None = None
     maps: dict[int, np.ndarray] = field(default_factory=dict)
+    agreed: Agreement | None = None
 
     def read(self, store: Store, control: str) -> None:
         """Read what the control has left since the last look."""
@@ -46,6 +50,7 @@ class Beside:
             self.maps[snapshot.step] = np.stack(
                 [snapshot.arrays[f"cka.{name}"] for name in ("unbiased", "null_p95")]
             )
+            self.agreed = Agreement.of(snapshot.arrays)
 
 
 def with_control(
@@ -64,7 +69,7 @@ def with_control(
     """
     made, told = dict(arrays), dict(facts)
     known, row = history.beside, history.row
-    trains = bool(row.experiment.get("control")) and row.active and not _taught_anew(history)
+    trains = bool(row.experiment.get("control")) and row.active and not taught_anew(history)
     fits = known.layers == tuple(list(facts[name]) for name in LAYERS)
     if not fits and not (trains and known.layers is None):
         return made, told
@@ -107,7 +112,7 @@ def _named(experiment: Mapping[str, Any], spec: ExperimentSpec | None) -> tuple[
     return "vs control", "labels only"
 
 
-def _taught_anew(history: History) -> bool:
+def taught_anew(history: History) -> bool:
     """Whether another teacher came in mid-run: then the control is compared with none."""
     changed = [str(event.payload.get("path", "")) for event in history.events]
     return any(path == "teacher" or path.startswith("teacher.") for path in changed)

@@ -174,6 +174,7 @@ class Frames:
             "step": self.curve_step,
             "control_name": control_name(history.row.experiment),
             "marks": history.marks,
+            "paused": history.row.status == "paused",
         }
         if history.latest is None or not len(history.probe.steps):
             frame = curves.frame({}, facts)

@@ -7,7 +7,6 @@ for whoever opens it without a kernel.
 
 from __future__ import annotations
 
-import base64
 import threading
 import time
 from collections.abc import Mapping
@@ -16,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import traitlets
 
-from workbench.errors import WorkbenchError
+from workbench.errors import BadInput, RefusedCommand, UnknownName, WorkbenchError
 from workbench.runs.history import History
-from workbench.runs.looking import GAP, check_view, frames_at, picture
+from workbench.runs.in_cell import CELLS, SampleIds, kept_picture
+from workbench.runs.looking import check_view, frames_at
+from workbench.runs.selected import ids_of
 from workbench.runs.selected_layers import Known, SelectedLayers, borrow, comparable, give_back
 from workbench.runs.tables import points_sheet
 
@@ -32,9 +33,9 @@ PUSH_SECONDS = 0.25
 """Between two pushes: a page draws at most four a second."""
 KEEP_SECONDS = 1.0
 """After the last change, before the picture for the saved notebook is drawn anew."""
-PICTURE = {"width": 560, "height": 460}
 ROOM = 404
 """Height of a view in a cell, pixels."""
+THEMES = ("auto", "light", "dark")
 ALONE = 720
 """Width that a view alone takes at most; a wide cell would only pull its parts apart."""
 
@@ -51,17 +52,19 @@ class LiveViews(traitlets.HasTraits):
 
     Attributes:
         selection: Ids of the selected samples, rising, shared by all views; empty: none. Observe
-            it (``shown.observe(act, names="selection")``) or set it. All numbers are theirs then;
-            their layer similarity follows as soon as a process on the side has computed it.
+            it (``shown.observe(act, names="selection")``) or set it, to a list, an array or a set.
+            All numbers are theirs then; their layer similarity follows as soon as a process on
+            the side has computed it.
         step: The snapshot asked for; None while it follows the run. Observe it or set it.
         views: The widgets by name.
 
     Raises:
-        UnknownName: For another view.
+        UnknownName: For another view or theme.
+        BadInput: For a step or a height that is no whole number.
         RefusedCommand: If a step is asked for and the run has no snapshot.
     """
 
-    selection = traitlets.Tuple(())
+    selection = SampleIds()
     step = traitlets.Int(None, allow_none=True)
 
     def __init__(
@@ -75,8 +78,7 @@ class LiveViews(traitlets.HasTraits):
     ) -> None:
         from workbench_widgets.frame import VIEWS
 
-        if view is not None:
-            check_view(view)
+        check_options(view, step, theme, height)
         super().__init__()
         self._run = run
         self._lock = threading.RLock()
@@ -93,6 +95,8 @@ class LiveViews(traitlets.HasTraits):
         if "curves" in self.views:
             self.views["curves"].points = self._points
         self._bar = _Bar(self, theme)
+        self._boxes: list[Any] = []  # what cells show of them
+        self._placed = self._gone = False
         self._handle: Any = None
         self._timer: threading.Timer | None = None
         self._stop = threading.Event()
@@ -102,9 +106,17 @@ class LiveViews(traitlets.HasTraits):
     @property
     def widget(self) -> Any:
         """All of it as one widget, to place into a layout of the reader's own."""
+        self._placed = True
+        return self._box()
+
+    def _box(self) -> Any:
         import ipywidgets
 
         return ipywidgets.VBox([self._bar.widget, side_by_side(self.views)])
+
+    def __repr__(self) -> str:
+        at = "follows it" if self.step is None else f"at step {self.step}"
+        return f"LiveViews({', '.join(self.views)} of run {self._run.id}: {at})"
 
     def close(self) -> None:
         """Follow no longer; what is drawn stays."""
@@ -116,13 +128,35 @@ class LiveViews(traitlets.HasTraits):
             self._layers.close()
             give_back(self._run.store, self)
 
+    def let_go(self) -> None:
+        """The cell that showed them has run again: end them, unless the reader placed them."""
+        if self._placed:
+            return
+        self._gone = True
+        self.close()
+        for box in self._boxes:
+            for part in (*box.children, *self.views.values(), box):
+                part.layout.close()
+                part.close()
+
     def _ipython_display_(self) -> None:
-        """The live views, then the picture that a reader without a kernel sees instead."""
+        """The live views, then the picture that a reader without a kernel sees instead.
+
+        Raises:
+            RefusedCommand: If the cell that showed them has run again since.
+        """
         from IPython.display import display
 
+        if self._gone:
+            raise RefusedCommand(
+                f"These views of run {self._run.id} ended when their cell ran again. "
+                "`run.show()` makes new ones."
+            )
+        CELLS.show(self)
         show: Any = display
         next(iter(self.views.values())).kept = True  # whoever sees it alive need not see it twice
-        told = dict(self.widget._repr_mimebundle_())
+        self._boxes.append(self._box())
+        told = dict(self._boxes[-1]._repr_mimebundle_())
         told["text/plain"] = f"Live views of run {self._run.id}; without a kernel, a picture:"
         show(told, raw=True)
         content, about = self._picture()
@@ -132,14 +166,7 @@ class LiveViews(traitlets.HasTraits):
         """What is shown now as a PNG, as a display message takes it."""
         with self._lock:
             frames = self._made()
-        figures = [frames[name].figure("light", **PICTURE) for name in self.views]
-        if len(figures) > 1 and len(figures) % 2:
-            wide = {**PICTURE, "width": 2 * PICTURE["width"] + GAP}
-            figures[-1] = frames[list(self.views)[-1]].figure("light", **wide)
-        png, width = picture(figures)
-        spoken = " ".join(frames[name].summary for name in self.views)
-        content = {"image/png": base64.b64encode(png).decode(), "text/plain": spoken}
-        return content, {"image/png": {"width": width}}
+        return kept_picture([frames[name] for name in self.views])
 
     def _keep(self) -> None:
         """Draw the picture anew, once nothing has changed for a moment."""
@@ -226,13 +253,19 @@ class LiveViews(traitlets.HasTraits):
         self.selection = tuple(sorted(selected_ids(change["new"]).tolist()))
 
     @traitlets.validate("selection")
-    def _ids(self, proposal: Any) -> tuple[int, ...]:
-        try:
-            return tuple(sorted({int(sample) for sample in proposal["value"]}))
-        except (TypeError, ValueError):
+    def _known(self, proposal: Any) -> Any:
+        """Only samples that the run looks at: of others no view could tell anything."""
+        latest = self._history.latest
+        known = None if latest is None else ids_of(latest.arrays)
+        asked = np.asarray(proposal["value"], dtype=np.int64)
+        strange = asked[:0] if known is None else asked[~np.isin(asked, known)]
+        if len(strange):
             raise traitlets.TraitError(
-                f"`selection` takes sample ids, whole numbers; got {proposal['value']!r}."
-            ) from None
+                f"`selection`: {len(strange)} of {len(asked)} ids are not in the probe split of "
+                f"run {self._run.id}, such as {strange[0]}. Allowed: those that its snapshots "
+                'hold, for instance `run.arrays("trilateral")[-1][1]["ids"]`.'
+            )
+        return proposal["value"]
 
     @traitlets.observe("selection")
     def _shared(self, change: Any) -> None:
@@ -267,7 +300,7 @@ class _Bar:
         if step is not None and steps:
             at = max((known for known in steps if known <= step), default=steps[0])
         state = "follows the run" if row.active else f"run {row.status}"
-        words = f"of {row.steps}, {state if step is None else 'looking back'}"
+        words = state if step is None else "looking back"
         self.widget.told(steps, shown=at, total=row.steps, live=step is None, words=words)
 
     def _asked(self, step: int | None) -> None:
@@ -275,35 +308,23 @@ class _Bar:
             self._shown.step = step
 
 
-class RunViews:
-    """Each view of a run alone: ``run.views.cka()``.
+def check_options(view: str | None, step: object, theme: str, height: object) -> None:
+    """Refuse what a view cannot be shown with.
 
-    Args:
-        run: Which.
+    Raises:
+        UnknownName: For a view or a theme that does not exist.
+        BadInput: For a step or a height that is no whole number.
     """
-
-    def __init__(self, run: Shown) -> None:
-        self._run = run
-
-    def cka(self, **options: Any) -> LiveViews:
-        """Which layers of student and teacher find the same samples alike."""
-        return LiveViews(self._run, "cka", **options)
-
-    def trilateral(self, **options: Any) -> LiveViews:
-        """Where each sample lies between student, teacher and truth."""
-        return LiveViews(self._run, "trilateral", **options)
-
-    def calibration(self, **options: Any) -> LiveViews:
-        """Whether confidence is accuracy, of both."""
-        return LiveViews(self._run, "calibration", **options)
-
-    def loyalty(self, **options: Any) -> LiveViews:
-        """Where the student follows the teacher, and where it should not have."""
-        return LiveViews(self._run, "loyalty", **options)
-
-    def curves(self, **options: Any) -> LiveViews:
-        """How right both are, and what each term still costs."""
-        return LiveViews(self._run, "curves", **options)
+    if view is not None:
+        check_view(view)
+    if theme not in THEMES:
+        raise UnknownName("theme", str(theme), THEMES)
+    for name, value, otherwise in (
+        ("step", step, "a step of the run, or None to follow it"),
+        ("height", height, f"pixels of a view, {ROOM} unless told"),
+    ):
+        if not (isinstance(value, int | np.integer) or (name == "step" and value is None)):
+            raise BadInput(f"`{name}` is {value!r}. Allowed: a whole number, {otherwise}.")
 
 
 def widgets_of(frames: Mapping[str, Frame]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from workbench_widgets.words import count
 
+from workbench.runs.agreement import Agreement, answers_of
 from workbench.runs.chance import Table, bin_of
 from workbench.runs.equal_mass import with_equal_mass
 
@@ -126,8 +127,8 @@ def each_sample(view: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
                 for suffix in ("", "_scaled")
             },
         }
-    if view == "loyalty" and "answers.labels" in arrays:
-        labels, mine, theirs = _answers(arrays)
+    if view == "loyalty" and (found := answers_of(arrays)) is not None:
+        labels, mine, theirs = found
         wrong_here, wrong_there = mine != labels, theirs != labels
         return {
             "ids": ids,
@@ -204,9 +205,11 @@ def of_loyalty(
     Raises:
         Untold: If the snapshot does not keep them one by one.
     """
-    if "each_likeness" not in arrays or "answers.labels" not in answers:
+    found = answers_of(answers)
+    if "each_likeness" not in arrays or found is None:
         raise Untold(OLDER)
-    labels, mine, theirs = (values[chosen.rows] for values in _answers(answers))
+    labels, mine, theirs = (values[chosen.rows] for values in found)
+    agreed = Agreement.among(labels, mine, theirs)
     cell = 2 * (mine != labels) + (theirs != labels)
     copied = (theirs != labels) & (mine == theirs)
     classes = arrays["by_class"].shape[1]
@@ -223,10 +226,10 @@ def of_loyalty(
         {
             **facts,
             "n": chosen.n,
-            "label_loyalty": float(np.mean(mine == theirs)),
+            "label_loyalty": agreed.label_loyalty,
             "probability_loyalty": _mean(arrays["each_likeness"][chosen.rows]),
-            "copied": int(copied.sum()),
-            "teacher_wrong": int((theirs != labels).sum()),
+            "copied": agreed.copied,
+            "teacher_wrong": agreed.teacher_wrong,
             "kl_nats": _mean(arrays["each_kl"][chosen.rows]),
         },
     )
@@ -268,12 +271,6 @@ def accuracies(answered: Sequence[Answered], chosen: Chosen) -> Arrays:
 
 def _share(right: NDArray[np.bool_], chosen: Chosen) -> float:
     return float(np.count_nonzero(right & chosen.rows)) / chosen.n
-
-
-def _answers(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    names = ("labels", "student_class", "teacher_class")
-    labels, mine, theirs = (np.asarray(arrays[f"answers.{name}"], np.int64) for name in names)
-    return labels, mine, theirs
 
 
 def _mean(values: np.ndarray) -> float | None:

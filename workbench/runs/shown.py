@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from workbench.runs.live import LiveViews, RunViews
+    from workbench.runs.live import LiveViews
 
 
 class Shown:
@@ -32,7 +32,8 @@ class Shown:
             What a cell draws. Its ``selection`` and ``step`` are traits, to observe and to set.
 
         Raises:
-            UnknownName: For another view.
+            UnknownName: For another view or theme.
+            BadInput: For a step or a height that is no whole number.
             RefusedCommand: If a step is asked for and the run has no snapshot.
         """
         from workbench.runs.live import LiveViews
@@ -42,8 +43,6 @@ class Shown:
     @property
     def views(self) -> RunViews:
         """Each view alone: ``run.views.cka()`` is ``run.show("cka")``."""
-        from workbench.runs.live import RunViews
-
         return RunViews(self)
 
     def figure(self, view: str, *, step: int | None = None, **options: Any) -> go.Figure:
@@ -122,3 +121,38 @@ class Shown:
         from workbench.runs.tables import save_sheets, sheets_of_run
 
         return save_sheets(sheets_of_run(self.store, self.id, name, step), path, force=force)
+
+
+class RunViews:
+    """Each view of a run alone: ``run.views.cka()``.
+
+    Args:
+        run: Which.
+    """
+
+    def __init__(self, run: Shown) -> None:
+        self._run = run
+
+    def __repr__(self) -> str:
+        each = "cka(), trilateral(), calibration(), loyalty(), curves()"
+        return f"RunViews(of run {self._run.id}: {each})"
+
+    def cka(self, **options: Any) -> LiveViews:
+        """Which layers of student and teacher find the same samples alike."""
+        return self._run.show("cka", **options)
+
+    def trilateral(self, **options: Any) -> LiveViews:
+        """Where each sample lies between student, teacher and truth."""
+        return self._run.show("trilateral", **options)
+
+    def calibration(self, **options: Any) -> LiveViews:
+        """Whether confidence is accuracy, of both."""
+        return self._run.show("calibration", **options)
+
+    def loyalty(self, **options: Any) -> LiveViews:
+        """Where the student follows the teacher, and where it should not have."""
+        return self._run.show("loyalty", **options)
+
+    def curves(self, **options: Any) -> LiveViews:
+        """How right both are, and what each term still costs."""
+        return self._run.show("curves", **options)

@@ -16,6 +16,7 @@ from workbench_widgets.sheets import Cell, Sheet, joined_csv
 
 from workbench.atomic import write_atomically
 from workbench.errors import BadFile, UnknownName
+from workbench.runs.agreement import Agreement
 from workbench.runs.history import Answered
 from workbench.runs.results import told_metrics
 from workbench.runs.selected import Chosen, accuracies
@@ -53,7 +54,7 @@ def sheets_of_run(
     if name not in OF_A_RUN:
         raise UnknownName("table of a run", name, OF_A_RUN)
     if name == RESULT:
-        return [result_sheet(store.runs.get(run))]
+        return [result_sheet(store.runs.get(run)), *agreement_sheets(store, run)]
     if name in (POINTS, "curves"):
         return [points_sheet(store, run, ids)]
     from workbench.runs.looking import frame_of
@@ -104,6 +105,23 @@ def result_sheet(row: RunRow) -> Sheet:
     ]
     columns = ("model", "seed", "split", "n", *(UNITS[key] for key in MEASURED))
     return Sheet(f"Result of run {row.id}", columns, rows, protocol_notes(row))
+
+
+def agreement_sheets(store: Store, run: str) -> list[Sheet]:
+    """How far student and control follow the teacher on probe, a row each, as the page shows it.
+
+    From their last snapshots; none of a run whose snapshots keep no answers.
+    """
+    rows: list[tuple[Cell, ...]] = []
+    for part, owner in (("student", run), ("control", f"{run}-control")):
+        last = store.last_snapshot(owner)
+        agreed = None if last is None else Agreement.of(last.arrays)
+        if last is not None and agreed is not None:
+            counts = (agreed.label_loyalty, agreed.copied, agreed.teacher_wrong)
+            rows.append((part, "probe", agreed.n, last.step, *counts))
+    columns = ("model", "split", "n", "step", "label loyalty", "copied errors", "teacher's errors")
+    notes = ("label loyalty: share on which model and teacher name the same class",)
+    return [Sheet(f"Run {run} against its teacher", columns, rows, notes)] if rows else []
 
 
 def sheets_of_comparison(found: Mapping[str, Any]) -> list[Sheet]:

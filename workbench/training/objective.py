@@ -123,10 +123,10 @@ def refuse_non_finite(found: Evaluated, batch: Batch, names: list[str], step: in
 
 def non_finite(term: str, step: int, value: float, samples: list[int]) -> NonFiniteLoss:
     """The error for a loss that is no number any more."""
-    ids = f" Sample ids: {', '.join(map(str, samples[:5]))}." if samples else ""
     more = f" ({len(samples)} in all)" if len(samples) > 5 else ""
+    ids = f" Sample ids: {', '.join(map(str, samples[:5]))}{more}." if samples else ""
     return NonFiniteLoss(
-        f"The loss became {value} at step {step}, first in the term {term!r}.{ids}{more} "
+        f"The loss became {value} at step {step}, first in the term {term!r}.{ids} "
         "The last good checkpoint is kept. A smaller learning rate, a higher temperature or a "
         "smaller weight of that term usually cures it.",
         {"term": term, "step": step, "samples": samples[:5]},

@@ -16,7 +16,7 @@ class LabelDrag {
   // Which layers lie under a point of the plot: `i` of the teacher, `j` of the student, and whether it is a label.
   under({ clientX, clientY }) {
     const { view } = this;
-    if (view.frame?.cursor?.proposes !== "pair" || view.frame.step < 0 || !view.plotted) return null;
+    if (view.proposes() !== "pair" || view.frame.step < 0 || !view.plotted) return null;
     const { left, top } = view.plot.getBoundingClientRect();
     const [x, y] = [clientX - left, clientY - top];
     const { xaxis, yaxis } = view.plot._fullLayout;

@@ -59,7 +59,7 @@ class StepRange {
     if (!this.ends || !this.view.arrays.change) return frame.controls;
     const range = { value: "range", label: "range", title: "over the range that was dragged on the curves; Escape clears it" };
     const own = frame.controls.some(({ name }) => name === "since");
-    const controls = own ? frame.controls : [{ name: "since", show: { mode: "change" }, options: [{ value: 0, label: "start" }] }, ...frame.controls];
+    const controls = own ? frame.controls : [{ name: "since", show: { mode: "change" }, options: [{ value: 0, name: "start", label: "start" }] }, ...frame.controls];
     return controls.map((one) => (one.name === "since" ? { ...one, options: [...one.options, range] } : one));
   }
 

@@ -3,11 +3,12 @@
 // would turn a run that is followed back to a step of long ago.
 
 const STEPS_CSS = `
-.wb-steps { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 12px; min-height: 36px; color: var(--wb-ink);
+.wb-steps { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 12px; min-height: 36px; padding: 3px 2px 0; color: var(--wb-ink);
   font: 12px/16px ${TABLES.font}; font-variant-numeric: tabular-nums; }
 .wb-steps label { white-space: nowrap; }
-.wb-steps b { display: inline-block; min-width: 5ch; }
-.wb-steps .wb-track { position: relative; flex: 0 1 420px; min-width: 160px; height: 28px; }
+.wb-steps b { display: inline-block; text-align: right; }
+.wb-steps[data-waits] b { outline: 1px dashed var(--wb-ink2); outline-offset: 2px; border-radius: 1px; }
+.wb-steps .wb-track { position: relative; flex: 1 1 160px; max-width: 420px; min-width: 160px; height: 28px; }
 .wb-steps input { position: absolute; inset: 0 -7px auto; width: calc(100% + 14px); height: 20px; margin: 0;
   accent-color: var(--wb-ink); cursor: pointer; }
 .wb-steps input:disabled { cursor: default; }
@@ -17,21 +18,24 @@ const STEPS_CSS = `
   background: var(--wb-surface); color: inherit; font: inherit; cursor: pointer; }
 .wb-steps button:disabled { color: var(--wb-ink3); border-color: var(--wb-line); cursor: default; }
 .wb-steps :is(input, button):focus-visible { outline: 2px solid var(--wb-ink); outline-offset: 1px; }
-.wb-steps .wb-goes { color: var(--wb-ink2); }
+.wb-steps .wb-goes { min-width: 18ch; color: var(--wb-ink2); }
 `;
-const CONFIRMED_MS = 3000; // what was asked for stands in the bar this long, until Python says the same
-const STEP_TRAITS = ["steps", "shown", "total", "live", "words", "theme"];
+const ANSWER_MS = 1000; // without an answer for this long, the bar says what it waits for
+const STEP_TRAITS = ["steps", "shown", "total", "live", "words", "theme", "answered"];
+const WAITS = "waits for the kernel";
+const WHY = "The kernel runs a cell, or has ended. It turns to the step as soon as it can.";
 
 class StepBar {
   constructor(model, el) {
     Object.assign(this, { model, el, held: false, wanted: null });
     this.input = h("input", { type: "range", min: 0, step: "any", "aria-label": "Snapshot" });
     this.number = h("b");
+    this.end = h("span");
     this.ticks = h("svg", { viewBox: "0 0 10000 6", preserveAspectRatio: "none", "aria-hidden": "true" }, h("path", { "vector-effect": "non-scaling-stroke" }));
     this.newest = h("button", { type: "button", title: "Show the newest snapshot and follow the run" }, "Newest");
     this.words = h("span", { class: "wb-goes" });
     const line = h("div", { class: "wb-track" }, this.input, this.ticks);
-    this.root = h("div", { class: "wb-steps" }, h("label", {}, "Step ", this.number), line, this.newest, this.words);
+    this.root = h("div", { class: "wb-steps" }, h("label", {}, "Step ", this.number, " of ", this.end), line, this.newest, this.words);
     el.append(h("style", {}, STEPS_CSS), this.root);
     this.draw = () => this.told();
     for (const name of STEP_TRAITS) model.on(`change:${name}`, this.draw);
@@ -61,19 +65,15 @@ class StepBar {
 
   // The newest is asked for as null: from there on the run is followed again.
   ask(step) {
-    this.count = (this.count ?? 0) + 1;
+    this.count = (this.model.get("asked")?.count ?? 0) + 1; // goes on where a page that was closed has stopped
     const steps = this.model.get("steps");
     this.wanted = step ?? steps.at(-1);
     this.write(this.wanted);
     clearTimeout(this.patience);
-    this.patience = setTimeout(() => this.settle(), CONFIRMED_MS);
+    this.patience = setTimeout(() => this.told(), ANSWER_MS);
+    this.since = performance.now();
     this.model.set("asked", { step: step === steps.at(-1) ? null : step, count: this.count });
     this.model.save_changes();
-  }
-
-  settle() {
-    this.wanted = null;
-    this.told();
   }
 
   // A key goes to the next snapshot, not to the next step.
@@ -106,9 +106,14 @@ class StepBar {
     this.newest.disabled = live;
     const at = (step) => ((1e4 * Math.min(step, total)) / Math.max(total, 1)).toFixed(0);
     this.ticks.firstChild.setAttribute("d", steps.map((step) => `M${at(step)} 0v6`).join(""));
-    this.words.textContent = this.model.get("words");
+    if (this.wanted === shown || this.count === this.model.get("answered")) this.wanted = null;
+    const waits = this.wanted !== null && performance.now() - this.since >= ANSWER_MS - 1;
+    this.words.textContent = waits ? WAITS : this.model.get("words");
+    this.words.title = waits ? WHY : "";
+    this.end.textContent = spaced(total);
+    this.number.style.minWidth = `${this.end.textContent.length}ch`; // the bar keeps still as the number grows
+    this.root.toggleAttribute("data-waits", waits);
     Object.assign(this.root.dataset, { shown, live });
-    if (this.wanted === shown) this.wanted = null;
     this.write(this.wanted ?? shown);
   }
 }

@@ -1,10 +1,11 @@
 // ---- what a person toggled ------------------------------------------------------------------------------------
 
 // The trait `toggles` holds it: name and value of each control, and of the chosen cell's row and column, that is not as
-// it was first. On the page values may be text, as an address has them. What a frame has not stays there, for the frame
-// that has it.
+// it was first; an option that has a name stands there by its name, for its value is a place in one frame (since.py). On
+// the page values may be text, as an address has them. What a frame has not stays there, for the frame that has it.
+const heldAs = ({ name, value }) => name ?? value;
 const asOption = ({ options, of, count }, text, facts) =>
-  options ? options.find(({ value }) => String(value) === text)?.value
+  options ? (options.find((one) => String(heldAs(one)) === text) ?? options.find(({ value }) => String(value) === text))?.value
     : /^\d{1,6}$/.test(text) && Number(text) < (count ?? facts[of].length) ? Number(text) : undefined;
 
 // All that can be toggled in a frame.
@@ -27,12 +28,14 @@ function toggle(view, change) {
   const { frame, model } = view;
   const before = model.get("toggles") ?? {};
   const now = { ...before };
-  const known = toggling(view, frame).map(({ name }) => name);
+  const known = toggling(view, frame);
   for (const name of Object.keys(change)) {
-    if (!known.includes(name) && !(name in before)) continue;
+    const control = known.find((one) => one.name === name);
+    if (!control && !(name in before)) continue;
     delete view.chosen[name];
+    const option = control?.options?.find(({ value }) => value === change[name]);
     if (change[name] === frame.state[name]) delete now[name];
-    else now[name] = change[name];
+    else now[name] = option ? heldAs(option) : change[name];
   }
   const names = Object.keys(now);
   if (names.length === Object.keys(before).length && names.every((name) => now[name] === before[name])) return;

@@ -2,6 +2,9 @@
 
 const TRAIL = "trail_"; // arrays of a frame that are its steps and its places, by each distance that is known
 
+// Of the selected samples the one that was pressed, or the only one: a link that names one sample shows all of it.
+const pickedOf = (selected, pressed) => (selected?.includes(pressed) ? pressed : selected?.length === 1 ? selected[0] : -1);
+
 // Asked for once a sample, where the page has an address for it; what comes live is appended.
 class Trail {
   constructor(view) {

@@ -126,7 +126,7 @@ class View {
   }
 
   emit(event) {
-    this.count = (this.count ?? 0) + 1; // the same event twice must still be a change
+    this.count = (this.count ?? this.model.get("event")?.count ?? 0) + 1; // the same event twice must still be a change
     this.model.set("event", { ...event, count: this.count });
     this.model.save_changes();
   }
@@ -166,14 +166,14 @@ class View {
   }
 
   around(frame, tokens) {
-    const state = { ...frame.state, ...toggled(this, frame), ...this.chosen };
+    const state = { ...frame.state, ...toggled(this, frame), ...this.chosen, pairing: this.model.get("pairing") === true };
     for (const { name, options, of } of frame.controls) {
       const known = options ? options.some(({ value }) => value === state[name]) : state[name] < frame.facts[of].length;
       if (!known && state[name] !== "range") state[name] = frame.state[name]; // what this snapshot has not
     }
     for (const { state: name, count } of frame.cursor ? [frame.cursor.x, frame.cursor.y] : [])
       state[name] = Math.min(Math.max(state[name], 0), count - 1);
-    if (frame.ids && state.picked >= this.arrays[frame.ids].data.length) state.picked = -1;
+    if (frame.ids) state.picked = pickedOf(this.selected, state.picked);
     const { w, h: high } = this.box ?? (this.measure(), this.box);
     const size = { w, h: high, W: w, H: high };
     const selected = this.selected?.length <= RINGS ? this.selected : null;
@@ -318,7 +318,7 @@ class View {
 
   // Sample ids, rising. An ArrayBuffer: Panel drops other views silently. `event` says how they were chosen.
   select(ids, event = { kind: "select", how: "" }) {
-    this.count = (this.count ?? 0) + 1;
+    this.count = (this.count ?? this.model.get("event")?.count ?? 0) + 1;
     this.model.set("event", { ...event, count: this.count });
     this.model.set("selected", ids?.length ? Int32Array.from(ids).sort().buffer : null);
     this.model.save_changes();
@@ -338,18 +338,22 @@ class View {
     else if (cursor && move) {
       const { state: name, count } = cursor[move[0]];
       this.choose({ [name]: Math.min(Math.max(state[name] + move[1], 0), count - 1) });
-    } else if (cursor?.proposes && event.key.toLowerCase() === "p")
+    } else if (this.proposes() && event.key.toLowerCase() === "p")
       this.propose();
     else return;
     event.preventDefault();
     event.stopPropagation();
   }
 
-  // What the view offers for the cell under its cursor.
+  // What the view offers for the cell under its cursor; nothing where nobody would hear of it, as in a notebook.
+  proposes() {
+    return this.model.get("pairing") === true ? this.frame?.cursor?.proposes : null;
+  }
+
   propose() {
     const { cursor, state: first } = this.frame;
     const state = { ...first, ...toggled(this, this.frame), ...this.chosen };
-    if (cursor?.proposes) this.emit({ kind: cursor.proposes, x: state[cursor.x.state], y: state[cursor.y.state] });
+    if (this.proposes()) this.emit({ kind: cursor.proposes, x: state[cursor.x.state], y: state[cursor.y.state] });
   }
 
   fullScreen() {

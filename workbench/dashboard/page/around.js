@@ -28,6 +28,7 @@ th { font-weight: 400; text-align: right; padding: 4px 0; font-size: 11.5px; }
 td { border-top: 1px solid var(--wb-line); padding: 5px 0; text-align: right; font-weight: 600; }
 thead td { border-top: 0; }
 td:first-child, th:first-child { text-align: left; font-weight: 400; color: var(--wb-ink2); }
+.root table .of { font-size: 11px; color: var(--wb-ink3); } th.of { padding: 8px 0 4px; }
 .note { margin: 10px 0 0; color: var(--wb-ink2); }
 .foot { margin-top: auto; padding-top: 8px; color: var(--wb-ink3); font-size: 11px; line-height: 14px; }
 `;
@@ -60,15 +61,21 @@ function rail(state, own) {
     h("div", { class: "group", "data-key": "facts" }, h("dl", { class: "small" }, facts)));
 }
 
+// A cell is text, or a text with the reason why it is no number.
+const resultCell = (told, who) => h("td", { class: who, title: told.why }, told.why
+  ? [h("span", { "aria-hidden": "true" }, told.text), h("span", { class: "unseen" }, told.why)] : told);
+
 function result(state, own) {
-  if (!state.rows) return h("div", { class: "root card result" });
+  if (!state.parts) return h("div", { class: "root card result" });
   const head = state.columns.map((name) =>
     h("th", { scope: "col" }, ["student", "teacher"].includes(name) ? marked(name, name) : name));
-  const rows = state.rows.map(([name, ...values]) =>
-    h("tr", {}, h("td", {}, name), values.map((value, k) => h("td", { class: ["student", "teacher", ""][k] }, value))));
+  const rows = ({ of, rows: lines }, place) => h("tbody", {},
+    of && place ? h("tr", {}, h("th", { scope: "rowgroup", colspan: state.columns.length + 1, class: "of" }, of)) : null,
+    lines.map(([name, ...values]) =>
+      h("tr", {}, h("td", {}, name), values.map((value, k) => resultCell(value, ["student", "teacher", ""][k])))));
   return h("div", { class: "root card result" },
     h("div", { class: "row" }, figureTitle(own, "result", state.title, `run=${encodeURIComponent(state.run)}&name=result`), lowerTabs("result")), h("div", { class: "read" }, state.read),
-    h("table", {}, h("thead", {}, h("tr", {}, h("td"), head)), h("tbody", {}, rows)),
+    h("table", {}, h("thead", {}, h("tr", {}, h("td", { class: "of" }, state.parts[0].of), head)), state.parts.map(rows)),
     state.notes.map((note) => h("p", { class: "note" }, note)),
     after(state.after),
     h("div", { class: "foot" }, state.footer));

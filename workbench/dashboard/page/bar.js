@@ -73,7 +73,7 @@ const KEYS = [
     [["P"], "Pair the two layers of a cell"],
     [["M"], "Menu of a view: copy, save, full screen, data"],
   ]],
-  ["Runs, Models", [[["↑", "↓"], "From row to row"], [["X"], "Choose the row"], [["Enter"], "Open it"], [["/"], "Filter"]]],
+  ["Runs, Models", [[["↑", "↓"], "From row to row"], [["X"], "Choose the row"], [["Enter"], "Open it"], [["/"], "Filter"], [["M"], "Menu of the list: save it as CSV or LaTeX"]]],
 ];
 
 // A dialog outside of what is drawn anew, so that it stays open and keeps the focus.

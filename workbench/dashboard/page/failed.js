@@ -2,6 +2,28 @@
 
 const NAMED = "workbench-named"; // {samples, term}: show these in the sample inspector
 
+const EVIDENCE = `
+.notice .evidence { flex: none; margin: 0; padding: 0 4px 0 16px; border-left: 1px solid var(--wb-line-strong); display: grid;
+  grid-template-columns: auto auto; gap: 1px 14px; align-self: start; }
+.evidence dt { color: var(--wb-ink2); } .evidence dd { margin: 0; text-align: right; font-weight: 600; } .evidence dd.code { font-weight: 400; }
+.notice .views { margin: 2px 0 0; font-size: 11px; line-height: 14px; color: var(--wb-ink2); }
+@media (max-width: 1199px) {
+  .notice:has(.evidence) { flex-wrap: wrap; gap: 4px 10px; padding-block: 6px; } .notice:has(.evidence) .words { flex-basis: calc(100% - 40px); }
+  .notice .evidence { flex: 1 1 0; display: flex; flex-wrap: wrap; gap: 0 6px; padding: 0 0 0 18px; border: 0; align-self: center; }
+  .evidence dd { margin-right: 10px; text-align: left; }
+  .notice .views { display: inline; font: inherit; }
+}
+`;
+
+// What the store knows of it: last good checkpoint, steps lost, a code and a name to search for.
+const evidence = (state) =>
+  state.evidence?.length ? h("dl", { class: "evidence" }, state.evidence.map(([name, value]) =>
+    [h("dt", {}, name), h("dd", { class: name === "error" ? "code" : null }, value)])) : null;
+
+// Which step the views stand at; who looks back is told by the strip below.
+const stillShown = (state, own) =>
+  state.views && !Number.isInteger(own.shown?.step) ? h("p", { class: "views" }, state.views) : null;
+
 const failedActs = (state, own) =>
   state.report ? [
     state.samples.length ? button(state.samples.length > 1 ? "Show samples" : "Show sample", "show-samples",

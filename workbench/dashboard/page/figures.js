@@ -21,14 +21,22 @@ const SAID_FOR_MS = 2500;
 // ({title, columns, rows}); without either there are none.
 function figureTitle(own, name, text, query, sheet = null) {
   own.sheets = { ...own.sheets, [name]: sheet };
+  const take = ([what, words]) => h("button", { type: "button", role: "menuitem", tabindex: -1, "data-take": what }, words);
+  return menuHead("h2", own, name, text, () => [TAKEN.map(take), sheet ? Object.entries(FILES).map(take) : null, query ? filesOf(query) : null]);
+}
+
+// The same for a list, whose numbers are all that can be taken away: its head, and the files.
+const listTitle = (own, name, text, query) =>
+  menuHead("h1", own, name, [text, h("span", { class: "icon ink3", "aria-hidden": "true", style: "margin:0 0 0 6px" }, "▾")], () => filesOf(query));
+
+const filesOf = (query) => Object.entries(FILES).map(([to, words]) =>
+  h("a", { role: "menuitem", tabindex: -1, href: `tables?${query}&to=${to}`, download: "" }, words));
+
+function menuHead(tag, own, name, text, items) {
   const open = own.figure === name;
-  const file = (to, words) => h("a", { role: "menuitem", tabindex: -1, href: `tables?${query}&to=${to}`, download: "" }, words);
-  return h("h2", { class: "title figure" },
+  return h(tag, { class: tag === "h2" ? "title figure" : "figure" },
     h("button", { type: "button", "data-figure": name, "aria-haspopup": "menu", "aria-expanded": String(open) }, text),
-    open ? h("div", { class: "menu", role: "menu", "aria-label": text },
-      TAKEN.map(([take, words]) => h("button", { type: "button", role: "menuitem", tabindex: -1, "data-take": take }, words)),
-      sheet ? ["csv", "tex"].map((take) => h("button", { type: "button", role: "menuitem", tabindex: -1, "data-take": take }, FILES[take])) : null,
-      query ? ["csv", "tex"].map((to) => file(to, FILES[to])) : null) : null,
+    open ? h("div", { class: "menu", role: "menu", "aria-label": [text].flat()[0] }, items()) : null,
     h("span", { class: "said", role: "status" }, own.said?.name === name ? own.said.text : ""));
 }
 
@@ -109,7 +117,7 @@ function listenToFigures(el, own, draw, file, conditions) {
     const here = listed.indexOf(within());
     const to = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: listed.length - 1 }[event.key];
     const typing = event.target.matches("input, textarea, select");
-    const card = event.target.closest(".card")?.querySelector("[data-figure]");
+    const card = (event.target.closest(".card") ?? el).querySelector("[data-figure]") ?? el.querySelector("h1 > [data-figure]");
     if (here >= 0 && to !== undefined) listed[(to + listed.length) % listed.length].focus();
     else if (own.figure && ["Escape", "Tab"].includes(event.key)) show(null);
     else if (card && !typing && event.key.toLowerCase() === "m" && !event.ctrlKey && !event.metaKey && !event.altKey) show(card.dataset.figure);

@@ -8,6 +8,7 @@ const ORDER_MS = 2000; // between two orders of the thumbnails while the run goe
 const AGAIN_MS = 5000; // between two maps of one sample while the run goes on
 const FIRST_CELL = ["neither", "teacher", "student", "both"]; // the first that holds a sample is shown
 const ANSWERS_KEPT = 3; // snapshots whose answers are kept
+const FIRST_QUESTION = { method: "integrated_gradients", target: "label" }; // by what, and for which class, maps are asked for
 
 async function readPacked(address) {
   const answer = await fetch(address);
@@ -58,7 +59,7 @@ function surestFirst(answers, cell, selected) {
 class Looking {
   constructor(el, own, tell, draw) {
     Object.assign(this, { el, own, tell, draw, reading: false, timer: 0, ended: null, free: true }); // free: nobody has chosen a cell
-    own.look = { cell: "neither", selected: null, sample: null, answers: null, sheet: null, order: null, method: "integrated_gradients", target: "label", following: false };
+    own.look = { cell: "neither", selected: null, sample: null, answers: null, sheet: null, order: null, ...FIRST_QUESTION, following: false };
     this.held = new Map();
     el.addEventListener("click", (event) => this.press(event));
     el.addEventListener("change", (event) => this.choose(event));
@@ -150,9 +151,10 @@ class Looking {
     this.settle();
   }
 
-  // Cell and sample that a person or an address named, else the page's own choice.
+  // Cell, sample and question that a person or an address named, else the page's own choice.
   begin() {
     const { look } = this.own;
+    for (const [name, first] of Object.entries(FIRST_QUESTION)) look[name] = looked[name] ?? first;
     look.cell = looked.cell ?? (look.selected ? "selected" : "neither");
     look.sample = looked.sample;
     this.free = !look.selected && !looked.cell;
@@ -223,7 +225,9 @@ class Looking {
   choose(event) {
     const { pick } = event.target.dataset ?? {};
     if (pick !== "target" && pick !== "method") return;
-    this.own.look[pick] = event.target.value;
+    const { value } = event.target;
+    this.own.look[pick] = value;
+    lookedAt({ [pick]: value === FIRST_QUESTION[pick] ? null : value });
     this.settle();
   }
 

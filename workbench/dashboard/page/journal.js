@@ -29,7 +29,8 @@ const JOURNAL = `
 .drawer :is(input, select, .listed):focus-visible, .write:focus-visible { outline: 2px solid var(--wb-ink); outline-offset: 1px; }
 `;
 
-const SORTS = [["", "all"], ["changes", "changes"], ["notes", "notes"], ["run", "run"]];
+const SORTS = ["all", "changes", "notes", "run"];
+let sorted = SORTS[0]; // what the drawer shows, and will show when it is opened again
 
 function entry(line) {
   const there = Number.isInteger(line.at);
@@ -71,9 +72,9 @@ function listenToNotes(el, own, send) {
 
 function journal(state, own) {
   if (!state.lines) return h("div", { class: "root card drawer" });
-  const { sort = "", who = "", sought = "" } = own.filter ?? {};
+  const [who, sought] = [looked.author ?? "", looked.find ?? ""];
   const words = sought.trim().toLowerCase();
-  const found = state.lines.filter((line) => (!sort || line.sort === sort) && (!who || line.who === who) &&
+  const found = state.lines.filter((line) => (sorted === SORTS[0] || line.sort === sorted) && (!who || line.who === who) &&
     (!words || `${line.step.replaceAll("\u2009", "")} ${line.what} ${line.who}`.toLowerCase().includes(words)));
   const told = found.length === state.lines.length ? `${found.length} lines` : `${found.length} of ${state.lines.length} lines`;
   return h("div", { class: "root card drawer", role: "dialog", "aria-label": "Journal" },
@@ -81,9 +82,9 @@ function journal(state, own) {
       h("button", { type: "button", class: "bare", "data-do": "journal", "aria-label": "Close the journal", title: "Close (Escape)" }, "✕ close")),
     h("p", { class: "read", style: "margin:0" }, "What happened at which step, newest first. Click a line to look there."),
     h("div", { class: "tools" },
-      h("input", { type: "search", "data-sought": "", placeholder: "Search", "aria-label": "Search the journal", value: sought, autocomplete: "off" }),
-      h("div", { class: "sorts", role: "group", "aria-label": "Show" }, SORTS.map(([name, label]) =>
-        h("button", { type: "button", "data-do": "sort", "data-sort": name, "aria-pressed": String(name === sort) }, label))),
+      h("input", { type: "search", "data-sought": "", placeholder: "Search", "aria-label": "Search the journal", value: sought, maxlength: 60, autocomplete: "off" }),
+      h("div", { class: "sorts", role: "group", "aria-label": "Show" }, SORTS.map((name) =>
+        h("button", { type: "button", "data-do": "sort", "data-sort": name, "aria-pressed": String(name === sorted) }, name))),
       h("select", { "data-author": "", "aria-label": "Author" }, h("option", { value: "", selected: !who }, "everybody"),
         state.people.map((name) => h("option", { value: name, selected: name === who }, name)))),
     h("div", { class: "listed", tabindex: 0, "aria-label": "Lines" }, found.length ? found.map(entry) : h("p", { class: "read" }, "No line says that.")),
@@ -93,14 +94,14 @@ function journal(state, own) {
 
 function listenToJournal(el, own, draw) {
   const filter = (change) => {
-    own.filter = { ...own.filter, ...change };
+    lookedAt(change);
     draw();
   };
-  el.addEventListener("input", ({ target }) => "sought" in target.dataset && filter({ sought: target.value }));
-  el.addEventListener("change", ({ target }) => "author" in target.dataset && filter({ who: target.value }));
+  el.addEventListener("input", ({ target }) => "sought" in target.dataset && filter({ find: target.value || null }));
+  el.addEventListener("change", ({ target }) => "author" in target.dataset && filter({ author: target.value || null }));
   el.addEventListener("click", async ({ target }) => {
     const pressed = target.closest?.("[data-do]")?.dataset.do;
-    if (pressed === "sort") filter({ sort: target.dataset.sort });
+    if (pressed === "sort") filter({ journal: (sorted = target.dataset.sort) });
     if (pressed !== "copy-journal") return;
     try {
       await navigator.clipboard.writeText(own.state.script);
@@ -129,10 +130,16 @@ function listenToJournal(el, own, draw) {
 
 const OPENED = "workbench-journal";
 
-function toggleJournal() {
-  html.dataset.journal = html.dataset.journal === "open" ? "" : "open";
+// Opens it on these lines, or closes it: null.
+function openJournal(sort) {
+  if (sort === looked.journal) return;
+  looked.journal = sort;
+  sorted = sort ?? sorted;
+  html.dataset.journal = sort ? "open" : "";
   dispatchEvent(new Event(OPENED));
 }
+
+const toggleJournal = () => openJournal(looked.journal ? null : sorted);
 
 function deepest(root) {
   const active = root.activeElement;

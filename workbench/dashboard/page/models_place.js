@@ -29,19 +29,18 @@ function modelRow(model) {
       h("a", { href: model.as_teacher }, "Use as teacher"), h("a", { href: model.as_start }, "Use as start"))));
 }
 
-function modelsPlace(state) {
+function modelsPlace(state, own) {
   if (!state.address) return h("div", { class: "root" });
   if (!state.total)
     return h("div", { class: "root place" }, h("h1", {}, "Models"), said(state),
-      h("section", { class: "card empty" }, triangle(), h("b", {}, "No models yet"),
-        h("p", {}, "Every teacher that a run trains is kept here, and the student of every run. The quickstart makes one of each."),
-        h("a", { class: "button", href: "./" }, "Go to Start")));
+      h("section", { class: "card empty" }, nothingYet("No models yet",
+        "Every teacher that a run trains is kept here, and the student of every run. The quickstart makes one of each.", own, state)));
   const name = (role) => h("span", { class: "who" }, marked(role, role), " ",
     state.pair[role] ? h("b", {}, state.pair[role]) : h("span", { class: "ink3" }, `press ${role[0].toUpperCase()} in a row`));
   const heads = [["", "Kind"], ["", "Model"], ["", "From run"], ["num", "Weights"], ["num", "On disk"], ["num", "Accuracy"], ["num", "ECE"],
     ["late", "Hash"], ["num", "Use"]];
   return h("div", { class: "root place" },
-    h("div", { class: "head" }, h("h1", {}, "Models"), h("span", { class: "ink2", role: "status" }, `${state.count}, ${state.bytes} on disk`),
+    h("div", { class: "head" }, listTitle(own, "models", "Models", state.address.slice(2)), h("span", { class: "ink2", role: "status" }, `${state.count}, ${state.bytes} on disk`),
       h("span", { class: "ink3" }, "On the command line: ", h("span", { class: "code" }, "workbench models --kept"))),
     said(state),
     h("section", { class: "card pick", "data-key": "pick", "aria-label": "Inspect a pair" },

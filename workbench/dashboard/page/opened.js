@@ -1,15 +1,19 @@
 // What is open on the page of a run beside the toggles of its views: the tab of a narrow page, the card at the lower
-// right, cell and sample of the inspector, the range of steps that was dragged over the curves. The address holds what
-// the page would not open by itself (see opened.py), written over: Back is for places.
+// right, the journal and what of it is shown, the rail where it lies over the views, cell, sample and question of the
+// inspector, the range of steps that was dragged over the curves. The address holds what the page would not open by
+// itself (see opened.py), written over: Back is for places. Maps of a sample are left out: to follow a link is no press,
+// and they cost the machine that trains.
 
 const LOOKED = "workbench-looked"; // a person has opened something
 const OPEN = "workbench-open"; // open what an address holds; it stands in `looked`
 const RANGE = Symbol.for("workbench/range");
 const RANGED = "workbench-range";
+const RAIL_OVER = matchMedia("(min-width: 900px) and (max-width: 1199px)"); // here the rail is a strip that opens over the views
 const WRITE_MS = 200; // between two writings: a key that is held down opens 30 samples a second
 
 // What a person or an address named; null: the page's own choice.
-const looked = { lower: null, cell: null, sample: null };
+const looked = { lower: null, cell: null, sample: null, method: null, target: null, journal: null, author: null, find: null };
+const NAMED_OPEN = ["tab", "lower", "journal", "author", "find", "rail", "cell", "sample", "method", "target", "range"];
 
 function lookedAt(what) {
   Object.assign(looked, what);
@@ -18,6 +22,11 @@ function lookedAt(what) {
 
 function openTab(name) {
   document.documentElement.dataset.tab = name;
+  dispatchEvent(new Event(LOOKED));
+}
+
+function openRail(open) {
+  document.documentElement.dataset.rail = open ? "open" : "";
   dispatchEvent(new Event(LOOKED));
 }
 
@@ -40,11 +49,13 @@ function calmly(act) {
 const firstLower = (active) => (globalThis[CHOSEN].text || active ? "samples" : "result");
 
 function withOpened(query, active) {
-  const { tab } = document.documentElement.dataset;
+  const { tab, rail } = document.documentElement.dataset;
   const range = globalThis[RANGE];
   const open = { ...looked, tab: tab === "views" ? null : tab, range: range && `${range.from}-${range.to}` };
+  open.rail = rail === "open" && RAIL_OVER.matches ? rail : null; // else it is always there: a link would cover views that its writer saw
   if (open.lower === firstLower(active)) open.lower = null;
-  const told = ["tab", "lower", "cell", "sample", "range"].filter((name) => (open[name] ?? null) !== null);
+  if (!open.journal) open.author = open.find = null;
+  const told = NAMED_OPEN.filter((name) => (open[name] ?? null) !== null);
   return told.reduce((so, name) => `${so}&${name}=${encodeURIComponent(open[name])}`, query);
 }
 
@@ -53,7 +64,8 @@ class Opening {
 
   constructor(own) {
     Object.assign(this, { own, begun: false, following: false, write: calmly(() => own.bar.write(true)) });
-    for (const name of [LOOKED, RANGED]) addEventListener(name, () => this.changed());
+    for (const name of [LOOKED, RANGED, OPENED]) addEventListener(name, () => this.changed());
+    RAIL_OVER.addEventListener("change", () => this.changed());
     addEventListener("popstate", () => this.follow(), true); // before the others: the inspector asks when samples are selected
   }
 
@@ -78,16 +90,17 @@ class Opening {
     if (place.get("run") !== this.own.bar.run) return;
     const [sample, range] = [place.get("sample"), place.get("range")];
     this.put({
-      ...Object.fromEntries(["tab", "lower", "cell"].map((name) => [name, place.get(name)])),
+      ...Object.fromEntries(NAMED_OPEN.map((name) => [name, place.get(name)])),
       sample: sample && Number(sample), range: range?.split("-").map(Number) }, "");
     showLower(looked.lower ?? (place.get("select") || this.own.state.active ? "samples" : "result"));
   }
 
-  put({ tab, lower, cell, sample, range }, words) {
+  put({ tab, rail, range, journal, ...open }, words) {
     this.following = true;
     Opening.words = words; // for the strip under the top bar
-    document.documentElement.dataset.tab = tab ?? "views";
-    Object.assign(looked, { lower: lower ?? null, cell: cell ?? null, sample: sample ?? null });
+    Object.assign(document.documentElement.dataset, { tab: tab ?? "views", rail: rail ?? "" });
+    for (const name of Object.keys(looked)) if (name !== "journal") looked[name] = open[name] ?? null;
+    openJournal(journal ?? null);
     if (looked.lower) showLower(looked.lower);
     const before = globalThis[RANGE] ?? null;
     globalThis[RANGE] = range ? { from: range[0], to: range[1], opened: true } : null;

@@ -16,7 +16,7 @@ function here(what, data, own) {
   if (what === "theme") setTheme(html.dataset.theme !== "dark");
   else if (what === "tab") openTab(data.tab);
   else if (what === "lower") openLower(data.lower);
-  else if (what === "rail") html.dataset.rail = html.dataset.rail === "open" ? "" : "open";
+  else if (what === "rail") openRail(html.dataset.rail !== "open");
   else if (what === "home") own.home = !own.home;
   else if (what === "keys") return true; // bar.js listens
   else if (what === "journal") toggleJournal();
@@ -55,8 +55,8 @@ function render({ model, el }) {
   const kind = model.get("kind");
   el.style.height = "100%";
   const style = document.createElement("style");
-  style.textContent = BASE + { top: TOP + BAR + PEOPLE, notice: TOP, tabs: TOP, rail: AROUND + CONTROLS + PULL + JOURNAL + PEOPLE, journal: CONTROLS + JOURNAL, pairing: CONTROLS + PAIRING, result: AROUND + SAMPLES + AFTER + FIGURES, samples: AROUND + SAMPLES + FIGURES, start: START + RECIPES,
-    runs: PLACE, models: PLACE + MODELS_STYLE, pair: PLACE + PAIR_STYLE, new: FIELDS + PAINT + LOSS + STAGES + BESIDE + NEW,
+  style.textContent = BASE + { top: TOP + BAR + PEOPLE, notice: TOP + EVIDENCE, tabs: TOP, rail: AROUND + CONTROLS + PULL + JOURNAL + PEOPLE, journal: CONTROLS + JOURNAL, pairing: CONTROLS + PAIRING, result: AROUND + SAMPLES + AFTER + FIGURES, samples: AROUND + SAMPLES + FIGURES, start: EMPTY + START + RECIPES,
+    runs: PLACE + EMPTY + FIGURES, models: PLACE + EMPTY + MODELS_STYLE + FIGURES, pair: PLACE + EMPTY + PAIR_STYLE, new: FIELDS + PAINT + LOSS + STAGES + BESIDE + NEW,
     scrubber: SCRUBBER, compare: COMPARE + FIGURES }[kind];
   let root = h("div");
   el.append(style, root);
@@ -85,7 +85,7 @@ function render({ model, el }) {
     }
     if (kind === "top" && !(state.buttons ?? []).includes("stop")) own.asking = false;
     if (kind === "new") settleNew(own, el.getRootNode().activeElement);
-    if (kind === "start" && (state.refused || state.gone)) own.starting = false;
+    if (["start", "runs", "models"].includes(kind) && (state.refused || state.gone)) own.starting = false;
     const made = KINDS[kind](state, own);
     const at = kind === "top" ? focused(el) : null;
     if (root.nodeName === made.nodeName) morph(root, made);
@@ -145,7 +145,7 @@ function render({ model, el }) {
   if (kind === "samples") listenToFigures(el, own, draw, () => `${own.state.run}-step-${own.look.answers.step}`, () => [`run ${own.state.run}; probe, step ${own.look.answers.step}; ${own.state.protocol}`]);
   if (kind === "result") listenToFigures(el, own, draw, () => own.state.run, () => [`run ${own.state.run}`]);
   if (kind === "tabs") addEventListener(NAMED, () => { openTab("curves"); draw(); });
-  if (kind === "tabs") addEventListener(OPEN, draw);
+  if (["tabs", "rail", "journal"].includes(kind)) addEventListener(OPEN, draw);
   addEventListener("workbench-shown", () => {
     const turned = Number.isInteger(own.shown?.step) !== Number.isInteger(globalThis[SHOWN].step);
     own.shown = globalThis[SHOWN];
@@ -159,6 +159,7 @@ function render({ model, el }) {
   if (kind === "pairing") listenToPairing(el, own, (what) => ask(model, own, what), draw);
   if (kind === "compare") listenToCompare(el, own, (what) => ask(model, own, what), draw);
   if (["runs", "models", "pair"].includes(kind)) listenToPlace(el, own, (what) => ask(model, own, what));
+  if (["runs", "models"].includes(kind)) listenToFigures(el, own, draw, () => kind, () => []);
   if (kind === "new") listenToNew(el, own, (what) => ask(model, own, what), draw);
   if (kind === "top") listenToBar(el, own, draw);
   if (kind === "start") {

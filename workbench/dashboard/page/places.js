@@ -41,11 +41,6 @@ const PLACE = `
 .root a.button { display: inline-flex; align-items: center; min-height: 26px; padding: 0 12px; border-radius: 5px; background: var(--wb-ink);
   color: var(--wb-surface); font-weight: 600; text-decoration: none; }
 .said { padding: 8px 12px; border: 1px solid var(--wb-attention-edge); border-radius: 6px; background: var(--wb-attention); }
-.empty { padding: 18px 12px 26px; text-align: center; }
-.empty p { margin: 4px auto 14px; max-width: 52ch; color: var(--wb-ink2); }
-.empty svg { width: 110px; height: 84px; margin: 14px auto 6px; display: block; }
-.empty svg path { fill: none; stroke: var(--wb-line-strong); stroke-dasharray: 2 3; }
-.empty .s { fill: var(--wb-student); } .empty .t { fill: var(--wb-teacher); } .empty path.g { fill: var(--wb-truth); stroke: none; }
 @media (max-width: 899px) { .late { display: none; } }
 @media (pointer: coarse) { .root .apart button.code { min-height: 32px; } }
 `;

@@ -54,12 +54,11 @@ function runRow(run, state) {
     h("td", { class: "num late ink2" }, run.when));
 }
 
-function runsPlace(state) {
+function runsPlace(state, own) {
   if (!state.address) return h("div", { class: "root" });
   if (!state.total)
     return h("div", { class: "root place" }, h("h1", {}, "Runs"), said(state),
-      h("section", { class: "card empty" }, triangle(), h("b", {}, "No runs yet"),
-        h("p", {}, "The quickstart needs no download and no GPU. It takes about 40 s."), h("a", { class: "button", href: "./" }, "Go to Start")));
+      h("section", { class: "card empty" }, nothingYet("No runs yet", DEMO, own, state)));
   const head = HEADS.map(([key, text, kind]) => {
     const now = state.sort === key;
     return h("th", { scope: "col", class: [kind, ["group", "new"].includes(key) ? "late" : ""].filter(Boolean).join(" ") || null,
@@ -68,7 +67,7 @@ function runsPlace(state) {
   });
   const many = state.chosen.length;
   return h("div", { class: "root place" },
-    h("div", { class: "head" }, h("h1", {}, "Runs"), h("span", { class: "ink2", role: "status" }, state.count),
+    h("div", { class: "head" }, listTitle(own, "runs", "Runs", state.address.slice(2)), h("span", { class: "ink2", role: "status" }, state.count),
       h("span", { class: "row" },
         many ? h("button", { type: "button", class: "bare", "data-key": "clear", ...say("clear") }, "Choose none") : null,
         many ? h("a", { class: "button", "data-key": "compare", href: `?compare=${state.compare.split(",").map(encodeURIComponent).join(",")}` },

@@ -20,7 +20,6 @@ kbd { font: 11.5px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; 
 .watched dt { font-weight: 600; color: var(--wb-ink); margin-top: 5px; } .watched dd { margin: 0; text-align: left; color: var(--wb-ink2); }
 .root a.look { display: inline-flex; align-items: center; min-height: 32px; padding: 0 12px; border: 1px solid var(--wb-line-strong); border-radius: 5px; text-decoration: none; white-space: nowrap; }
 .root a.look:hover { border-color: var(--wb-ink3); }
-.tries { display: flex; justify-content: center; gap: 8px; padding-top: 8px; } .root .tries :is(a, button) { min-height: 26px; color: var(--wb-ink); }
 .root a.all { text-decoration: none; color: var(--wb-ink2); } .root a.all:hover { text-decoration: underline; }
 .picture .edge { fill: none; stroke: var(--wb-line-strong); stroke-dasharray: 4 3; }
 .picture .pull { fill: none; stroke-width: 2; }
@@ -41,11 +40,7 @@ kbd { font: 11.5px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; 
 .line input { margin: 9px 0 0 12px; accent-color: var(--wb-ink); }
 .go-compare { font-weight: 600; }
 .runs .foot { padding: 8px 12px; border-top: 1px solid var(--wb-line); }
-.empty { padding: 4px 12px 18px; text-align: center; border-top: 1px solid var(--wb-line); }
-.empty p { margin: 4px 0 0; color: var(--wb-ink2); }
-.empty svg { width: 110px; height: 84px; margin: 14px auto 6px; display: block; }
-.empty svg path { fill: none; stroke: var(--wb-line-strong); stroke-dasharray: 2 3; }
-.empty .s { fill: var(--wb-student); } .empty .t { fill: var(--wb-teacher); } .empty path.g { fill: var(--wb-truth); stroke: none; }
+.empty { padding: 4px 12px 18px; border-top: 1px solid var(--wb-line); }
 .legend { display: grid; grid-template-columns: auto 1fr; gap: 5px 14px; margin-top: 8px; }
 .legend > :nth-child(odd) { font-weight: 600; }
 .legend .mark { display: inline-block; min-width: 15px; padding: 0 3px; border-radius: 3px; background: var(--wb-ink); color: var(--wb-surface); font-size: 11px; text-align: center; }
@@ -110,13 +105,6 @@ const watched = () =>
   h("section", { class: "card", "data-key": "watched" }, h("h2", { class: "title" }, "What you will see, live"),
     h("dl", { class: "watched" }, WATCHED.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])));
 
-const triangle = () =>
-  h("svg", { viewBox: "0 0 110 84", "aria-hidden": "true" },
-    h("path", { d: "M55 12 18 68 92 68Z" }),
-    h("circle", { class: "s", cx: 55, cy: 12, r: 6 }),
-    h("rect", { class: "t", x: 86, y: 62, width: 12, height: 12 }),
-    h("path", { class: "g", d: "M18 60 26 68 18 76 10 68Z" }));
-
 function recent(runs, own) {
   const chosen = runs.map((run) => run.run).filter((run) => own.chosen?.includes(run));
   const rows = runs.map((run) =>
@@ -129,10 +117,7 @@ function recent(runs, own) {
         h("span", { class: `small ${run.status}` }, run.word))));
   const body = runs.length
     ? [rows, h("div", { class: "foot small ink3" }, "student accuracy; on test once done, on probe before")]
-    : h("div", { class: "empty" }, triangle(), h("b", {}, "No runs yet"),
-        h("p", {}, "The quickstart needs no download and no GPU. It takes about 40 s."),
-        h("p", { class: "tries" }, button([icon("▶"), "Start the demo"], "start", { disabled: own.starting }),
-          h("a", { class: "look", href: "?new=" }, "New experiment")));
+    : h("div", { class: "empty" }, nothingYet("No runs yet", DEMO, own, { primary: false })); // the hero has the first button
   return h("section", { class: "card runs", "data-key": runs.length ? "runs" : "empty" },
     h("div", { class: "row" }, h("h2", { class: "title" }, "Recent runs"),
       chosen.length ? h("a", { class: "go-compare", href: `?compare=${chosen.map(encodeURIComponent).join(",")}` },

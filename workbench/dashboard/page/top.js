@@ -43,8 +43,10 @@ const TOP = `
 .notice.bad .icon { color: var(--wb-error); }
 .notice.attention { background: var(--wb-attention); border-color: var(--wb-attention-edge); }
 .notice .icon { margin: 0; }
-.notice .code { margin-left: auto; }
-.notice .repairs { flex: none; display: flex; gap: 8px; }
+.notice .words { flex: 1 1 0; min-width: 0; }
+.notice .mark { display: inline-block; min-width: 16px; padding: 0 3px; border-radius: 2px; background: var(--wb-ink); color: var(--wb-surface);
+  font-size: 11px; line-height: 16px; font-weight: 600; text-align: center; }
+.notice .repairs { flex: none; display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; }
 .tabs { display: flex; align-items: center; gap: 4px; padding: 8px 8px 0; }
 .root .tabs button { border-color: transparent; background: none; color: var(--wb-ink2); }
 .root .tabs button[aria-selected="true"] { background: var(--wb-sunken); color: var(--wb-ink); font-weight: 600; }
@@ -141,6 +143,9 @@ function noticeActs({ acts, may }) {
     button(word, what, { "data-step": step, title, class: k ? null : "primary" }));
 }
 
+// A number among words is that of a journal mark.
+const withMarks = (text) => [text].flat().map((piece) => typeof piece === "number" ? h("span", { class: "mark" }, piece) : piece);
+
 function notice(state, own) {
   if (own.lost) return lostNotice();
   const back = [misread(globalThis[CHOSEN].words), misread(Toggling.words), misread(Opening.words), lookingBack(own.shown)].filter(Boolean);
@@ -149,8 +154,8 @@ function notice(state, own) {
   const role = state.kind === "bad" ? "alert" : "status";
   return h("div", { class: "root" },
     h("div", { class: `notice ${state.kind}`, role }, icon(state.icon),
-      h("div", {}, h("b", {}, state.head), " ", h("span", { class: "ink2" }, state.text)),
-      state.code ? h("span", { class: "code" }, state.code) : null,
+      h("div", { class: "words" }, h("b", {}, state.head), " ", h("span", { class: "ink2" }, withMarks(state.text)), " ", stillShown(state, own)),
+      evidence(state),
       h("span", { class: "repairs" }, noticeActs(state), failedActs(state, own))),
     own.report === "open" && state.report ? reportBox(state) : null, queue, back);
 }
