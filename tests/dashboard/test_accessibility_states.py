@@ -71,7 +71,12 @@ def audited(page: Page) -> None:
 def test_a_run_that_failed_and_one_that_stands_paused(page, served, states):
     for name, words in (("failed", "The loss became nan"), ("paused", "Paused at step 25")):
         page.goto(f"{served.url}/?run={states[1][name]}")
-        expect(page.get_by_role("region", name="Notices")).to_contain_text(words)
+        notices = page.get_by_role("region", name="Notices")
+        expect(notices).to_contain_text(words)
+        if name == "paused":  # the mark that the next change gets
+            expect(notices.locator(".mark")).to_have_text("1")
+        else:
+            expect(notices.locator("dd")).to_have_text(["step 20", "5", "WB201 NonFiniteLoss"])
         audited(page)
 
 

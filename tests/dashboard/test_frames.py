@@ -74,6 +74,19 @@ def test_the_rail_names_both_models_and_their_accuracy_on_probe(history, last):
     assert rail["journal"][0]["what"] == "Finished"
 
 
+def test_the_curve_of_a_paused_run_ends_open_and_is_drawn_anew_when_it_pauses(finished):
+    live = Live(finished.store, finished.run)
+    history = live._history
+    drawn = []
+    for status in ("training", "paused", "training"):
+        history.row = replace(history.row, status=status)
+        drawn.append(live._show().views["curves"].packed)
+        figure = Frames(history).curves(None).figure()
+        (head,) = (one for one in figure.data if one.mode == "markers" and one.marker.size == 8)
+        assert (head.marker.color == head.marker.line.color) is (status == "training")
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
 def test_before_the_first_snapshot_every_view_says_what_it_waits_for(store):
     spec, _, _ = open_experiment("quickstart")
     run = store.runs.create(name="a", experiment=spec.given(), options={})

@@ -18,6 +18,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 VIEWS = ("cka", "trilateral", "calibration", "loyalty", "curves")
 
 
+FITS = "node => node.scrollWidth <= node.clientWidth"
+
+
 def steps(page: Page) -> dict[str, int]:
     """Last step drawn of each view that is on the page."""
     found = {}
@@ -90,6 +93,11 @@ def test_a_newcomer_starts_pauses_resumes_and_stops_the_quickstart(quiet_end, pa
     until(lambda: steps(page)["curves"] == at, "curves show the step of the pause")
     page.get_by_role("button", name="Resume", exact=True).click()
     until(lambda: steps(page)["curves"] > at, "training goes on after Resume")
+    for width in (1024, 1100, 1200, 1440):  # with all that a running run has to say
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(f"innerWidth === {width}")
+        assert page.locator("[data-run]").evaluate(FITS), f"the top bar at {width}"
+        assert page.locator("[data-run] .name").evaluate(FITS), f"the run's name at {width}"
 
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("Stop at the next step?")).to_be_visible()

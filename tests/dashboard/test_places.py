@@ -14,8 +14,10 @@ from workbench.dashboard.runs_place import PAGE_ROWS, RunsAsked, runs_page
 from workbench.errors import UnknownName, UnknownRun
 from workbench.runs.kept_models import kept_models
 from workbench.runs.listing import Listing
+from workbench.store import Store
 
 from ..runs.written import Written
+from .conftest import copied
 
 
 def arguments(address):
@@ -125,6 +127,22 @@ def test_models_say_what_they_were_measured_on(finished):
         assert row["accuracy"] == f"{100 * metrics[role]['accuracy']:.1f}\u00a0%"
         assert row["of"].startswith("test, n = ")
     assert rows["student"]["as_teacher"].startswith(f"?new={finished.run}&set=teacher%3Drun%3A")
+
+
+def test_a_model_of_a_run_that_still_trains_says_of_how_many_rows_or_when_that_is_told(
+    finished, tmp_path
+):
+    store, run = Store(str(copied(finished, tmp_path / "store"))), finished.run
+    (store.runs.folder(run) / "student.safetensors").unlink()
+    store.runs.update(run, protocol=None, result=None)
+    (found,) = (model for model in kept_models(store) if model.id == f"run:{run}@last")
+    n = finished.store.runs.get(run).protocol["splits"]["probe"]["rows"]
+    assert found.score.of == f"probe, n = {n}"
+    for path in (store.runs.folder(run) / "snapshots").iterdir():
+        path.unlink()
+    (found,) = (model for model in kept_models(store) if model.id == f"run:{run}@last")
+    assert found.score.of == "probe, n is told at the run's end"
+    store.close()
 
 
 def test_a_pair_is_asked_for_once_both_are_picked(finished):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from workbench.dashboard.result import ITSELF, UNKNOWN, result
+from workbench.dashboard.result import ITSELF, NULL, UNKNOWN, result
 from workbench.runs.beside import Beside
 from workbench.runs.history import History
 from workbench.runs.tables import sheets_of_run
@@ -50,7 +50,23 @@ def test_the_result_is_the_one_on_test_with_its_difference_in_points(history):
     assert card["parts"][0]["of"] == f"test, n = {history.row.protocol['splits']['test']['rows']}"
     gap = 100 * (metrics["student"]["accuracy"] - metrics["control"]["accuracy"])
     assert f"{abs(gap):.1f} percentage points" in card["notes"][0]
+    assert card["notes"][0].startswith("Student minus control (labels only): ")
     assert "One seed" in card["notes"][0]
+
+
+def test_ece_stands_beside_what_chance_alone_gives_on_the_same_rows(history):
+    told, chance = rows(result(history), 0), history.row.protocol["chance"]
+    assert list(told) == ["accuracy, %", "NLL, nats", "ECE, %", NULL]
+    assert told[NULL] == [
+        f"{100 * chance[who]['ece_null_p95']:.1f}" for who in ("student", "teacher", "control")
+    ]
+    older = {key: value for key, value in history.row.protocol.items() if key != "chance"}
+    card = result(replace(history, row=replace(history.row, protocol=older)))
+    assert NULL not in rows(card, 0)
+    assert "was not recorded" in card["notes"][-1]
+    probed = history.latest.facts["calibration"]["student"]["ece_null_p95"]
+    so_far = result(replace(history, row=replace(history.row, result=None)))
+    assert rows(so_far, 0)[NULL][0] == f"{100 * probed:.1f}"
 
 
 def test_loyalty_and_copied_errors_are_the_last_snapshots_of_student_and_control(history, finished):
@@ -71,6 +87,8 @@ def test_loyalty_and_copied_errors_are_the_last_snapshots_of_student_and_control
 
 def test_the_file_of_the_card_holds_what_the_card_shows(history, finished):
     on_test, against = sheets_of_run(finished.store, finished.run, "result")
+    for row in on_test.rows:
+        assert row[-1] == history.row.protocol["chance"][row[0]]["ece_null_p95"]
     assert [row[0] for row in on_test.rows] == ["teacher", "student", "control"]
     assert against.columns[2:] == (
         "n",
@@ -112,7 +130,9 @@ def test_answers_to_other_samples_are_not_set_beside_the_students(history):
 
 def test_a_control_that_still_trains_has_no_number_yet(history):
     metrics = {**history.row.result["metrics"], "control": None}
-    row = replace(history.row, result={**history.row.result, "metrics": metrics})
+    so_far = {key: value for key, value in history.row.protocol.items() if key != "chance"}
+    told = {**history.row.result, "metrics": metrics}
+    row = replace(history.row, result=told, protocol=so_far)
     for status, words in (("training", "still trains"), ("failed", "did not reach its end")):
         card = result(replace(history, row=replace(row, status=status)))
         assert card["notes"] == [f"The control {words}."]
@@ -151,7 +171,9 @@ def test_the_result_tells_what_all_seeds_of_its_group_say(history):
 def test_a_second_control_has_a_column_of_its_own(history):
     metrics = history.row.result["metrics"]
     told = {**history.row.result, "metrics": {**metrics, "plain_kd": metrics["student"]}}
-    card = result(replace(history, row=replace(history.row, result=told)))
+    chance = history.row.protocol["chance"]
+    chances = {**history.row.protocol, "chance": {**chance, "plain_kd": chance["student"]}}
+    card = result(replace(history, row=replace(history.row, result=told, protocol=chances)))
     assert card["columns"] == ["student", "teacher", "control", "plain KD"]
     assert all(values[3] == values[0] for values in rows(card, 0).values())
     assert all(values[3] == UNKNOWN for values in rows(card, 1).values())
@@ -162,5 +184,6 @@ def test_a_run_that_did_not_end_shows_where_it_stands(history):
     row = replace(history.row, result=None, status="failed")
     card = result(replace(history, row=row))
     assert (card["title"], card["columns"]) == ("Where it stands", ["student", "teacher"])
-    assert list(rows(card, 0))[:4] == ["accuracy, %", "NLL, nats", "ECE, %", "label loyalty, %"]
+    told = ["accuracy, %", "NLL, nats", "ECE, %", NULL, "label loyalty, %"]
+    assert list(rows(card, 0))[:5] == told
     assert card["footer"].startswith(f"step {history.steps[-1]} · n = ")

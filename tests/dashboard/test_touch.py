@@ -157,10 +157,9 @@ def test_a_tab_that_nobody_looks_at_is_told_nothing_and_catches_up(started, page
     at = store.runs.get(run).step
     until(lambda: store.runs.get(run).step >= at + 60, "sixty more steps")
     behind = int(curves.get_attribute("data-step"))
-    assert behind <= at + 20
+    assert behind <= at + 40, "the word that it is hidden takes a moment to arrive"
     page.evaluate(TURN, "visible")
-    expect(curves).not_to_have_attribute("data-step", str(behind))
-    assert int(curves.get_attribute("data-step")) >= at + 60
+    until(lambda: int(curves.get_attribute("data-step")) >= at + 60, "the newest step")
 
 
 def test_a_killed_worker_is_said_and_resume_trains_on_from_its_checkpoint(started, page):

@@ -11,6 +11,9 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 WIDGET = "application/vnd.jupyter.widget-view+json"
+WIDEST = 74
+"""Letters of code in a cell of JupyterLab at 1024 pixels, its file browser open; more are cut."""
+LONGEST = 15
 PICTURES = {"application/vnd.plotly.v1+json", "image/png"}
 
 
@@ -27,6 +30,15 @@ def quick(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_code_is_read_without_scrolling_on_a_small_screen(path: Path) -> None:
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            lines = cell.source.splitlines()
+            assert len(lines) <= LONGEST, cell.source
+            assert max(map(len, lines)) <= WIDEST, cell.source
 
 
 @pytest.mark.notebook

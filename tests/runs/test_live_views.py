@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from PIL import Image
 from workbench_widgets.frame import VIEWS
 
 from workbench.errors import BadFile, BadInput, RefusedCommand, UnknownName
-from workbench.runs import in_cell
+from workbench.runs import in_cell, live
 from workbench.runs.live import LiveViews
 from workbench.runs.run import Run
 
@@ -120,12 +122,23 @@ def test_the_frames_of_a_past_step_are_those_of_its_snapshot(trained):
 
 
 def test_one_view_alone_by_name_and_by_method(trained):
-    alone = trained.views.loyalty(step=0)
+    alone = trained.views.loyalty(step=np.int64(0))
     assert list(alone.views) == ["loyalty"] and alone.step == 0
     alone.close()
     with pytest.raises(UnknownName, match="loyalty"):
         trained.show("loyality")
     assert "loyalty()" in repr(trained.views)
+
+
+def test_the_kept_picture_is_drawn_anew_while_the_run_goes_on(store, accepted, monkeypatch):
+    monkeypatch.setattr(live, "RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(live, "KEEP_SECONDS", 0.0)
+    run, drawn = Run(accepted(CHANGES), store), threading.Event()
+    shown = run.show("loyalty")
+    shown._handle = SimpleNamespace(update=lambda *_, **__: drawn.set())
+    run.note("something has happened")
+    assert drawn.wait(10), "a notebook that is saved now shows the run as it stands"
+    shown.close()
 
 
 def test_options_that_no_view_has_are_refused_in_one_sentence(trained):
@@ -141,7 +154,6 @@ def test_options_that_no_view_has_are_refused_in_one_sentence(trained):
 def cell(monkeypatch) -> Callable[[str, str], None]:
     """A kernel's word for which cell runs now, and for which time."""
     monkeypatch.setattr(in_cell, "CELLS", in_cell.Cells())
-    monkeypatch.setattr("workbench.runs.live.CELLS", in_cell.CELLS)
     return lambda name, time: monkeypatch.setattr(in_cell, "running_cell", lambda: (name, time))
 
 
@@ -157,7 +169,7 @@ def test_a_cell_that_runs_again_lets_go_of_the_views_that_it_showed(trained, cel
     again._ipython_display_()
     assert first.views["loyalty"].comm is None and not first._thread.is_alive()
     assert other.views["loyalty"].comm is not None, "another cell shows these"
-    with pytest.raises(RefusedCommand, match=r"cell ran again.*run.show\(\)"):
+    with pytest.raises(RefusedCommand, match=r"cell ran again.*`show\(\)`"):
         first._ipython_display_()
     first.selection = ids_of(trained)[:2]  # the reader's own name for them still answers
     again._ipython_display_()
@@ -179,7 +191,7 @@ def test_views_that_the_reader_has_placed_are_not_let_go(trained, cell):
 
 
 def test_the_kept_picture_is_as_narrow_as_a_cell_on_a_small_screen(trained, shown):
-    content, about = shown._picture()
+    content, about = in_cell.kept_picture(shown._on_screen())
     wide = about["image/png"]["width"]
     assert wide <= 590, "wider ones are shrunk, and their letters with them"
     drawn = Image.open(io.BytesIO(base64.b64decode(content["image/png"])))

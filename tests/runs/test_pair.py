@@ -419,13 +419,27 @@ def test_a_file_that_is_there_is_left_alone_unless_asked(pair, tmp_path):
     assert [file.name for file in (tmp_path / "tables").iterdir()] == ["cka.csv"]
 
 
+def test_a_notebook_keeps_a_picture_of_a_pair_for_readers_without_a_kernel(pair, monkeypatch):
+    told = []
+    monkeypatch.setattr("IPython.display.display", lambda content, **how: told.append(content))
+    shown = pair.show("loyalty")
+    shown._ipython_display_()
+    (alive, kept) = told
+    assert (
+        "application/vnd.jupyter.widget-view+json" in alive and pair.caption in alive["text/plain"]
+    )
+    assert kept["image/png"] and "Both right" in kept["text/plain"]
+    assert shown.views["loyalty"].kept, "a reader of the live view does not see it twice"
+
+
 def test_a_notebook_shows_the_views_with_their_protocol(pair):
-    grid, words = pair.show().children
+    grid, words = pair.show().widget.children
     assert [view.frame["view"] for view in grid.children] == VIEWS
     assert pair.caption in words.value
-    (one, _) = pair.show("cka").children
+    (one, _) = pair.show("cka").widget.children
     assert one.frame["view"] == "cka"
     assert all(frame.waiting is None for frame in pair.frames.values())
+    assert pair.caption in repr(pair.show())
     for ask in (pair.show, pair.figure):
         with pytest.raises(UnknownName, match="view of a pair"):
             ask("curves")

@@ -45,6 +45,19 @@ def test_matches_float64_reference() -> None:
     assert TASK.metric in actual
 
 
+def test_chance_is_the_null_of_its_own_ece_and_needs_no_label() -> None:
+    """Another truth: labels drawn as the confidences say, their ECE's 95th percentile."""
+    logits, _ = random_case()
+    told = TASK.chance(logits)["ece_null_p95"]
+    probs = logits.double().softmax(-1)
+    draw = torch.Generator().manual_seed(1)
+    found = [
+        TASK.evaluate(logits, torch.multinomial(probs, 1, generator=draw)[:, 0])["ece"]
+        for _ in range(400)
+    ]
+    assert told == pytest.approx(np.quantile(found, 0.95), rel=0.06)
+
+
 def test_half_precision_scores_are_judged_in_float32() -> None:
     logits, labels = random_case()
     rounded = logits.bfloat16()

@@ -71,7 +71,7 @@ def test_a_bad_sample_is_named_with_its_term_and_step(objective, scene, value):
 def test_of_many_bad_samples_five_are_named_and_the_rest_counted(objective, scene):
     student, _, batch = scene
     broken = Taps({"logits": student["logits"].detach() * float("nan")})
-    with pytest.raises(NonFiniteLoss, match=r"Sample ids: 10, 11, 12, 13, 14\. \(6 in all\)"):
+    with pytest.raises(NonFiniteLoss, match=r"Sample ids: 10, 11, 12, 13, 14 \(6 in all\)\."):
         refuse_non_finite(objective(broken, scene[1], batch, 5), batch, objective.names, 5)
 
 

@@ -78,7 +78,9 @@ def test_a_runs_protocol_holds_the_numbers_of_student_and_controls(train):
         assert told["accuracy"]["best"]["value"] == accuracy.max()
         assert told["n"] == protocol["splits"]["probe"]["rows"]
     assert protocol["probes"]["steps"] == run.series("probe").steps.tolist()
-    assert 0 <= protocol["probes"]["share_of_time"] <= 1
+    share = protocol["probes"]["share_of_time"]
+    assert 0 < share <= 1
+    assert run.store.runs.get(run.run).probe_share == share, "the page says the same"
     assert protocol["teacher"]["accuracy"] == run.metrics["teacher"]["accuracy"]
     assert protocol["teacher"]["ece"] == run.metrics["teacher"]["ece"]
     assert protocol["batch_size"] == 32

@@ -82,7 +82,7 @@ def test_chosen_cell_shows_its_own_history_and_null(digits_run: Any) -> None:
 def test_a_static_figure_asks_for_no_press_that_it_cannot_answer(digits_run: Any) -> None:
     frame = cka.frame(*digits_run["cka"])
     words = [str(note.text) for note in frame.figure(height=500).layout.annotations]
-    assert "Click" in frame.read_line and not any("Click" in one for one in words)
+    assert "Click" in str(frame.read) and not any("Click" in one for one in words)
     assert not any("[P]" in one for one in words)
     assert any(one.startswith("<b>") and "over training" in one for one in words), "its history"
 

@@ -82,9 +82,28 @@ def test_it_says_that_it_waits_while_the_kernel_runs_a_cell(bar: Page) -> None:
     assert words(bar) == "waits for the kernel"
     assert bar.locator(".wb-steps b").inner_text() == "0", "what was asked for still stands there"
     assert bar.evaluate("model.traits.asked.count") == 5, "another than the last, or it is not told"
+    assert bar.get_by_role("button", name="Newest").is_enabled(), "it can be taken back"
     bar.evaluate(TELL, {"answered": 5})
     assert words(bar) == "follows the run"
+    assert bar.get_by_role("button", name="Newest").is_disabled()
     assert bar.locator(".wb-steps b").inner_text() == "75", "the kernel has refused to turn"
+
+
+@pytest.mark.browser
+def test_it_names_no_end_before_one_is_planned(bar: Page) -> None:
+    bar.evaluate(TELL, {"steps": [], "shown": 0, "total": 0})
+    assert bar.locator("label").inner_text().strip() == "Step –"
+    bar.evaluate(TELL, {"steps": [0], "total": 1200})
+    assert bar.locator("label").inner_text() == "Step 0 of 1\u2009200"
+
+
+@pytest.mark.browser
+def test_it_says_that_its_kernel_has_ended_and_asks_nobody(bar: Page) -> None:
+    bar.evaluate(TELL, {"steps": [0, 38], "shown": 38, "words": "follows the run"})
+    bar.evaluate("model.fire('comm_live_update')")  # as the model of a notebook does
+    assert words(bar) == "its kernel has ended"
+    assert bar.locator(".wb-steps input").is_disabled()
+    assert bar.get_by_role("button", name="Newest").is_disabled()
 
 
 @pytest.mark.browser

@@ -319,6 +319,17 @@ def test_a_pair_is_not_offered_where_nobody_hears_of_it(stage: Page, digits_run:
     stage.locator(".annotation-text", has_text="[P]").wait_for()
 
 
+def test_a_low_card_has_no_history_and_asks_for_no_click(stage: Page, digits_run: Any) -> None:
+    mount(stage, built("cka", digits_run))
+    drawn(stage, step=120)
+    read = stage.locator(".wb-read")
+    assert read.inner_text().endswith("Click for history.")
+    stage.evaluate("model.set('height', 300)")
+    stage.wait_for_function("room.querySelector('.wb-view').clientHeight < 310")
+    stage.locator(".annotation-text", has_text="over training").wait_for(state="detached")
+    assert read.inner_text() == "Dark: both layers find the same samples alike."
+
+
 def test_a_click_on_a_cell_shows_its_history(stage: Page, digits_run: Any) -> None:
     mount(stage, built("cka", digits_run))
     drawn(stage, step=120)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from workbench_widgets import control_map
 from workbench_widgets.frame import Arrays, Facts, Frame, Run, fact, need
 from workbench_widgets.sheets import declared
-from workbench_widgets.similarity_map import Picture
+from workbench_widgets.similarity_map import TALL, Picture
 from workbench_widgets.since import STATE, Base, bases, control
 from workbench_widgets.words import count, sampled
 
@@ -128,8 +128,9 @@ def _since(base: Base) -> list[Run]:
 
 
 def _read(*, clickable: bool) -> tuple[Run, ...]:
-    ask: tuple[Run, ...] = ({"text": " Click for history.", "live": True},) if clickable else ()
-    return ("$much: both layers find the same samples alike.", *ask)
+    said = "$much: both layers find the same samples alike."
+    ask = {"text": " Click for history.", "live": True, "show": TALL}
+    return (said, ask) if clickable else (said,)
 
 
 def _whose(facts: Facts) -> str:

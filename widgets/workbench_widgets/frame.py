@@ -42,8 +42,8 @@ class Frame:
         view: Which of the five views.
         step: The step that the numbers belong to; -1 before the first.
         title: The view's name.
-        read: The one read line, as runs; one that says ``"live": True`` asks for a press, so a
-            static figure goes without it.
+        read: The one read line, as runs; one with a ``show`` as in the footer, one that says
+            ``"live": True`` asks for a press, so a static figure goes without it.
         footer: n, estimator and options, as runs; one with a ``show`` stands there while that
             test holds (see ``fill``), and in no table.
         summary: The current numbers in one sentence, for those who do not see the picture.

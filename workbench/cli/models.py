@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.cli.options import print_json, table
 from workbench.training.card import SHORT
+
+if TYPE_CHECKING:
+    from workbench.runs.kept_models import KeptModel
 
 COLUMNS = ("model", "kind", "weights", "KiB", "accuracy, %", "ECE, %", "rows", "hash", "taught")
 
@@ -16,22 +18,25 @@ def print_kept(store_url: str | None, *, as_json: bool) -> None:
     from workbench.runs.kept_models import kept_models
     from workbench.store.store import Store
 
-    rows = [model.plain() for model in kept_models(Store(store_url))]
-    print_json(rows) if as_json else table([_row(row) for row in rows], COLUMNS)
+    models = kept_models(Store(store_url))
+    if as_json:
+        print_json([model.plain() for model in models])
+    else:
+        table([_row(model) for model in models], COLUMNS)
 
 
-def _row(model: Mapping[str, Any]) -> dict[str, Any]:
-    score = model["score"] or {}
+def _row(model: KeptModel) -> dict[str, Any]:
+    score = model.score
     return {
-        "model": model["use"],
-        "kind": model["name"],
-        "weights": model["parameters"],
-        "KiB": f"{model['bytes'] / 1024:.1f}",
-        "accuracy, %": _share(score.get("accuracy")),
-        "ECE, %": _share(score.get("ece")),
-        "rows": f"{score['split']}, n = {score['n']}" if score else None,
-        "hash": model["hash"][:SHORT] or None,
-        "taught": len(model["used_by"]),
+        "model": model.use,
+        "kind": model.name,
+        "weights": model.parameters,
+        "KiB": f"{model.bytes / 1024:.1f}",
+        "accuracy, %": _share(score.accuracy if score else None),
+        "ECE, %": _share(score.ece if score else None),
+        "rows": score.of if score else None,
+        "hash": model.hash[:SHORT] or None,
+        "taught": len(model.used_by),
     }
 
 

@@ -162,8 +162,7 @@ def _row(model: KeptModel, asked: ModelsAsked) -> dict[str, Any]:
         "ece": "" if score is None or score.ece is None else percent(score.ece),
         "of": "not measured"
         if score is None
-        else f"{score.split}, n = {count(score.n)}"
-        + (", chosen on these rows" if model.which == "best" else ""),
+        else score.of + (", chosen on these rows" if model.which == "best" else ""),
         "run": model.run,
         "used": f"taught {count(users)} run{'s' if users != 1 else ''}" if users else "",
         "users": list(model.used_by[:5]),

@@ -25,6 +25,8 @@ from workbench.specs.experiment import ExperimentSpec
 PLAIN_FIELDS: Final = ("name", "seed", "seeds", "device", "control", "plain_kd")
 """Fields of the experiment itself that the stages' card shows."""
 
+UNTRAINED: Final = "Shown once this teacher has been trained here."
+
 
 def new_page(
     draft: Draft,
@@ -64,7 +66,7 @@ def new_page(
         "pictures": (known.get("data") or {}).get("pictures", []),
         "loss": _loss(draft, failed),
         "terms": [_term(draft, key, failed) for key in draft.terms],
-        "target": _target(draft, known),
+        "target": _target(draft, known, UNTRAINED if told else _waits(draft, told)),
         "menu": menu(TERMS),
         "stage": stage_form(draft),
         "stages": stage_cards(draft),
@@ -259,7 +261,7 @@ def _term(draft: Draft, key: str, failed: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _target(draft: Draft, known: Mapping[str, Any]) -> dict[str, Any] | None:
+def _target(draft: Draft, known: Mapping[str, Any], waits: str) -> dict[str, Any] | None:
     """One real sample's soft targets: the teacher's logits, for the page to soften at any T."""
     heat = next(
         (
@@ -280,7 +282,7 @@ def _target(draft: Draft, known: Mapping[str, Any]) -> dict[str, Any] | None:
         "logits": teacher.get("logits"),
         "classes": data.get("classes", []),
         "picture": next(iter(data.get("pictures", [])), None),
-        "waits": "" if teacher.get("logits") else "Shown once this teacher has been trained here.",
+        "waits": "" if teacher.get("logits") else waits,
     }
 
 

@@ -102,7 +102,7 @@ def _change_now(history: History, part: str) -> list[str | int]:
         return ["The student has ended, so nothing can be set."]
     if part:
         return ["Numbers set now apply at the student's step 1 and are journalled as ", number, "."]
-    if row.step >= row.steps:
+    if 0 < row.steps <= row.step:
         return ["No step is left that a change could apply at."]
     again = seen_before(history.events)
     if row.step < again:

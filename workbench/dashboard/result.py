@@ -14,11 +14,14 @@ from workbench_widgets.words import MINUS, count, fixed
 
 from workbench.runs.agreement import Agreement
 from workbench.runs.beside import taught_anew
+from workbench.runs.frames import control_name
 from workbench.runs.history import History
 from workbench.training.card import caption
 
 ITSELF: Final = {"text": "–", "why": "not defined: loyalty is to the teacher itself"}
 """Of the teacher."""
+NULL: Final = "null p95 of ECE, %"
+"""What a calibrated model with the same confidences rarely passes; ECE never stands without it."""
 UNKNOWN: Final = {"text": "–", "why": "not known: the reason stands below the table"}
 FACTS: Final = frozenset({"n", "label_loyalty", "copied", "teacher_wrong"})
 """What the loyalty probe says of the student itself, by the same names."""
@@ -56,13 +59,20 @@ def _final(history: History, metrics: Mapping[str, Any]) -> dict[str, Any]:
         ["ECE, %", *(_hundred(one.get("ece")) for one in told)],
     ]
     protocol = {"seed": row.experiment.get("seed", 0), **(row.protocol or {})}
+    chance = protocol.get("chance") or {}
+    nulls = [(chance.get(name) or {}).get("ece_null_p95") for name in names]
+    if any(null is not None for null in nulls):
+        rows.append([NULL, *map(_hundred, nulls)])
     n = ((protocol.get("splits") or {}).get("test") or {}).get("rows")
     parts = [{"of": f"test, n = {count(n)}" if n else "test", "rows": rows}]
     notes = []
     if metrics.get("control"):
         gap = _points(metrics["student"]["accuracy"] - metrics["control"]["accuracy"])
-        words = f"Student minus control: {gap} percentage points on the same seed."
+        what = control_name(row.experiment).removeprefix("control, ")
+        words = f"Student minus control ({what}): {gap} percentage points on the same seed."
         notes.append(f"{words} {_over_seeds(history.over_seeds)}")
+    if "chance" not in protocol and row.status == "finished":
+        notes.append("How much ECE chance alone gives was not recorded with this run.")
     ended = [name for name in asked if metrics.get(name)]
     state = "still trains" if row.active else "did not reach its end"
     notes += [f"{ASKED[name]} {state}." for name in asked if name not in ended]
@@ -164,6 +174,7 @@ def _so_far(history: History) -> dict[str, Any]:
         ["accuracy, %", _hundred(accuracy), _hundred(history.teacher_accuracy)],
         ["NLL, nats", fixed(student.get("nll"), 3), fixed(teacher.get("nll"), 3)],
         ["ECE, %", _hundred(student.get("ece")), _hundred(teacher.get("ece"))],
+        [NULL, _hundred(student.get("ece_null_p95")), _hundred(teacher.get("ece_null_p95"))],
     ]
     followed = _followed(history)
     if followed is not None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from operator import index
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from workbench.errors import RefusedCommand
 from workbench.runs.looking import picture
 
 if TYPE_CHECKING:
@@ -24,20 +25,78 @@ PICTURE = {"width": 560, "height": 460}
 its letters is shrunk."""
 
 
-class Held(Protocol):
-    """Views that a cell shows."""
+class InCell:
+    """Views that a cell displays: widgets, a picture of them, and an end when the cell runs again.
+
+    Attributes:
+        views: The widgets by name.
+    """
+
+    views: dict[str, Any]
+    _placed = _gone = False
+    _boxes: tuple[Any, ...] = ()
+
+    @property
+    def widget(self) -> Any:
+        """All of it as one widget, to place into a layout of the reader's own."""
+        self._placed = True
+        return self._box()
+
+    def close(self) -> None:
+        """Follow no longer; what is drawn stays."""
 
     def let_go(self) -> None:
-        """End them, and forget their widgets."""
+        """The cell that showed them has run again: end them, unless the reader placed them."""
+        if self._placed:
+            return
+        self._gone = True
+        self.close()
+        for box in self._boxes:
+            for part in (*box.children, *self.views.values(), box):
+                part.layout.close()
+                part.close()
+
+    def _box(self) -> Any:
+        raise NotImplementedError
+
+    def _display(self, words: str, frames: Sequence[Frame]) -> Any:
+        """Show the widgets, then the picture that a reader without a kernel sees instead.
+
+        Args:
+            words: What it is, for a reader without any widgets.
+            frames: What the views show, in their order.
+
+        Returns:
+            The picture's handle, to draw it anew.
+
+        Raises:
+            RefusedCommand: If the cell that showed them has run again since.
+        """
+        from IPython.display import display
+
+        if self._gone:
+            raise RefusedCommand(
+                "These views ended when their cell ran again. `show()` of the same run or pair "
+                "makes new ones."
+            )
+        CELLS.show(self)
+        self._boxes = (*self._boxes, self._box())
+        show: Any = display
+        next(iter(self.views.values())).kept = True  # whoever sees it alive need not see it twice
+        told = dict(self._boxes[-1]._repr_mimebundle_())
+        told["text/plain"] = words
+        show(told, raw=True)
+        content, about = kept_picture(frames)
+        return show(content, metadata=about, raw=True, display_id=True)
 
 
 class Cells:
     """Which cell of the notebook shows which views."""
 
     def __init__(self) -> None:
-        self._shown: dict[str, tuple[str, list[Held]]] = {}
+        self._shown: dict[str, tuple[str, list[InCell]]] = {}
 
-    def show(self, views: Held) -> None:
+    def show(self, views: InCell) -> None:
         """Views stand in the cell that runs now; those of its last run, in no other, are let go."""
         cell, execution = running_cell()
         if cell is None:

@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from workbench_widgets.words import count
 
 from workbench.store import RunRow, Store
 from workbench.store.listing import KeptState, KeptTeacher, kept_states, kept_teachers
+
+OF_ALL: Final = ("loyalty", "calibration", "trilateral")
+"""Probes that look at all probe rows."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,20 @@ class Score:
         accuracy: In [0, 1].
         ece: Expected calibration error in [0, 1]; None where it was not measured.
         split: Of which rows.
-        n: How many.
+        n: How many; None until the run has written it down at its end.
     """
 
     accuracy: float
     ece: float | None
     split: str
-    n: int
+    n: int | None
+
+    @property
+    def of(self) -> str:
+        """The split and how many rows it has, in words."""
+        if self.n is None:
+            return f"{self.split}, n is told at the run's end"
+        return f"{self.split}, n = {count(self.n)}"
 
 
 @dataclass(frozen=True)
@@ -145,22 +157,28 @@ def _students(
         weights = str((row.result or {}).get("weights") or "")
         found.append(_student(row, "last", row.step, size, score, weights, "", stored))
     elif states and (size := _size(states[0].path)) is not None:
-        found.append(_of_state(row, "last", states[0], size, stored))
+        found.append(_of_state(store, row, "last", states[0], size, stored))
     scored = [state for state in states if state.accuracy is not None]
     best = max(scored, key=lambda state: state.accuracy or 0.0, default=None)
     if best is not None and not (found and best.step == found[0].step):
         size = _size(best.path)
         if size is not None:
-            found.append(_of_state(row, "best", best, size, stored))
+            found.append(_of_state(store, row, "best", best, size, stored))
     return found
 
 
 def _of_state(
-    row: RunRow, which: str, state: KeptState, size: int, stored: Mapping[str, Sequence[str]]
+    store: Store,
+    row: RunRow,
+    which: str,
+    state: KeptState,
+    size: int,
+    stored: Mapping[str, Sequence[str]],
 ) -> KeptModel:
     score = None
     if state.accuracy is not None:
-        score = Score(state.accuracy, None, "probe", _rows(row, "probe"))
+        n = _rows(row, "probe") or _looked_at(store, row.id)
+        score = Score(state.accuracy, None, "probe", n)
     return _student(row, which, state.step, size, score, "", state.sha256, stored)
 
 
@@ -208,9 +226,17 @@ def _with_which(name: str) -> str:
     return name if "@" in name else f"{name}@last"
 
 
-def _rows(row: RunRow, split: str) -> int:
+def _rows(row: RunRow, split: str) -> int | None:
+    """How many rows a split has; None before the run's protocol is written."""
     found = ((row.protocol or {}).get("splits") or {}).get(split) or {}
-    return int(found.get("rows", 0))
+    return found.get("rows")
+
+
+def _looked_at(store: Store, run: str) -> int | None:
+    """Probe rows of a run that has not come to its end, from its newest snapshot."""
+    last = store.last_snapshot(run)
+    told = {} if last is None else last.facts
+    return next((told[probe]["n"] for probe in OF_ALL if probe in told), None)
 
 
 def _size(path: Path) -> int | None:

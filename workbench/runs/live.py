@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import traitlets
 
-from workbench.errors import BadInput, RefusedCommand, UnknownName, WorkbenchError
+from workbench.errors import BadInput, UnknownName, WorkbenchError
 from workbench.runs.history import History
-from workbench.runs.in_cell import CELLS, SampleIds, kept_picture
+from workbench.runs.in_cell import InCell, SampleIds, kept_picture
 from workbench.runs.looking import check_view, frames_at
 from workbench.runs.selected import ids_of
 from workbench.runs.selected_layers import Known, SelectedLayers, borrow, comparable, give_back
@@ -33,6 +33,9 @@ PUSH_SECONDS = 0.25
 """Between two pushes: a page draws at most four a second."""
 KEEP_SECONDS = 1.0
 """After the last change, before the picture for the saved notebook is drawn anew."""
+RENEW_SECONDS = 60.0
+"""Between two pictures while the run goes on: a notebook saved meanwhile is this old at most. One
+takes a second of the kernel's time."""
 ROOM = 404
 """Height of a view in a cell, pixels."""
 THEMES = ("auto", "light", "dark")
@@ -40,7 +43,7 @@ ALONE = 720
 """Width that a view alone takes at most; a wide cell would only pull its parts apart."""
 
 
-class LiveViews(traitlets.HasTraits):
+class LiveViews(InCell, traitlets.HasTraits):
     """Shows a run in a cell and follows it until it ends.
 
     Args:
@@ -95,19 +98,11 @@ class LiveViews(traitlets.HasTraits):
         if "curves" in self.views:
             self.views["curves"].points = self._points
         self._bar = _Bar(self, theme)
-        self._boxes: list[Any] = []  # what cells show of them
-        self._placed = self._gone = False
         self._handle: Any = None
         self._timer: threading.Timer | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"views of {run.id}", daemon=True)
         self._thread.start()
-
-    @property
-    def widget(self) -> Any:
-        """All of it as one widget, to place into a layout of the reader's own."""
-        self._placed = True
-        return self._box()
 
     def _box(self) -> Any:
         import ipywidgets
@@ -128,45 +123,15 @@ class LiveViews(traitlets.HasTraits):
             self._layers.close()
             give_back(self._run.store, self)
 
-    def let_go(self) -> None:
-        """The cell that showed them has run again: end them, unless the reader placed them."""
-        if self._placed:
-            return
-        self._gone = True
-        self.close()
-        for box in self._boxes:
-            for part in (*box.children, *self.views.values(), box):
-                part.layout.close()
-                part.close()
-
     def _ipython_display_(self) -> None:
-        """The live views, then the picture that a reader without a kernel sees instead.
+        words = f"Live views of run {self._run.id}; without a kernel, a picture:"
+        self._handle = self._display(words, self._on_screen())
 
-        Raises:
-            RefusedCommand: If the cell that showed them has run again since.
-        """
-        from IPython.display import display
-
-        if self._gone:
-            raise RefusedCommand(
-                f"These views of run {self._run.id} ended when their cell ran again. "
-                "`run.show()` makes new ones."
-            )
-        CELLS.show(self)
-        show: Any = display
-        next(iter(self.views.values())).kept = True  # whoever sees it alive need not see it twice
-        self._boxes.append(self._box())
-        told = dict(self._boxes[-1]._repr_mimebundle_())
-        told["text/plain"] = f"Live views of run {self._run.id}; without a kernel, a picture:"
-        show(told, raw=True)
-        content, about = self._picture()
-        self._handle = show(content, metadata=about, raw=True, display_id=True)
-
-    def _picture(self) -> tuple[dict[str, str], dict[str, Any]]:
-        """What is shown now as a PNG, as a display message takes it."""
+    def _on_screen(self) -> list[Frame]:
+        """What is shown now, in the order of the views."""
         with self._lock:
             frames = self._made()
-        return kept_picture([frames[name] for name in self.views])
+        return [frames[name] for name in self.views]
 
     def _keep(self) -> None:
         """Draw the picture anew, once nothing has changed for a moment."""
@@ -179,7 +144,7 @@ class LiveViews(traitlets.HasTraits):
         self._timer.start()
 
     def _kept(self) -> None:
-        content, about = self._picture()
+        content, about = kept_picture(self._on_screen())
         self._handle.update(content, metadata=about, raw=True)
 
     def _points(self) -> str:
@@ -218,13 +183,16 @@ class LiveViews(traitlets.HasTraits):
 
     def _follow(self) -> None:
         store = self._run.store
-        watch = store.watch()
+        watch, drawn = store.watch(), time.monotonic()
         try:
             while not self._stop.is_set():
                 if watch.changed():
                     with self._lock:
                         self._history.refresh(store)
                     self._push()
+                    if time.monotonic() - drawn >= RENEW_SECONDS:
+                        drawn = time.monotonic()
+                        self._keep()
                     time.sleep(PUSH_SECONDS)
                 if not self._history.row.active:
                     self._keep()

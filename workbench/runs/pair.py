@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,8 @@ from workbench.probes.probe import Measured, Pair
 from workbench.registries import PROBES
 from workbench.runs.frames import BUILDERS, SNAPSHOT_VIEWS, prepared
 from workbench.runs.keeper import StoreKeeper
-from workbench.runs.live import side_by_side, widgets_of
 from workbench.runs.opening import named
+from workbench.runs.pair_views import PairViews
 from workbench.runs.seen import Seen, seen_by
 from workbench.store.store import Store
 from workbench.training.card import SHORT, pair_caption
@@ -104,19 +103,16 @@ class InspectedPair:
             )
         return [self.caption, *told, f"temperature scaling fitted on {self.protocol['fitted_on']}"]
 
-    def show(self, view: str | None = None) -> Any:
+    def show(self, view: str | None = None) -> PairViews:
         """The views for a notebook as ``run.show()`` draws them: all four, or one by name.
 
         Raises:
             UnknownName: For a view that a pair does not have.
         """
-        import ipywidgets
-
         if view is not None and view not in self.frames:
             raise UnknownName("view of a pair", view, self.frames)
         frames = {name: frame for name, frame in self.frames.items() if view in (None, name)}
-        words = "<br>".join(map(escape, [*self.warnings, self.caption]))
-        return ipywidgets.VBox([side_by_side(widgets_of(frames)), ipywidgets.HTML(words)])
+        return PairViews(frames, [*self.warnings, self.caption])
 
     def save(self, path: str | Path, *, force: bool = False) -> list[Path]:
         """Write a page (``NAME.html``, stands alone) or a folder with the views' numbers as CSV.

@@ -98,12 +98,14 @@ def result_sheet(row: RunRow) -> Sheet:
     splits = (row.protocol or {}).get("splits") or {}
     n = (splits.get("test") or {}).get("rows")
     seed = row.experiment.get("seed", 0)
-    rows: list[tuple[Cell, ...]] = [
-        (part.replace("_", " "), seed, "test", n, *(found.get(key) for key in MEASURED))
-        for part, found in metrics.items()
-        if found
-    ]
-    columns = ("model", "seed", "split", "n", *(UNITS[key] for key in MEASURED))
+    chance = (row.protocol or {}).get("chance") or {}  # an older run has none
+    rows: list[tuple[Cell, ...]] = []
+    for part, found in metrics.items():
+        if found:
+            numbers = (found.get(key) for key in MEASURED)
+            null = (chance.get(part) or {}).get("ece_null_p95")
+            rows.append((part.replace("_", " "), seed, "test", n, *numbers, null))
+    columns = ("model", "seed", "split", "n", *(UNITS[key] for key in MEASURED), "null p95 of ECE")
     return Sheet(f"Result of run {row.id}", columns, rows, protocol_notes(row))
 
 

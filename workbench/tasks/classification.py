@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from workbench.errors import BadData
-from workbench.functional.calibration import expected_calibration_error_from_logits
+from workbench.functional.calibration import (
+    ReliabilityTable,
+    confidence_and_correct_from_logits,
+    ece_null,
+    expected_calibration_error_from_logits,
+)
 from workbench.functional.guards import at_least_float32, positive
 from workbench.functional.scoring import nll
 from workbench.functional.selective import area_under_risk_coverage_from_logits
@@ -70,3 +75,17 @@ class Classification(Task):
             "ece": expected_calibration_error_from_logits(logits, labels),
             "aurc": area_under_risk_coverage_from_logits(logits, labels),
         }
+
+    def chance(self, logits: Tensor) -> dict[str, float]:
+        """``ece_null_p95``: the ECE that a calibrated model with these confidences rarely passes.
+
+        Args:
+            logits: Raw scores, finite, shape (B, K).
+
+        Returns:
+            In [0, 1], by the bins of ``ece``; one calibrated model in twenty has more.
+        """
+        table = ReliabilityTable()
+        # Against its own answers: the null looks at confidences only, and no label is needed.
+        table.update(*confidence_and_correct_from_logits(logits, logits.argmax(-1)))
+        return {"ece_null_p95": ece_null(table)[1]}

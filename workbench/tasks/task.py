@@ -53,3 +53,11 @@ class Task(Kind, ABC):
         Raises:
             BadData: If there is nothing to judge, or a unit has no label.
         """
+
+    def chance(self, logits: Tensor) -> dict[str, float]:
+        """What chance alone explains of :meth:`evaluate`, by name; empty where nothing is known.
+
+        Args:
+            logits: Raw scores, classes last.
+        """
+        return {}

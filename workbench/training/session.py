@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-import torch
-
 from workbench.data.images import build_data
-from workbench.errors import NonFiniteLoss, RunFailed
+from workbench.errors import RunFailed
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
 from workbench.models.weights import save_weights, weights_hash
@@ -33,6 +31,7 @@ from workbench.training.choice import changes_search
 from workbench.training.choices import keep_choices, record_choice
 from workbench.training.control import Options, control_spec, plain_kd_spec
 from workbench.training.device import choose_device, fingerprint
+from workbench.training.final import on_test
 from workbench.training.intervening import AfterTheStudent, Intervening
 from workbench.training.journal import Event, Keeper, Recorder
 from workbench.training.looks import numbers_of
@@ -53,7 +52,6 @@ ACTIVITIES = {
     "control": "Training the control: the same student without the teacher",
     "plain_kd": "Training the second control: the same student under plain KD",
 }
-EVALUATION_CHUNK = 256
 
 
 def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
@@ -108,13 +106,15 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
     workshop = replace(workshop, stages=stages)
     session = _Session(spec, workshop, before, asked)
     student, outcome, prober = session.student(options)
+    share = prober.cadence.share  # of the student's own training: the page says the same
+    run.update(probe_share=share)
     if outcome.stopped:
         run.update(result={"steps": outcome.step, "weights": weights_hash(student)})
         _stopped(run, outcome.step)
         return
     metrics: dict[str, Any] = {
-        "teacher": session.final(session.last.teacher.model),
-        "student": session.final(student),
+        "teacher": session.final("teacher", session.last.teacher.model),
+        "student": session.final("student", student),
         "control": None,
     }
     save_weights(
@@ -141,7 +141,7 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
         if control is None:
             _stopped(run, outcome.step)
             return
-        metrics[role] = session.final(control)
+        metrics[role] = session.final(role, control)
     seconds = time.perf_counter() - began
     run.update(
         result={**facts, "seconds": seconds},
@@ -156,11 +156,12 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
                 metrics=metrics,
                 numbers=session.numbers(),
                 seconds=seconds,
-                probe_share=prober.cadence.share,
+                probe_share=share,
                 stages=stages_told(spec, run),
                 interventions=_interventions(run),
             ),
             **before.ended(seconds),
+            "chance": session.chance,
         },
     )
     run.event(Event(outcome.step, "finished", "worker"))
@@ -175,6 +176,7 @@ class _Session:
         last: The workshop with the teacher that taught last.
         probed: That teacher's numbers on the probe split.
         taught: What each teacher that taught says of the probe rows, in order.
+        chance: What chance alone explains of each part's numbers on test.
         controls: Roles of the controls that the experiment asks for.
     """
 
@@ -188,6 +190,7 @@ class _Session:
         self.task = cast(Task, spec.task)
         self.probed: dict[str, float] = {}
         self.taught: list[Taught] = []
+        self.chance: dict[str, dict[str, float]] = {}
         self.part: Part
         wanted = {"control": bool(spec.control), "plain_kd": spec.plain_kd}
         self.controls = [role for role, asks in wanted.items() if asks]
@@ -311,25 +314,11 @@ class _Session:
             for role in ("student", *self.controls)
         }
 
-    def final(self, model: ModelAdapter) -> dict[str, float]:
-        """The task's numbers on the test split, which is read here and nowhere else."""
-        ids = self.data.split_ids("test")
-        model.eval()
-        logits, labels = [], []
-        with torch.no_grad():
-            for start in range(0, len(ids), EVALUATION_CHUNK):
-                batch = self.data.fetch_full(ids[start : start + EVALUATION_CHUNK])
-                logits.append(model(batch.inputs).float().cpu())
-                labels.append(batch.labels.cpu())
-        scores = torch.cat(logits)
-        broken = int((~torch.isfinite(scores)).any(-1).sum())
-        if broken:
-            raise NonFiniteLoss(
-                f"{model.facts.name} gives NaN or infinity for {broken} of {len(ids)} test rows: "
-                "its weights grew without bound. The last good checkpoint is kept. A smaller "
-                "learning rate usually cures it."
-            )
-        return self.task.evaluate(scores, torch.cat(labels))
+    def final(self, part: str, model: ModelAdapter) -> dict[str, float]:
+        """The task's numbers of a part on the test split."""
+        found = on_test(model, self.data, self.task)
+        self.chance[part] = found.chance
+        return found.metrics
 
 
 def _train(

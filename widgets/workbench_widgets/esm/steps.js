@@ -6,8 +6,8 @@ const STEPS_CSS = `
 .wb-steps { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 12px; min-height: 36px; padding: 3px 2px 0; color: var(--wb-ink);
   font: 12px/16px ${TABLES.font}; font-variant-numeric: tabular-nums; }
 .wb-steps label { white-space: nowrap; }
-.wb-steps b { display: inline-block; text-align: right; }
-.wb-steps[data-waits] b { outline: 1px dashed var(--wb-ink2); outline-offset: 2px; border-radius: 1px; }
+.wb-steps b { display: inline-block; box-sizing: content-box; padding: 0 1px; text-align: right; }
+.wb-steps[data-waits] b { outline: 1px dashed var(--wb-ink2); border-radius: 2px; }
 .wb-steps .wb-track { position: relative; flex: 1 1 160px; max-width: 420px; min-width: 160px; height: 28px; }
 .wb-steps input { position: absolute; inset: 0 -7px auto; width: calc(100% + 14px); height: 20px; margin: 0;
   accent-color: var(--wb-ink); cursor: pointer; }
@@ -24,10 +24,12 @@ const ANSWER_MS = 1000; // without an answer for this long, the bar says what it
 const STEP_TRAITS = ["steps", "shown", "total", "live", "words", "theme", "answered"];
 const WAITS = "waits for the kernel";
 const WHY = "The kernel runs a cell, or has ended. It turns to the step as soon as it can.";
+const ENDED = "its kernel has ended";
+const ANEW = "Run the cell again for live views. A run that trains goes on by itself.";
 
 class StepBar {
   constructor(model, el) {
-    Object.assign(this, { model, el, held: false, wanted: null });
+    Object.assign(this, { model, el, held: false, wanted: null, ended: false });
     this.input = h("input", { type: "range", min: 0, step: "any", "aria-label": "Snapshot" });
     this.number = h("b");
     this.end = h("span");
@@ -35,10 +37,15 @@ class StepBar {
     this.newest = h("button", { type: "button", title: "Show the newest snapshot and follow the run" }, "Newest");
     this.words = h("span", { class: "wb-goes" });
     const line = h("div", { class: "wb-track" }, this.input, this.ticks);
-    this.root = h("div", { class: "wb-steps" }, h("label", {}, "Step ", this.number, " of ", this.end), line, this.newest, this.words);
+    this.root = h("div", { class: "wb-steps" }, h("label", {}, "Step ", this.number, " ", this.end), line, this.newest, this.words);
     el.append(h("style", {}, STEPS_CSS), this.root);
     this.draw = () => this.told();
     for (const name of STEP_TRAITS) model.on(`change:${name}`, this.draw);
+    this.onEnd = () => {
+      this.ended = true; // a notebook's model says it once its kernel has gone
+      this.told();
+    };
+    model.on("comm_live_update", this.onEnd);
     this.unwatch = watchTheme(this.draw);
     this.input.addEventListener("pointerdown", () => (this.held = true));
     this.release = () => {
@@ -54,6 +61,7 @@ class StepBar {
 
   stop() {
     for (const name of STEP_TRAITS) this.model.off?.(`change:${name}`, this.draw);
+    this.model.off?.("comm_live_update", this.onEnd);
     for (const name of ["pointerup", "pointercancel"]) removeEventListener(name, this.release);
     clearTimeout(this.patience);
     this.unwatch();
@@ -102,16 +110,16 @@ class StepBar {
       this.root.style.setProperty(`--wb-${name.replaceAll("_", "-")}`, tokens[name]);
     this.root.style.colorScheme = tokens.much === "Dark" ? "light" : "dark";
     this.input.max = Math.max(total, 1);
-    this.input.disabled = steps.length < 2;
-    this.newest.disabled = live;
+    this.input.disabled = steps.length < 2 || this.ended;
     const at = (step) => ((1e4 * Math.min(step, total)) / Math.max(total, 1)).toFixed(0);
     this.ticks.firstChild.setAttribute("d", steps.map((step) => `M${at(step)} 0v6`).join(""));
-    if (this.wanted === shown || this.count === this.model.get("answered")) this.wanted = null;
+    if (this.wanted === shown || this.ended || this.count === this.model.get("answered")) this.wanted = null;
+    this.newest.disabled = this.ended || (live && this.wanted === null); // what was asked for can be taken back before it is answered
     const waits = this.wanted !== null && performance.now() - this.since >= ANSWER_MS - 1;
-    this.words.textContent = waits ? WAITS : this.model.get("words");
-    this.words.title = waits ? WHY : "";
-    this.end.textContent = spaced(total);
-    this.number.style.minWidth = `${this.end.textContent.length}ch`; // the bar keeps still as the number grows
+    this.words.textContent = this.ended ? ENDED : waits ? WAITS : this.model.get("words");
+    this.words.title = this.ended ? ANEW : waits ? WHY : "";
+    this.end.textContent = total ? `of ${spaced(total)}` : ""; // not known before a run has prepared
+    this.number.style.minWidth = `${spaced(total).length}ch`; // the bar keeps still as the number grows
     this.root.toggleAttribute("data-waits", waits);
     Object.assign(this.root.dataset, { shown, live });
     this.write(this.wanted ?? shown);

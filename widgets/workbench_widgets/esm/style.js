@@ -38,6 +38,8 @@ const CSS = `
   max-width: 56%; padding: 5px 9px; text-align: center; background: var(--wb-surface); color: var(--wb-ink2);
   border: 1px solid var(--wb-line); border-radius: 4px; pointer-events: none; }
 .wb-waiting[hidden] { display: none; }
+[data-view="curves"] .wb-waiting, [data-view="calibration"] .wb-waiting { top: 26%; } /* between labels, not on them */
+[data-view="trilateral"] .wb-waiting { left: 33%; }
 .wb-here { position: absolute; width: 2px; margin-left: -1px; background: var(--wb-ink); opacity: .8; pointer-events: none; }
 .wb-here[hidden] { display: none; }
 .wb-footer { flex: none; margin-top: 5px; font-size: 11px; line-height: 14px; color: var(--wb-ink3);

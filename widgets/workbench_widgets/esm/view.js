@@ -207,7 +207,7 @@ class View {
     const tools = { tokens, emit: (event) => this.emit(event), pick: (...given) => this.chooser.pick(...given) };
     if (this.title.textContent !== frame.title) this.title.textContent = frame.title;
     morph(this.controls, h("div", { class: "wb-controls" }, this.chip(frame), this.toggles(frame, around)));
-    morph(this.read, h("div", { class: "wb-read" }, runs(frame.read, tokens)));
+    morph(this.read, h("div", { class: "wb-read" }, runs(frame.read.filter(({ show }) => holds(show, around)), tokens)));
     const shown = [...this.range.note(around), ...frame.parts.filter((part) => holds(part.show, around))];
     const plot = shown.findIndex((part) => part.kind === "plot");
     const made = (list) => h("div", {}, list.map((part) => PARTS[part.kind](part.filled ? fill(part, around) : part, tools)));

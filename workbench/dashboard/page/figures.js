@@ -44,7 +44,7 @@ function menuHead(tag, own, name, text, items) {
 function cardCopy(card, conditions) {
   const copy = card.cloneNode(true);
   const width = Math.max(card.getBoundingClientRect().width, card.scrollWidth + 2);
-  const gone = ".menu, .said, .off, .after, details, .seg, .strip-of, .wait, [data-do], [aria-pressed='false']";
+  const gone = ".menu, .said, .unseen, .off, .after, details, .seg, .strip-of, .wait, [data-do], [aria-pressed='false']";
   copy.querySelectorAll(gone).forEach((node) => node.remove());
   copy.querySelectorAll("select").forEach((node) => node.replaceWith(h("b", {}, node.selectedOptions[0]?.text ?? "")));
   copy.querySelectorAll(".figure > button").forEach((node) => node.replaceWith(node.textContent));

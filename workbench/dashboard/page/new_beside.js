@@ -3,6 +3,7 @@
 const BESIDE = `
 .beside { display: flex; flex-direction: column; gap: 12px; min-height: 0; }
 .text-card { display: flex; flex-direction: column; flex: 0 1 44%; min-height: 190px; }
+.text-card > .row .valued { flex: none; }
 .toggle { display: inline-flex; border: 1px solid var(--wb-line-strong); border-radius: 5px; overflow: hidden; }
 .root .toggle button { min-height: 22px; border: 0; border-radius: 0; }
 .root .toggle button[aria-pressed="true"] { background: var(--wb-ink); color: var(--wb-surface); }

@@ -3,8 +3,8 @@
 const TOP = `
 .top { display: flex; align-items: center; gap: 14px; height: 47px; padding: 0 12px; white-space: nowrap; }
 .brand { display: flex; align-items: center; gap: 8px; font-size: 13px; font-weight: 600; text-decoration: none; }
-.what { border-left: 1px solid var(--wb-line); padding-left: 12px; min-width: 0; overflow: hidden; flex: 0 1 auto; }
-.what > div { overflow: hidden; text-overflow: ellipsis; }
+.what { border-left: 1px solid var(--wb-line); padding-left: 12px; min-width: 92px; overflow: hidden; flex: 0 1 auto; }
+.what > * { overflow: hidden; text-overflow: ellipsis; }
 .name { font-size: 13px; line-height: 16px; font-weight: 600; margin: 0; }
 .chip { display: inline-flex; align-items: center; height: 20px; padding: 0 9px; border: 1px solid var(--wb-ink);
   border-radius: 10px; font-weight: 600; }
@@ -13,7 +13,8 @@ const TOP = `
 .progress { width: 190px; flex: 0 1 190px; min-width: 104px; }
 .progress .bar { margin-top: 5px; }
 .pair { min-width: 88px; }
-.pair.left { min-width: 76px; overflow: hidden; text-overflow: ellipsis; flex: 0 1 auto; }
+.pair.left { min-width: 76px; flex: 0 1 auto; }
+.pair.left > div { overflow: hidden; text-overflow: ellipsis; }
 .gap { flex: 1 1 0; min-width: 0; }
 .places { display: flex; gap: 2px; padding-left: 10px; border-left: 1px solid var(--wb-line); }
 .root .places a { padding: 4px 10px; border-radius: 5px; color: var(--wb-ink2); text-decoration: none; }
@@ -33,8 +34,8 @@ const TOP = `
 @media (max-width: 1279px) { .top[data-run] .brand b { display: none; } .top { gap: 10px; } .probes { display: none; } }
 @media (max-width: 1099px) { .pair { min-width: 64px; } .progress { flex-basis: 120px; } }
 @media (max-width: 1439px) { .acts.asking > :is(.slow, [data-key="pause"], [data-key="resume"], [data-key="fork"], [data-key="export"]) { display: none; } }
-@media (max-width: 1099px) { .slow .pace { display: none; } }
-@media (max-width: 999px) { .slow, .pair.speed { display: none; } }
+@media (max-width: 1199px) { .slow .pace, .pair.speed { display: none; } }
+@media (max-width: 999px) { .slow { display: none; } }
 @media (max-width: 899px) { .what, .elapsed { display: none; } .top { gap: 8px; } .progress { min-width: 70px; } }
 @media (max-width: 799px) { .acts { gap: 4px; } .root .acts button { padding: 0 6px; } }
 .notice { display: flex; gap: 10px; align-items: baseline; padding: 8px 16px; border-bottom: 1px solid var(--wb-line);
@@ -118,7 +119,7 @@ function top(state, own) {
   const part = state.steps ? (100 * state.step) / state.steps : 0;
   return h("div", { class: "root top", "data-run": state.run, "data-status": state.status },
     home(own),
-    h("div", { class: "what" }, h("h1", { class: "name" }, state.name), h("div", { class: "small ink2" }, by)),
+    h("div", { class: "what" }, h("h1", { class: "name", title: state.name }, state.name), h("div", { class: "small ink2" }, by)),
     own.lost
       ? h("span", { class: "chip lost", role: "status" }, icon("△"), "Not connected")
       : h("span", { class: `chip ${state.status}`, role: "status" }, icon(state.icon), state.word),
@@ -129,7 +130,7 @@ function top(state, own) {
         "aria-valuenow": Math.round(part) }, h("div", { style: `width:${part}%` }))),
     own.lost ? null : h("div", { class: "pair speed" }, h("div", {}, state.speed || "\u00a0"), h("div", { class: "small ink2 probes" }, state.probes || "\u00a0")),
     own.lost ? h("div", { class: "pair" }, `last seen: step ${state.step_text.split(" / ")[0] || state.step}`) : null,
-    own.lost ? null : h("div", { class: "pair left" }, h("div", { title: state.left }, state.left || "\u00a0"),
+    own.lost ? null : h("div", { class: "pair left" }, h("div", { title: [state.left, state.speed].filter(Boolean).join(", ") }, state.left || "\u00a0"),
       h("div", { class: "small ink2 elapsed" }, state.elapsed || "\u00a0")),
     gap,
     h("div", { class: `acts${own.asking ? " asking" : ""}` }, own.lost ? tryNow() : actions(state, own), own.lost ? null : person(state, own), helpButton(), theme),
