@@ -30,8 +30,15 @@ A message says what, what was given, what is allowed and what to do.
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
+
+HERE: Final = str(Path(__file__).parent)
+INSTALLED: Final = ("site-packages", "<frozen ")
+CELL: Final = "ipykernel_"
+"""In the name that a kernel gives to the source of a cell."""
 
 
 class WorkbenchError(Exception):
@@ -46,6 +53,21 @@ class WorkbenchError(Exception):
 
     def __str__(self) -> str:
         return f"[{self.code}] {self.message}"
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook prints: the reader's own lines on the way here, then the message.
+
+        IPython looks for this name. Our lines between tell nobody what to do about an error that
+        the message explains; ``%debug`` still has them all.
+        """
+        told = [
+            f"{'line' if CELL in frame.filename else f'{frame.filename}, line'} {frame.lineno}: "
+            f"{frame.line}"
+            for frame in traceback.extract_tb(self.__traceback__)
+            if not frame.filename.startswith(HERE)
+            and not any(part in frame.filename for part in INSTALLED)
+        ]
+        return [*told, "", f"{type(self).__name__}: {self}"]
 
 
 class BadInput(WorkbenchError):

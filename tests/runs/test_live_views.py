@@ -87,7 +87,7 @@ def test_ids_that_the_run_does_not_look_at_are_refused_and_named(trained, shown)
 @pytest.mark.parametrize("wrong", [["zero"], [None], 3, [1.5]])
 def test_a_selection_that_is_no_list_of_ids_is_refused_and_the_old_one_stays(shown, wrong):
     before = shown.selection
-    with pytest.raises(traitlets.TraitError):
+    with pytest.raises(traitlets.TraitError, match=r"WB100.*sample ids"):
         shown.selection = wrong
     assert shown.selection == before
 

@@ -304,6 +304,15 @@ def test_arrows_move_the_chosen_cell_and_p_proposes_it(stage: Page, digits_run: 
     assert event == {"kind": "pair", "x": 2, "y": 3, "count": 1}
 
 
+def test_a_reopened_notebook_tells_the_same_press_as_another(stage: Page, digits_run: Any) -> None:
+    before = {"kind": "pair", "x": 1, "y": 2, "count": 3}
+    mount(stage, built("cka", digits_run), pairing=True, event=before)
+    drawn(stage, step=120)
+    stage.locator(".wb-view").focus()
+    stage.keyboard.press("p")
+    assert stage.evaluate("model.traits.event") == {**before, "count": 4}, "equal ones are not sent"
+
+
 def test_a_pair_is_not_offered_where_nobody_hears_of_it(stage: Page, digits_run: Any) -> None:
     mount(stage, built("cka", digits_run))
     drawn(stage, step=120)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from workbench.errors import RefusedCommand
+from workbench.errors import BadInput, RefusedCommand
 from workbench.runs.looking import picture
 
 if TYPE_CHECKING:
@@ -123,6 +123,10 @@ def running_cell() -> tuple[str | None, str]:
     return (cell if isinstance(cell, str) else None), str(asked.get("header", {}).get("msg_id"))
 
 
+class BadSelection(BadInput, traitlets.TraitError):
+    """What is no selection, or not of this run."""
+
+
 class SampleIds(traitlets.TraitType[tuple[int, ...], Any]):
     """Ids of samples as a trait: set from any list, array, range or set; read as a rising tuple."""
 
@@ -133,12 +137,12 @@ class SampleIds(traitlets.TraitType[tuple[int, ...], Any]):
         """The ids, each once; None is none.
 
         Raises:
-            TraitError: If one is no whole number.
+            BadSelection: If one is no whole number.
         """
         try:
             return tuple(sorted({index(sample) for sample in (() if value is None else value)}))
         except TypeError:
-            raise traitlets.TraitError(
+            raise BadSelection(
                 f"`{self.name}` takes sample ids, a list or an array of whole numbers; "
                 f"got {value!r}."
             ) from None

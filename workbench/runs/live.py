@@ -17,7 +17,7 @@ import traitlets
 
 from workbench.errors import BadInput, UnknownName, WorkbenchError
 from workbench.runs.history import History
-from workbench.runs.in_cell import InCell, SampleIds, kept_picture
+from workbench.runs.in_cell import BadSelection, InCell, SampleIds, kept_picture
 from workbench.runs.looking import check_view, frames_at
 from workbench.runs.selected import ids_of
 from workbench.runs.selected_layers import Known, SelectedLayers, borrow, comparable, give_back
@@ -228,7 +228,7 @@ class LiveViews(InCell, traitlets.HasTraits):
         asked = np.asarray(proposal["value"], dtype=np.int64)
         strange = asked[:0] if known is None else asked[~np.isin(asked, known)]
         if len(strange):
-            raise traitlets.TraitError(
+            raise BadSelection(
                 f"`selection`: {len(strange)} of {len(asked)} ids are not in the probe split of "
                 f"run {self._run.id}, such as {strange[0]}. Allowed: those that its snapshots "
                 'hold, for instance `run.arrays("trilateral")[-1][1]["ids"]`.'

@@ -1,0 +1,35 @@
+"""A user error in a notebook is told by the reader's own lines, not by ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from workbench.errors import UnknownName
+from workbench.runs.looking import check_view
+
+
+def test_a_notebook_prints_the_readers_lines_and_the_message() -> None:
+    with pytest.raises(UnknownName) as raised:
+        check_view("wedge")
+    told = raised.value._render_traceback_()
+    assert told[-1].startswith("UnknownName: [WB101] No view 'wedge'. Known: calibration, cka")
+    (own,) = [line for line in told[:-1] if line]
+    assert own.endswith('check_view("wedge")') and __file__ in own
+    assert not any("looking.py" in line for line in told), "where we raise it"
+
+
+@pytest.mark.notebook
+def test_a_kernel_prints_it_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    cell = nbformat.v4.new_code_cell("from workbench import Run\n\nRun('nobody').show()")
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    NotebookClient(notebook, timeout=240, allow_errors=True).execute()
+    (told,) = notebook.cells[0].outputs
+    assert told.evalue.startswith("[WB111] No run 'nobody'")
+    assert told.traceback[0] == "line 3: Run('nobody').show()"
+    assert told.traceback[-1].startswith("UnknownRun: [WB111] No run 'nobody'")
+    assert len(told.traceback) == 3, "as much as a reader takes in at a glance"
