@@ -34,6 +34,8 @@ from .conftest import (
 
 CHANGES = {"student": "cnn-tiny", "control": False, "stages.main.steps": 100}
 PACE = 0.02
+MIDWAY = 0.2
+"""Seconds a step where something has to happen before the end, however slow the machine."""
 WORKER = """
 import sys
 import workbench.training.loop as loop
@@ -213,11 +215,12 @@ def held(own) -> Iterator[sqlite3.Connection]:
 
 
 def test_a_worker_waits_for_a_locked_store_says_so_and_goes_on(own, held, start, weights):
-    run = accepted_in(own)
+    run = accepted_in(own, pace=MIDWAY)
     worker = start(own, run)
     until_kept(own, run)
     held.execute("BEGIN EXCLUSIVE")
-    until(lambda: "is locked by another process; waiting up to 60 s." in worker.said(), "it waits")
+    waits = f"is locked by another process; waiting up to {PATIENCE:.0f} s."
+    until(lambda: waits in worker.said(), "it waits")
     assert worker.process.poll() is None
     assert own.runs.get(run).status == "training", "who reads is not kept out"
     held.execute("ROLLBACK")
@@ -231,7 +234,7 @@ def test_a_worker_waits_for_a_locked_store_says_so_and_goes_on(own, held, start,
 
 @pytest.mark.soak
 def test_a_worker_that_has_waited_long_enough_fails_in_words(own, held, start):
-    run = accepted_in(own)
+    run = accepted_in(own, pace=MIDWAY)
     worker = start(own, run, lock=0.3, last_word=PATIENCE)
     until_kept(own, run)
     held.execute("BEGIN EXCLUSIVE")
@@ -250,7 +253,7 @@ def test_a_worker_that_has_waited_long_enough_fails_in_words(own, held, start):
 def test_a_worker_that_cannot_even_write_its_end_down_leaves_a_run_that_goes_on(
     own, held, start, workers, weights
 ):
-    run = accepted_in(own)
+    run = accepted_in(own, pace=MIDWAY)
     worker = start(own, run, lock=0.3, last_word=0.2)
     until_kept(own, run)
     held.execute("BEGIN EXCLUSIVE")
@@ -307,7 +310,7 @@ def test_a_run_whose_folder_is_deleted_goes_on_and_so_do_others(own, start, weig
 
 @pytest.mark.soak
 def test_a_run_whose_folder_becomes_a_file_fails_and_names_it(own, start):
-    run = accepted_in(own)
+    run = accepted_in(own, pace=MIDWAY)
     worker = start(own, run)
     until_kept(own, run)
     folder = own.runs.folder(run)
@@ -322,7 +325,7 @@ def test_a_run_whose_folder_becomes_a_file_fails_and_names_it(own, start):
 
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_store_that_is_moved_away_ends_the_worker_with_words(own, start, tmp_path, paused):
-    run = accepted_in(own)
+    run = accepted_in(own, pace=MIDWAY)
     worker = start(own, run)
     until_kept(own, run)
     if paused:  # nobody could ever end the pause
@@ -343,7 +346,7 @@ def test_a_store_that_is_moved_away_ends_the_worker_with_words(own, start, tmp_p
 def test_a_run_without_a_checkpoint_left_starts_anew_and_comes_to_the_same_bits(
     own, start, workers, weights
 ):
-    run = accepted_in(own)
+    run = accepted_in(own, pace=MIDWAY)
     worker = start(own, run)
     until_kept(own, run)
     worker.process.kill()
@@ -360,7 +363,7 @@ def test_a_run_without_a_checkpoint_left_starts_anew_and_comes_to_the_same_bits(
 
 @pytest.mark.soak
 def test_a_worker_whose_run_was_taken_over_leaves_and_changes_nothing_more(own, start):
-    run = accepted_in(own)
+    run = accepted_in(own, pace=MIDWAY)
     worker = start(own, run)
     until_kept(own, run)
     number = own.journal.send(run, "pause", who="test")
@@ -380,7 +383,7 @@ def test_a_worker_whose_run_was_taken_over_leaves_and_changes_nothing_more(own, 
 
 @pytest.mark.soak
 def test_a_paused_run_beats_so_that_no_other_host_takes_it(own, start):
-    run = accepted_in(own)
+    run = accepted_in(own, pace=MIDWAY)
     start(own, run)
     until_kept(own, run)
     own.journal.send(run, "pause", who="test")

@@ -172,7 +172,8 @@ def test_the_protocol_names_rows_models_and_data_under_each_figure(shelf, pair):
     assert pair.caption.startswith(start)
     assert list(pair.figures) == VIEWS
     for figure in pair.figures.values():
-        assert [note.text for note in figure.layout.annotations].count(pair.caption) == 1
+        drawn = " ".join(note.text for note in figure.layout.annotations)  # in lines
+        assert drawn.count(pair.caption) == 1
     assert pair.protocol["splits"]["probe"]["hash"] == shelf.data.split_hashes["probe"]
     assert f"student run:{shelf.run()}"[:17] in pair.lines[3]
     assert "rows looked at that it was trained on: not known" in pair.lines[2]

@@ -134,7 +134,7 @@ function newPlace(state, own) {
             many ? [h("h3", { class: "small ink2" }, "Of the whole experiment"), h("div", { class: "fields" }, fieldRows(known, state.wrong))] : null),
           h("div", {}, rateChart(state.schedule),
             h("div", { class: "fields", style: "margin-top:6px;max-width:560px" }, fieldRows(others, state.wrong, { open: ["optimiser"] }))))),
-      h("section", { class: "card", "data-key": "probes" }, headed("5", "Probes", "What is measured while it trains, on fixed samples, within 3 % of the time."), why("probes"),
+      h("section", { class: "card", "data-key": "probes" }, headed("5", "Probes", "What is measured while it trains, on fixed samples: a grid of looks, and more while they take under 3 % of the time."), why("probes"),
         h("div", { class: "probe-cards" }, state.probes.map((probe) => h("div", { "data-key": probe.name },
           h("label", {}, h("input", { type: "checkbox", "data-probe": probe.name, checked: probe.on, disabled: Boolean(fixed.probes) }), h("b", {}, probe.name), h("span", { class: "small" }, probe.summary)),
           probe.fields.length ? h("div", { class: "fields" }, probe.fields.flatMap((field) => [...fieldRows([field], state.wrong), h("span", { class: "small", "data-key": `${field.path}-help` }, field.help)])) : null))))),
