@@ -25,8 +25,10 @@ from typing import Any
 from urllib.parse import quote
 
 from workbench.dashboard.access import Access, kept_secret
+from workbench.dashboard.pair_place import PairAsked
 from workbench.dashboard.select_text import encode
 from workbench.recipes import open_experiment
+from workbench.runs.kept_models import kept_models
 from workbench.runs.launch import FreshStarter, accept, ask_to_set, command
 from workbench.runs.queue import take_back
 from workbench.store import Store
@@ -212,6 +214,10 @@ def compare(studio: Studio) -> None:
     )  # fmt: skip
     runs = [row.id for row in studio.store.runs.list() if row.role == "student"][:6]
     studio.take("compare", f"/?compare={','.join(runs)}", shown("Fork tree"))
+    models = kept_models(studio.store)
+    teacher = next(one.id for one in models if one.role == "teacher")
+    asked = PairAsked(teacher=teacher, student=f"run:{runs[0]}@last")
+    studio.take("pair", asked.address, drawn)
 
 
 def failed(studio: Studio) -> None:

@@ -98,6 +98,15 @@ def test_history_gives_way_first_when_the_card_is_low(digits_run: Any) -> None:
     assert [t for t in figure.data if t.type == "heatmap"]
 
 
+def test_the_teachers_axis_title_is_as_long_as_its_map_is_high(digits_run):
+    def title(height: int) -> str:
+        figure = cka.frame(*digits_run["cka"]).figure(height=height)
+        return str(figure.layout.yaxis.title.text)
+
+    assert title(500) == title(300) == "teacher layer → output"
+    assert title(200) == "teacher"
+
+
 def test_delta_is_the_change_since_the_first_snapshot_with_its_sign(given: Any) -> None:
     arrays, facts = given
     first = np.array([[0.7, 0.2], [np.nan, 0.5]], dtype=np.float32)

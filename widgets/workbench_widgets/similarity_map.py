@@ -46,6 +46,8 @@ HISTORY_PX: Final = 46
 HEADING_PX: Final = 24
 NARROW_PX: Final = 200
 """Width that a map has on every screen: names that need less stay flat."""
+TITLE_PX: Final = 118
+"""Of the teacher's axis title, upright."""
 TALL: Final = {"h>=": 330}
 """The history gives way first."""
 
@@ -146,7 +148,7 @@ class Picture:
             ),
             yaxis=axis(
                 [-0.5, self.rows - 0.5],
-                title="teacher layer → output",
+                title=self._teacher_title(),
                 **fitting_ticks(self.teacher, 16),
                 colour="$teacher",
                 grid=False,
@@ -166,6 +168,13 @@ class Picture:
             history = self._history(shape)
             traces += [{"$if": TALL, "then": trace} for trace in history]
         return {"data": traces, "layout": shape}
+
+    def _teacher_title(self) -> Node:
+        """What a low map has room for: the title is as long as the map has to be high."""
+        title, short = "teacher layer → output", "teacher"
+        beside = {"$if": {"H>=": TITLE_PX + self.bottom}, "then": title, "else": short}
+        alone = {"$if": {"H>=": TITLE_PX}, "then": title, "else": short}
+        return {"$if": TALL, "then": beside, "else": alone}
 
     def _maps(self, height: Node) -> list[Node]:
         bar = {
