@@ -33,6 +33,8 @@ from workbench.runs.launch import FreshStarter, accept, ask_to_set, command
 from workbench.runs.queue import take_back
 from workbench.store import Store
 
+from pictures_lab import laboratory  # isort: skip  (beside this script)
+
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 1024, "height": 768}
 LOOKS = {
@@ -234,6 +236,18 @@ def failed(studio: Studio) -> None:
     studio.take("interrupted", f"/?run={name}", drawn)
 
 
+def lab(studio: Studio) -> None:
+    """The same views in JupyterLab."""
+    name = _finished(studio)
+    with laboratory(studio.store.path.parent, until) as opened:
+        opened.write(name)
+        for look, (window, theme) in LOOKS.items():
+            page = studio.page(window, theme)
+            opened.open(page, theme, f"auto-{look}")
+            studio.keep(page, f"lab-{look}")
+            page.context.close()
+
+
 def no_contact(studio: Studio) -> None:
     """The server stops answering while somebody looks."""
     name = _finished(studio)
@@ -257,6 +271,7 @@ PICTURES: dict[str, Callable[[Studio], None]] = {
     "places": places,
     "start": start,
     "failed": failed,
+    "lab": lab,
     "no-contact": no_contact,
 }
 """In this order: the last one ends the server."""
