@@ -43,7 +43,7 @@ class Lab:
         kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
         about = {"kernelspec": kernel}  # without one, Lab asks
         content = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
-        (self._folder / NOTEBOOK).write_text(json.dumps(content), "utf-8")
+        (self._folder / "notebooks" / NOTEBOOK).write_text(json.dumps(content), "utf-8")
 
     def open(self, page: Any, theme: str, workspace: str) -> None:
         """Run all cells in a fresh page of that theme; returns once every view is drawn."""
@@ -57,7 +57,8 @@ class Lab:
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         drawn = page.locator('.wb-view[data-step]:not([data-step="-1"]) .main-svg')
         drawn.nth(VIEWS - 1).wait_for(state="attached", timeout=PATIENCE_MS)
-        page.locator("text=/Python 3.*Idle/").first.wait_for(timeout=PATIENCE_MS)
+        running = page.locator(".jp-InputPrompt", has_text="*")
+        running.first.wait_for(state="detached", timeout=PATIENCE_MS)
         page.locator(".jp-Notebook .jp-CodeCell").nth(1).evaluate(
             "cell => cell.scrollIntoView({block: 'start'})"
         )
@@ -77,12 +78,10 @@ def laboratory(home: Path, until: Callable[[Callable[[], bool], str], None]) -> 
         with socket.socket() as plug:
             plug.bind(("127.0.0.1", 0))
             port = plug.getsockname()[1]
-        asked = [
-            "--no-browser",
-            "--ip=127.0.0.1",
-            f"--port={port}",
-            f"--ServerApp.root_dir={folder}",
-        ]
+        notebooks = folder / "notebooks"
+        notebooks.mkdir()
+        asked = ["--no-browser", "--ip=127.0.0.1", f"--port={port}"]
+        asked.append(f"--ServerApp.root_dir={notebooks}")
         if os.geteuid() == 0:
             asked.append("--allow-root")
         places = {
