@@ -275,7 +275,7 @@ def test_a_worker_starts_when_a_store_that_was_locked_is_free(tmp_path, start):
         alone.execute(statement)
     worker = start(store, run)
     until(lambda: "[WB114]" in worker.said(), "it waits")
-    assert "Waiting up to 60 s." in worker.said()
+    assert f"Waiting up to {PATIENCE:.0f} s." in worker.said()
     alone.close()
     assert worker.ended() == 0
     again = Store(str(store.path))
