@@ -35,6 +35,7 @@ from workbench.runs.draft.checker import MOST_ASKING, Checker
 from workbench.runs.draft.draft import lines_of
 from workbench.runs.explainer import Answer, Explainer
 
+from ..waiting import until
 from .test_page import quiet_end  # noqa: F401  a fixture
 
 
@@ -156,8 +157,7 @@ def test_pages_do_not_wait_for_a_process_that_does_not_read_and_only_so_many_are
         f"{MOST_ASKING} other pages wait for their checks": 3
     }
     process.free.set()
-    while len(process.lines) < MOST_ASKING:
-        time.sleep(0.01)
+    until(lambda: len(process.lines) >= MOST_ASKING, "each page's order")
     checker.close()
     assert len(process.lines) <= MOST_ASKING + 1, "of each page its newest only"
 

@@ -15,6 +15,8 @@ from workbench.dashboard.new_address import NewAsked
 from workbench.dashboard.new_session import NewSession
 from workbench.runs.draft.stages import add_stage
 
+from .starters import Kept
+
 PRICE = {"memory_bytes": 0, "disk_bytes": 0}
 
 
@@ -35,6 +37,7 @@ def hub_on(store):
     return SimpleNamespace(
         store=store,
         checker=Checker(),
+        starter=Kept(),
         access=Access(),
         quickstart=SimpleNamespace(listing=SimpleNamespace(lines=list)),
         attach=lambda viewer: None,
@@ -47,17 +50,24 @@ async def settled():
         await asyncio.sleep(0)
 
 
+async def opened(hub):
+    """New experiment on the quickstart, and the session of Bokeh that holds it."""
+    doc = Document()
+    with set_curdoc(doc):
+        page = NewSession(hub, NewAsked("quickstart"))
+    session = ServerSession("one", doc, io_loop=IOLoop.current())
+    await settled()
+    return page, session
+
+
 def answer(seconds):
     return {"checks": {"found": [], "passed": []}, "estimate": {**PRICE, "seconds": seconds}}
 
 
 def test_an_answer_of_before_the_last_edit_is_dropped_and_that_of_the_last_is_shown(store):
     async def run():
-        doc, hub = Document(), hub_on(store)
-        with set_curdoc(doc):
-            page = NewSession(hub, NewAsked("quickstart"))
-        _session = ServerSession("one", doc, io_loop=IOLoop.current())
-        await settled()
+        hub = hub_on(store)
+        page, _session = await opened(hub)
         told = page._parts["new"]
         ((_, first),) = hub.checker.asked
         page.act({"do": "edit", "path": "seed", "value": "3"})
@@ -88,11 +98,8 @@ def test_an_answer_of_before_the_last_edit_is_dropped_and_that_of_the_last_is_sh
 
 def test_an_answer_stays_good_while_another_stage_is_looked_at(store):
     async def run():
-        doc, hub = Document(), hub_on(store)
-        with set_curdoc(doc):
-            page = NewSession(hub, NewAsked("quickstart"))
-        _session = ServerSession("one", doc, io_loop=IOLoop.current())
-        await settled()
+        hub = hub_on(store)
+        page, _session = await opened(hub)
         page._change(add_stage(page._draft))
         heard = hub.checker.asked[-1][1]
         page.act({"do": "stage", "value": "main"})
@@ -105,33 +112,19 @@ def test_an_answer_stays_good_while_another_stage_is_looked_at(store):
     assert told["about"].startswith("about 9.0 s here")
 
 
-class Starter:
-    """Takes down what would be trained."""
-
-    def __init__(self):
-        self.started = []
-
-    def start(self, store, run):
-        self.started.append(run)
-
-
 def test_start_pressed_while_the_checks_run_begins_once_they_pass_and_once_only(store):
     async def run():
-        doc, hub = Document(), hub_on(store)
-        hub.starter = Starter()
-        with set_curdoc(doc):
-            page = NewSession(hub, NewAsked("quickstart"))
-        _session = ServerSession("one", doc, io_loop=IOLoop.current())
-        await settled()
+        hub = hub_on(store)
+        page, _session = await opened(hub)
         told = page._parts["new"]
         page.act({"do": "edit", "path": "seed", "value": "3"})
         page.act({"do": "begin"})  # a value is typed and Start pressed at once
-        seen = [(told.told["awaited"], told.told["refused"], list(hub.starter.started))]
+        seen = [(told.told["awaited"], told.told["refused"], list(hub.starter.runs))]
         hub.checker.asked[-1][1](answer(7.0))
         await settled()
         page.act({"do": "begin"})  # the second press of a double click
         await settled()
-        return seen[0], hub.starter.started
+        return seen[0], hub.starter.runs
 
     (awaited, refused, early), started = asyncio.run(run())
     assert (awaited, refused, early) == (True, "", [])
@@ -141,12 +134,8 @@ def test_start_pressed_while_the_checks_run_begins_once_they_pass_and_once_only(
 
 def test_an_awaited_start_is_called_off_by_an_edit_and_by_a_check_that_fails(store):
     async def run():
-        doc, hub = Document(), hub_on(store)
-        hub.starter = Starter()
-        with set_curdoc(doc):
-            page = NewSession(hub, NewAsked("quickstart"))
-        _session = ServerSession("one", doc, io_loop=IOLoop.current())
-        await settled()
+        hub = hub_on(store)
+        page, _session = await opened(hub)
         told = page._parts["new"]
         page.act({"do": "begin"})
         page.act({"do": "edit", "path": "seed", "value": "4"})
@@ -158,7 +147,7 @@ def test_an_awaited_start_is_called_off_by_an_edit_and_by_a_check_that_fails(sto
         hub.checker.asked[-1][1]({"refused": "The data set is not there."})
         await settled()
         seen.append((told.told["awaited"], told.told["running"], told.told["off"]))
-        return seen, hub.starter.started
+        return seen, hub.starter.runs
 
     seen, started = asyncio.run(run())
     assert seen == [(False, False, ""), (False, False, "1 check failed. Mend it first.")]

@@ -9,16 +9,7 @@ from workbench.dashboard.hub import Hub
 from workbench.store import Store
 
 from ..waiting import until
-
-
-class Kept:
-    """A starter that remembers what it was asked to start."""
-
-    def __init__(self):
-        self.runs = []
-
-    def start(self, store, run):
-        self.runs.append(run)
+from .starters import Kept
 
 
 def test_of_two_servers_one_starts_what_a_killed_one_left_and_the_next_when_it_has_ended(tmp_path):

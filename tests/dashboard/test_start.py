@@ -8,15 +8,7 @@ from workbench.dashboard.start import WATCH_SECONDS, Quickstart, pace_of, recent
 from workbench.errors import UnknownName
 from workbench.recipes import open_experiment
 
-
-class Kept:
-    """A starter that remembers what it was asked to start."""
-
-    def __init__(self):
-        self.runs = []
-
-    def start(self, store, run):
-        self.runs.append(run)
+from .starters import Kept
 
 
 def test_start_accepts_the_quickstart_in_slow_motion_and_starts_its_worker(store):
