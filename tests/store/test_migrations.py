@@ -197,7 +197,7 @@ def test_a_process_killed_in_the_middle_leaves_the_old_version_and_every_row(old
     assert version(old) == str(VERSION)
 
 
-def test_steps_go_in_order_each_with_its_version_and_only_the_first_is_copied(old, monkeypatch):
+def test_steps_go_in_order_from_the_stores_version_all_or_none(old, monkeypatch):
     done: list[str] = []
 
     def step(name: str, *, fails: bool = False):
@@ -209,19 +209,25 @@ def test_steps_go_in_order_each_with_its_version_and_only_the_first_is_copied(ol
 
         return take
 
+    before = dump(old)
     for module in (migrations, database):
         monkeypatch.setattr(module, "VERSION", 4)
     broken = (step("first"), step("second"), step("third", fails=True))
     monkeypatch.setattr(migrations, "MIGRATIONS", broken)
     with pytest.raises(BadStore, match="third broke"):
         Store(str(old))
-    assert (version(old), done) == ("3", ["first", "second", "third"])
-    assert "third" not in "".join(dump(old))
-    assert names(old.parent) == ["workbench.db", "workbench.db.v1.bak"]
+    assert (version(old), done) == ("1", ["first", "second", "third"])
+    assert dump(old) == before
     monkeypatch.setattr(migrations, "MIGRATIONS", (*broken[:2], step("third")))
     Store(str(old)).close()
-    assert (version(old), done[3:]) == ("4", ["third"])
-    assert names(old.parent) == ["workbench.db", "workbench.db.v1.bak", "workbench.db.v3.bak"]
+    assert (version(old), done[3:]) == ("4", ["first", "second", "third"])
+    assert names(old.parent) == ["workbench.db", "workbench.db.v1.bak"]
+    for module in (migrations, database):
+        monkeypatch.setattr(module, "VERSION", 5)
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, step("fourth")))
+    Store(str(old)).close()
+    assert (version(old), done[6:]) == ("5", ["fourth"])
+    assert names(old.parent) == ["workbench.db", "workbench.db.v1.bak", "workbench.db.v4.bak"]
 
 
 SLOW = """
@@ -273,6 +279,7 @@ def test_many_openers_at_once_all_get_the_new_version(old):
         _, said = opener.communicate(timeout=60)
         assert opener.returncode == 0, said
     assert version(old) == str(VERSION)
+    assert names(old.parent) == ["workbench.db", "workbench.db.v1.bak"]
     assert sound(old)
 
 

@@ -1,4 +1,4 @@
-"""From one version of the schema to the next, in order, each step whole or not at all.
+"""From an older version of the schema to today's: the whole way in one transaction, or not at all.
 
 A step is written in plain SQL, never with the tables of ``schema.py``: those are today's, and a
 step must do in ten years what it did when it was written. The old file is kept beside the store.
@@ -57,8 +57,9 @@ def version_of(connection: Connection) -> int | None:
 def migrate(path: Path, write: Callable[[], AbstractContextManager[Connection]]) -> None:
     """Bring an older store up to date; returns at once if another process has done it meanwhile.
 
-    Each step is one transaction together with its version, so a crash leaves the store in one
-    version or the other. Before the first, the file is copied to ``NAME.v1.bak``.
+    All steps and the new version are one transaction, so nobody ever sees, copies or goes on from
+    a version in between: whoever waits finds the store as it was or as it is to be. The file is
+    copied to ``NAME.v1.bak`` (its version) before the first step.
 
     Args:
         path: The SQLite file.
@@ -66,23 +67,18 @@ def migrate(path: Path, write: Callable[[], AbstractContextManager[Connection]])
 
     Raises:
         BadStore: If the copy cannot be written, or the store has no version that can be migrated.
-        DiskFull: If there is no space for the copy or for the step; the store is as it was.
+        DiskFull: If there is no space for the copy or for the steps; the store is as it was.
     """
-    copied = False
-    while True:
-        with write() as connection:
-            version = version_of(connection)
-            if version is None or version < 1:
-                raise BadStore(f"Store {path} has no version that can be migrated.")
-            if version >= VERSION:
-                return
-            if not copied:
-                keep_copy(path, path.with_name(f"{path.name}.v{version}.bak"))
-                copied = True
-            MIGRATIONS[version - 1](connection)
-            connection.execute(
-                META.update().where(META.c.key == "version").values(value=str(version + 1))
-            )
+    with write() as connection:
+        version = version_of(connection)
+        if version is None or version < 1:
+            raise BadStore(f"Store {path} has no version that can be migrated.")
+        if version >= VERSION:
+            return
+        keep_copy(path, path.with_name(f"{path.name}.v{version}.bak"))
+        for step in MIGRATIONS[version - 1 :]:
+            step(connection)
+        connection.execute(META.update().where(META.c.key == "version").values(value=str(VERSION)))
 
 
 def keep_copy(path: Path, target: Path) -> None:
