@@ -23,7 +23,7 @@ def elsewhere(store, run, monkeypatch):
         later = runs_module.now_ns() + int((STALE_SECONDS + 1) * 1e9)
         with monkeypatch.context() as patch:
             patch.setattr(runs_module, "this_process", lambda: ("elsewhere", 7, 0.0))
-            patch.setattr(turns_module, "is_here", lambda host: False)
+            patch.setattr(turns_module, "is_here", lambda host, machine: False)
             for module in (runs_module, turns_module):
                 patch.setattr(module, "now_ns", lambda: later)
             return store.runs.claim(run)
@@ -103,7 +103,7 @@ def test_a_heartbeat_keeps_another_host_from_taking_the_run(store, run, monkeypa
     token = store.runs.claim(run)
     with store.database.write() as connection:
         hold(connection, run, token)
-    monkeypatch.setattr(turns_module, "is_here", lambda host: False)
+    monkeypatch.setattr(turns_module, "is_here", lambda host, machine: False)
     monkeypatch.setattr(runs_module, "this_process", lambda: ("elsewhere", 7, 0.0))
     with pytest.raises(RefusedCommand, match="is already running, pid"):
         store.runs.claim(run)

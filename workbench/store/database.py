@@ -36,6 +36,9 @@ _RETRY_SECONDS = 0.02
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 """Of a URL, also of one with too few slashes; a single letter is a drive."""
 
+FILE = "workbench_file"
+"""Under which a connection's ``info`` says which file it has open."""
+
 Found = TypeVar("Found")
 
 
@@ -320,6 +323,7 @@ def _engine(path: Path, synchronous: str, *, read_only: bool) -> Engine:
         cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         cursor.execute(f"PRAGMA synchronous={synchronous}")
         cursor.close()
+        record.info[FILE] = _identity(path)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

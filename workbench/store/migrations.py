@@ -40,10 +40,16 @@ def _runs_wait_in_one_queue(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX runs_by_turn ON runs (turn)")
 
 
+def _a_process_says_which_file_it_writes(connection: Connection) -> None:
+    for column in ("machine", "store_file"):
+        connection.exec_driver_sql(f"ALTER TABLE runs ADD COLUMN {column} TEXT")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _a_fork_knows_its_step,
     _runs_of_several_seeds_know_each_other,
     _runs_wait_in_one_queue,
+    _a_process_says_which_file_it_writes,
 )
 """The first takes version 1 to 2, the next 2 to 3, and so on."""
 

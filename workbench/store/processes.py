@@ -1,20 +1,23 @@
 """Is the process that wrote this row still there? Pid *and* start time, since pids come back.
 
+Does it write *this* file? A store that was copied has rows of processes that write the original.
 And is the row still its own? Across hosts nobody can look for a pid, so a process that was thought
 dead finds out when it writes: :func:`hold` asks in the very transaction that writes.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import psutil
 from sqlalchemy import Connection, update
 
 from workbench.errors import LeaseLost
-from workbench.store.database import now_ns
+from workbench.store.database import FILE, now_ns
 from workbench.store.schema import RUNS
 
 STALE_SECONDS = 60.0
@@ -39,9 +42,33 @@ def is_alive(host: str | None, pid: int | None, started: float | None) -> bool:
         return False
 
 
-def is_here(host: str | None) -> bool:
-    """Whether a row was written on this host."""
-    return host == socket.gethostname()
+@functools.cache
+def this_machine() -> str | None:
+    """Where a pid of this process means something: the boot and its namespace of pids.
+
+    Two machines may have one name, and so may two containers; None where the system does not say.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return f"{boot}:{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return None
+
+
+def is_here(host: str | None, machine: str | None) -> bool:
+    """Whether a row was written where this process can look for its pid.
+
+    Args:
+        host: Name of the machine.
+        machine: Of :func:`this_machine`; None in a row of an older version.
+    """
+    return host == socket.gethostname() and machine in (None, this_machine())
+
+
+def file_of(connection: Connection) -> str | None:
+    """Device and inode of the file that a connection has open; a copy has others."""
+    found = connection.info.get(FILE)
+    return None if found is None else f"{found[0]}:{found[1]}"
 
 
 def hold(connection: Connection, run: str, token: str | None, **fields: Any) -> None:

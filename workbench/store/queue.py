@@ -19,10 +19,11 @@ from workbench.store.database import Database, now_ns
 from workbench.store.runs import MENDED
 from workbench.store.schema import RUNS
 from workbench.store.turns import (
+    Beside,
+    beside,
     is_called,
     is_passed_over,
     status_of,
-    taken_care_of,
     unclaimed,
     works,
 )
@@ -114,8 +115,8 @@ def _standing(connection: Connection) -> tuple[Standing, Sequence[Row[Any]]]:
     runs = tuple(str(row.id) for row in rows)
     active = (RUNS.c.role == "student") & RUNS.c.status.in_(ACTIVE)
     others = connection.execute(select(RUNS).where(active).order_by(RUNS.c.created_ns)).all()
-    cared = taken_care_of(connection, others)
-    holders = [row for row in others if _holds(row, cared)]
+    known = beside(connection, others)
+    holders = [row for row in others if _holds(row, known)]
     # A run of the queue itself is named before one that was started beside it.
     holder = min(holders, key=lambda row: row.turn is None, default=None)
     if holder is None:
@@ -123,14 +124,14 @@ def _standing(connection: Connection) -> tuple[Standing, Sequence[Row[Any]]]:
     return Standing(runs, str(holder.id), holder.status == "paused"), rows
 
 
-def _holds(row: Row[Any], cared: dict[str, bool]) -> bool:
+def _holds(row: Row[Any], known: Beside) -> bool:
     """Whether the queue waits for a run: one of its own, or one that trains beside it.
 
     One that was started by hand and stands paused holds nobody up: it may stand for days.
     """
     if unclaimed(row):
-        return row.turn is None and status_of(row, cared) == "queued"
-    return works(row) and (row.turn is not None or row.status != "paused")
+        return row.turn is None and status_of(row, known) == "queued"
+    return works(row, known.file) and (row.turn is not None or row.status != "paused")
 
 
 def _broken(connection: Connection) -> str | None:

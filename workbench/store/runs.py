@@ -16,14 +16,15 @@ from sqlalchemy import Row, delete, select, update
 from workbench.errors import DiskFull, RefusedCommand, StoreLocked, UnknownRun, nearest
 from workbench.store.database import Database, now_ns
 from workbench.store.needs import refuse_needed
-from workbench.store.processes import this_process
+from workbench.store.processes import file_of, is_here, this_machine, this_process
 from workbench.store.schema import BLOCKS, CHECKPOINTS, COMMANDS, EVENTS, RUNS, SNAPSHOTS
 from workbench.store.turns import (
+    Beside,
+    beside,
     lives,
     refuse_before_its_turn,
     status_of,
     students_of,
-    taken_care_of,
     unclaimed,
     works,
 )
@@ -181,7 +182,7 @@ class Runs:
         with self._database.read() as connection:
             row = connection.execute(select(RUNS).where(RUNS.c.id == run)).first()
             if row is not None:
-                return _read(row, taken_care_of(connection, [row]))
+                return _read(row, beside(connection, [row]))
             known = [item.id for item in connection.execute(select(RUNS.c.id))]
         near = nearest(run, known)
         raise UnknownRun(
@@ -200,8 +201,8 @@ class Runs:
             return [row]
         with self._database.read() as connection:
             rows = students_of(connection, row.cohort)
-            cared = taken_care_of(connection, rows)
-        return [_read(item, cared) for item in rows]
+            known = beside(connection, rows)
+        return [_read(item, known) for item in rows]
 
     def list(
         self, *, roles: tuple[str, ...] | None = ("student",), group: str | None = None
@@ -214,8 +215,8 @@ class Runs:
             query = query.where(RUNS.c.group == group)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(RUNS.c.created_ns.desc())).all()
-            cared = taken_care_of(connection, rows)
-        return [_read(row, cared) for row in rows]
+            known = beside(connection, rows)
+        return [_read(row, known) for row in rows]
 
     def next_of(self, run: str) -> str | None:
         """The next run of the same cohort that waits for its turn; None while another one has it.
@@ -227,7 +228,8 @@ class Runs:
             found = select(RUNS.c.cohort).where(RUNS.c.id == run)
             cohort = connection.execute(found).scalar()
             rows = [] if cohort is None else students_of(connection, cohort)
-        if any(works(row) for row in rows):
+            file = file_of(connection)
+        if any(works(row, file) for row in rows):
             return None
         return next((str(row.id) for row in rows if unclaimed(row) and row.turn is None), None)
 
@@ -296,7 +298,9 @@ class Runs:
             row = connection.execute(select(RUNS).where(RUNS.c.id == run)).first()
             if row is None:
                 raise UnknownRun(f"Run {run} was removed before its worker came.")
-            if row.owner is not None and row.pid != pid and lives(row):
+            file = file_of(connection)
+            own = row.pid == pid and is_here(row.host, row.machine)  # pids of others mean nothing
+            if row.owner is not None and not own and lives(row, file):
                 raise RefusedCommand(f"Run {run} is already running, pid {row.pid} on {row.host}.")
             if row.role == "student" and row.status in ENDED_WELL:
                 raise RefusedCommand(f"Run {run} is {row.status}; nothing of it is left to train.")
@@ -310,6 +314,8 @@ class Runs:
                     host=host,
                     pid=pid,
                     process_started=started,
+                    machine=this_machine(),
+                    store_file=file,
                     heartbeat_ns=now_ns(),
                     started_ns=row.started_ns or now_ns(),
                     status="preparing",
@@ -338,11 +344,11 @@ def as_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _dump(value) if key in _JSON else value for key, value in fields.items()}
 
 
-def _read(row: Row[Any], cared: dict[str, bool]) -> RunRow:
+def _read(row: Row[Any], known: Beside) -> RunRow:
     fields = {name: getattr(row, name) for name in RunRow.__dataclass_fields__}
     for name in _JSON:
         fields[name] = None if fields[name] is None else json.loads(fields[name])
-    return RunRow(**{**fields, "status": status_of(row, cared)})
+    return RunRow(**{**fields, "status": status_of(row, known)})
 
 
 def _slug(name: str) -> str:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = 4
+VERSION = 5
 """Of this schema; raised with each change, together with a migration in ``migrations.py``."""
 
 METADATA = MetaData()
@@ -50,6 +50,8 @@ RUNS = Table(
     Column("host", Text),
     Column("pid", BigInteger),
     Column("process_started", Float),
+    Column("machine", Text),  # where that pid can be looked up: a boot, a namespace of pids
+    Column("store_file", Text),  # device and inode of the file that the process writes
     Column("owner", Text),  # token of the process that may write
     Column("heartbeat_ns", BigInteger),
     Column("created_ns", BigInteger, nullable=False),

@@ -7,13 +7,14 @@ Functions of rows as they were read, within the transaction that read them; :mod
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
 
 from workbench.errors import RefusedCommand
 from workbench.store.database import now_ns
-from workbench.store.processes import STALE_SECONDS, is_alive, is_here
+from workbench.store.processes import STALE_SECONDS, file_of, is_alive, is_here
 from workbench.store.schema import RUNS
 from workbench.training.journal import ACTIVE
 
@@ -23,16 +24,41 @@ MOST_CALLS: Final = 3
 """Workers that are started for a run of the queue before it is passed over."""
 
 
-def lives(row: Row[Any]) -> bool:
-    """Whether the process that wrote a row is still there."""
-    if is_here(row.host):
-        return is_alive(row.host, row.pid, row.process_started)
+@dataclass(frozen=True)
+class Beside:
+    """What must be known beside the rows to say how they stand.
+
+    Attributes:
+        file: Which file they were read from, of :func:`file_of`.
+        cared: Of each group in which a run waits: whether somebody will take it up.
+    """
+
+    file: str | None
+    cared: dict[str, bool]
+
+
+def lives(row: Row[Any], file: str | None) -> bool:
+    """Whether the process that a row names is still there, and writes the file it was read from.
+
+    Where its pid can be looked up, pid and start time say the first and the file the second: the
+    row of a copied store names a process that goes on in the original, so here the run is
+    interrupted. On another machine nobody can look: as long as the heartbeat is younger than
+    ``STALE_SECONDS`` the run is that machine's. A copy from there has no heart that beats, so its
+    runs are interrupted a minute after they were copied. Clocks must agree to within that minute.
+
+    Args:
+        row: As read.
+        file: Of :func:`file_of`.
+    """
+    if is_here(row.host, row.machine):
+        alive = is_alive(row.host, row.pid, row.process_started)
+        return alive and row.store_file in (None, file)
     return row.heartbeat_ns is not None and (now_ns() - row.heartbeat_ns) / 1e9 < STALE_SECONDS
 
 
-def works(row: Row[Any]) -> bool:
+def works(row: Row[Any], file: str | None) -> bool:
     """Whether a living process is at work on it."""
-    return row.status in ACTIVE and row.pid is not None and lives(row)
+    return row.status in ACTIVE and row.pid is not None and lives(row, file)
 
 
 def unclaimed(row: Row[Any]) -> bool:
@@ -70,20 +96,23 @@ def refuse_before_its_turn(connection: Connection, row: Row[Any]) -> None:
         queued = RUNS.c.turn.is_not(None) & RUNS.c.status.in_(ACTIVE) & (RUNS.c.role == "student")
         others = list(connection.execute(select(RUNS).where(queued)).all())
         of = "of the queue"
+    file = file_of(connection)
     for other in others:
-        if other.id != row.id and works(other):
+        if other.id != row.id and works(other, file):
             raise RefusedCommand(
                 f"Run {row.id} waits for its turn: run {other.id} {of} is {other.status}, "
                 f"pid {other.pid}, and the next follows by itself."
             )
 
 
-def taken_care_of(connection: Connection, rows: Iterable[Row[Any]]) -> dict[str, bool]:
-    """Of each cohort in which a run waits: whether a process that had one of it still lives.
+def beside(connection: Connection, rows: Iterable[Row[Any]]) -> Beside:
+    """What :func:`status_of` must know of some rows.
 
-    Such a process takes up the next when its own has ended. Where none was ever there, the
-    cohort is left out: its first worker is on its way. Runs of the queue need nobody's care.
+    A group is taken care of while a process that had one of it lives: that takes up the next when
+    its own has ended. Where none was ever there, the group is left out: its first worker is on its
+    way. Runs of the queue need nobody's care.
     """
+    file = file_of(connection)
     found: dict[str, bool] = {}
     for cohort in {row.cohort for row in rows if row.cohort is not None and _follows(row)}:
         mine = [row for row in students_of(connection, cohort) if row.turn is None]
@@ -91,23 +120,23 @@ def taken_care_of(connection: Connection, rows: Iterable[Row[Any]]) -> dict[str,
         ended = max((row.ended_ns or now_ns() for row in claimed), default=0)
         # Runs that joined an ended group have a first worker on its way, too.
         if claimed and any(unclaimed(row) and row.created_ns < ended for row in mine):
-            found[cohort] = any(lives(row) for row in claimed)
-    return found
+            found[cohort] = any(lives(row, file) for row in claimed)
+    return Beside(file, found)
 
 
-def status_of(row: Row[Any], cared: dict[str, bool]) -> str:
+def status_of(row: Row[Any], known: Beside) -> str:
     """What is true now: a row whose process is gone is interrupted, whatever it last wrote.
 
     Args:
         row: As read.
-        cared: Of :func:`taken_care_of`.
+        known: Of :func:`beside`.
     """
     if unclaimed(row):
         if row.turn is not None:  # nothing is lost of the queue: somebody will come
             return "interrupted" if is_passed_over(row) else "queued"
         young = (now_ns() - row.created_ns) / 1e9 <= UNCLAIMED_SECONDS
-        return "queued" if cared.get(row.cohort, young) else "interrupted"
-    if row.status in ACTIVE and not lives(row):
+        return "queued" if known.cared.get(row.cohort, young) else "interrupted"
+    if row.status in ACTIVE and not lives(row, known.file):
         return "interrupted"
     return str(row.status)
 
