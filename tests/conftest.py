@@ -120,6 +120,18 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks | None]:
     started.close()
 
 
+@pytest.fixture(scope="module")
+def forked_helpers(forks: Forks | None) -> Iterator[None]:
+    """What our code starts from this very process is forked as well, in the modules that ask."""
+    from .forked import STARTING
+
+    with pytest.MonkeyPatch.context() as patch:
+        if forks is not None:
+            for name in STARTING:
+                patch.setattr(f"{name}.subprocess", forks.helpers())
+        yield
+
+
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
     """Path of the Chromium that browser tests drive."""

@@ -28,7 +28,7 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -38,6 +38,7 @@ HELPERS = (
     "workbench.runs.draft.trial",
     "workbench.runs.explaining",
     "workbench.runs.inspecting",
+    "workbench.runs.replay",
     "workbench.runs.worker",
     "workbench.runs.zygote",
 )
@@ -57,10 +58,12 @@ ALSO = (
     "workbench.runs.keeper",
     "workbench.runs.layer_map",
     "workbench.runs.pair",
-    "workbench.runs.replay",
     "workbench.training.session",
 )
 """What is imported only when it is needed."""
+STREAMS = ("stdin", "stdout", "stderr")
+AT_MOST = 240.0
+"""Seconds for a helper that is waited for: what hangs has to fail before pytest's own limit."""
 LONGEST = 1 << 20
 """Bytes of an order: the words and the environment of one process."""
 READ_LATE = frozenset(
@@ -204,18 +207,11 @@ class Forks:
         Raises:
             subprocess.TimeoutExpired: If it takes longer than ``timeout`` seconds; it is killed.
         """
-        pipe = subprocess.PIPE
-        started = self.start(order, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
-        try:
-            said = _read_all((started.stdout, started.stderr), timeout)
-            return started.wait(timeout), *said
-        except subprocess.TimeoutExpired:
-            started.kill()
-            started.wait()
-            raise
-        finally:
-            started.stdout.close()
-            started.stderr.close()
+        return _to_its_end(self._address, order, timeout)
+
+    def helpers(self) -> types.SimpleNamespace:
+        """Stands for `subprocess` in our modules that start others: those are forked."""
+        return _helpers(self._address, self.fit)
 
     def close(self) -> None:
         """Let it leave; what it has forked goes on."""
@@ -227,6 +223,47 @@ class Forks:
 
 def _settled(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name not in READ_LATE}
+
+
+def _to_its_end(address: str, order: Order, timeout: float) -> tuple[int, str, str]:
+    pipe = subprocess.PIPE
+    started = Started(address, order, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+    try:
+        said = _read_all((started.stdout, started.stderr), timeout)
+        return started.wait(timeout), *said
+    except subprocess.TimeoutExpired:
+        started.kill()
+        started.wait()
+        raise
+    finally:
+        started.stdout.close()
+        started.stderr.close()
+
+
+def _helpers(address: str, fits: Callable[[Mapping[str, str]], bool]) -> types.SimpleNamespace:
+    """`subprocess`, but that what our processes start is forked where its environment fits."""
+
+    def order(words: Sequence[str], given: Mapping[str, Any]) -> Order | None:
+        env = dict(given.get("env") or os.environ)
+        if words[1:3] != ["-P", "-m"] or words[3] not in HELPERS or not fits(env):
+            return None
+        return Order(words[3], tuple(words[4:]), str(Path.cwd()), env, safe=True)
+
+    def start(words: Sequence[str], **given: Any) -> Any:
+        found = order(words, given)
+        if found is None:
+            return subprocess.Popen(words, **given)
+        assert given["start_new_session"]
+        streams = {name: given[name] for name in STREAMS if name in given}
+        return Started(address, found, text=given.get("text", False), **streams)
+
+    def run(words: Sequence[str], **given: Any) -> subprocess.CompletedProcess[str]:
+        found = order(words, given)
+        if found is None:
+            return subprocess.run(words, **given)
+        return subprocess.CompletedProcess(words, *_to_its_end(address, found, AT_MOST))
+
+    return types.SimpleNamespace(**{**vars(subprocess), "Popen": start, "run": run})
 
 
 def _read_all(pipes: tuple[Any, Any], timeout: float) -> tuple[str, str]:
@@ -340,19 +377,9 @@ def become(order: Order, streams: Sequence[int]) -> NoReturn:
 def fork_helpers(address: str) -> None:
     """What a forked process starts is forked too: its own imports would take four seconds."""
     env = _settled(os.environ)
-
-    def start(words: Sequence[str], **given: Any) -> Any:
-        found = _settled(given.get("env") or os.environ)
-        if words[1:3] != ["-P", "-m"] or words[3] not in HELPERS or found != env:
-            return subprocess.Popen(words, **given)
-        assert given.pop("start_new_session")
-        found = dict(given.pop("env", None) or os.environ)
-        order = Order(words[3], tuple(words[4:]), str(Path.cwd()), found, safe=True)
-        return Started(address, order, **given)
-
     for name in STARTING:
         module: Any = importlib.import_module(name)
-        module.subprocess = types.SimpleNamespace(**{**vars(subprocess), "Popen": start})
+        module.subprocess = _helpers(address, lambda found: _settled(found) == env)
 
 
 def preload() -> None:

@@ -15,6 +15,8 @@ from workbench.errors import BadInput, UnknownName
 from workbench.registries import DATA, MODELS, OPTIMISERS, PROBES, SCHEDULES, TASKS, TERMS
 from workbench.registry import Registry
 
+from .waiting import PATIENCE
+
 ALL = (DATA, MODELS, TERMS, PROBES, TASKS, OPTIMISERS, SCHEDULES)
 
 
@@ -91,7 +93,7 @@ def test_a_second_thread_waits_for_the_names_of_the_first(monkeypatch):
     monkeypatch.setattr(registry_module.importlib, "import_module", slow)
     first = threading.Thread(target=registry.names)
     first.start()
-    assert started.wait(timeout=5)
+    assert started.wait(timeout=PATIENCE)
     assert registry.get("late") is int
     first.join()
 

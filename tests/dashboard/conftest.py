@@ -19,6 +19,7 @@ from workbench.runs.launch import accept
 from workbench.store import Store
 
 from ..forked import Forks, Order, Started
+from ..waiting import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -130,7 +131,7 @@ class Servers:
         for process in self._running:
             process.terminate()
         for process in self._running:
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE)
             assert process.stdout is not None
             process.stdout.close()
 

@@ -26,6 +26,8 @@ from workbench.dashboard import assets
 from workbench.dashboard.access import PASSED, SECRET_FILE, Access
 from workbench.dashboard.login import Users, add_user
 
+from ..waiting import PATIENCE
+
 PREFIX = "/team/kd"
 PASSWORD = "correct horse"
 FORGE = """(asked) => {
@@ -52,7 +54,8 @@ class Http(RequestHandler):
             body=self.request.body if self.request.method == "POST" else None,
             follow_redirects=False,
             decompress_response=True,
-            request_timeout=30,
+            connect_timeout=PATIENCE,
+            request_timeout=PATIENCE,
         )
         answer = await AsyncHTTPClient().fetch(asked, raise_error=False)
         self.set_status(answer.code)
@@ -82,7 +85,9 @@ class Socket(WebSocketHandler):
         headers = self.request.headers
         kept = {name: headers[name] for name in ("Origin", "Host", "Cookie") if name in headers}
         asked = HTTPRequest(
-            self._behind.replace("http", "ws", 1) + str(self.request.uri), headers=kept
+            self._behind.replace("http", "ws", 1) + str(self.request.uri),
+            headers=kept,
+            connect_timeout=PATIENCE,
         )
         names = [name.strip() for name in headers.get("Sec-Websocket-Protocol", "").split(",")]
         self._server = await websocket_connect(asked, subprotocols=names)
@@ -128,7 +133,7 @@ class Proxy:
 
     def __enter__(self) -> Proxy:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(PATIENCE)
         return self
 
     def __exit__(
@@ -138,7 +143,7 @@ class Proxy:
         at: TracebackType | None,
     ) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
 
     def _work(self) -> None:
         asyncio.run(self._serve())
@@ -209,7 +214,7 @@ def ask(
     team: Team, path: str, method: str = "GET", body: str | None = None, **headers: str
 ) -> Answer:
     host, port = team.served.url.removeprefix("http://").split(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=20)
+    connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is not None:
         named["Content-Type"] = "application/x-www-form-urlencoded"

@@ -28,14 +28,15 @@ def test_a_closed_tab_leaves_no_traceback_and_other_failures_do(error, told, cap
     assert len(caplog.records) == told
 
 
-def test_panels_word_for_it_is_left_out_and_its_others_stay(caplog):
+@pytest.mark.parametrize("sender", closed_tabs.SENDERS)
+def test_their_word_for_it_is_left_out_and_their_others_stay(caplog, sender):
     async def started() -> None:
         closed_tabs.quiet(asyncio.get_running_loop())
 
     asyncio.run(started())
-    log = logging.getLogger("panel.io.document")
+    log = logging.getLogger(sender)
     with caplog.at_level(logging.WARNING, log.name):
-        log.warning(closed_tabs.TOLD_BY_PANEL)
+        log.warning(closed_tabs.TOLD_BY_THEM)
         log.warning("Failed sending message due to following error: full")
     assert [record.getMessage() for record in caplog.records] == [
         "Failed sending message due to following error: full"

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from playwright.sync_api import expect
+
+NO_HEARTBEAT = """
+const real = window.setInterval;
+window.setInterval = (act, every, ...more) =>
+  every === 5000 ? (window.beatless = true) : real(act, every, ...more);
+"""
+"""Without its question every 5 s a page hears of the end of its server by its websocket only."""
 
 
 @pytest.fixture(scope="module")
 def page(browser):
     """One for all; its console is not watched: a server that is gone is an error there."""
     opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened.add_init_script(NO_HEARTBEAT)
     yield opened
     opened.close()
 
@@ -24,13 +31,11 @@ def test_the_page_outlives_its_server_and_comes_back_to_where_it_was(page, finis
     expect(page.locator("#cka .main-svg").first).to_be_attached()
     before = page.url
     page.locator("[data-note]").fill("half a thought")
-    page.wait_for_function("Bokeh.documents.length > 0")
+    page.wait_for_function("window.beatless")
 
     first.process.kill()
-    killed = time.monotonic()
     notice = page.locator("#notice")
     expect(notice).to_contain_text(re.compile(r"No contact with the server for \d+ s\."))
-    assert time.monotonic() - killed < 2
     expect(notice).to_contain_text(re.compile(r"Values below are \d+ s old\. Next try in \d+ s\."))
     expect(notice).to_contain_text("The run has ended; nothing of it is lost.")
     expect(page.locator("#top")).to_contain_text("Not connected")

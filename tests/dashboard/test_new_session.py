@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 
+import pytest
 from bokeh.document import Document
 from bokeh.server.session import ServerSession
 from panel.io.state import set_curdoc
@@ -152,3 +153,24 @@ def test_an_awaited_start_is_called_off_by_an_edit_and_by_a_check_that_fails(sto
     seen, started = asyncio.run(run())
     assert seen == [(False, False, ""), (False, False, "1 check failed. Mend it first.")]
     assert started == []
+
+
+@pytest.mark.parametrize("text", ["{}", "name: x", "stages: {}"])
+def test_a_text_whose_stages_are_not_written_yet_is_shown_with_what_is_missing(store, text):
+    async def run():
+        page, _session = await opened(hub_on(store))
+        page.act({"do": "yaml", "value": text})
+        return page._parts["new"].told
+
+    told = asyncio.run(run())
+    assert told["text"]["yaml"].startswith(text[:4])
+    assert "stages" in [row["path"] for row in told["checks"] if row["state"] == "failed"]
+
+
+def test_a_number_that_nobody_could_write_down_is_refused_in_words(store):
+    async def run():
+        page, _session = await opened(hub_on(store))
+        page.act({"do": "edit", "path": "seed", "value": f"0x{'f' * 9000}"})
+        return page._parts["new"].told["refused"]
+
+    assert asyncio.run(run()) == "seed: a whole number of more than 63 bits."

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from workbench.store import Store
 
-from ..waiting import until
+from ..waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -136,7 +136,7 @@ def test_two_browsers_see_one_run_and_training_outlives_them_and_the_server(
     other.close()
     page.goto("about:blank")
     served.process.send_signal(signal.SIGKILL)
-    served.process.wait(timeout=10)
+    served.process.wait(timeout=PATIENCE)
     store = Store(str(served.store))
     before = store.runs.get(run)
     assert before.status == "training"

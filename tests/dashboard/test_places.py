@@ -62,6 +62,7 @@ def test_other_addresses_ask_for_other_places():
     [
         ("/?runs=&sort=evil&pages=-4&turned=yes", RunsAsked()),
         ("/?runs=&pages=99999999999", RunsAsked()),
+        (f"/?runs=&pages={'9' * 5000}", RunsAsked()),
         ("/?models=&role=admin", ModelsAsked()),
         ("/?pair=&split=test", PairAsked()),
     ],

@@ -7,9 +7,12 @@ from dataclasses import replace
 import pytest
 
 from workbench.dashboard.result import ITSELF, NULL, UNKNOWN, result
+from workbench.dashboard.summary import rail
 from workbench.runs.beside import Beside
+from workbench.runs.frames import Frames
 from workbench.runs.history import History
 from workbench.runs.tables import sheets_of_run
+from workbench.store.metrics import Series
 from workbench.training.card import caption
 from workbench.training.journal import Event
 
@@ -187,3 +190,14 @@ def test_a_run_that_did_not_end_shows_where_it_stands(history):
     told = ["accuracy, %", "NLL, nats", "ECE, %", NULL, "label loyalty, %"]
     assert list(rows(card, 0))[:5] == told
     assert card["footer"].startswith(f"step {history.steps[-1]} · n = ")
+
+
+def test_the_accuracy_beside_the_views_is_of_their_step_where_its_metric_is_not_there_yet(history):
+    """A snapshot can be read at once, a metric up to 50 ms later: then the last one is older."""
+    probe = history.probe
+    late = Series(probe.columns, probe.steps[:-1], 0 * probe.values[:-1])
+    running = replace(history, row=replace(history.row, result=None), probe=late)
+    now = float(probe.column("accuracy")[-1])
+    assert rows(result(running), 0)["accuracy, %"][0] == f"{100 * now:.1f}"
+    shown = rail(running, Frames(running))["models"][0]["accuracy"]
+    assert shown == f"{100 * now:.1f}\u00a0%"

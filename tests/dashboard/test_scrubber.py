@@ -23,6 +23,7 @@ from workbench.store import Store
 from workbench.training.grid import grid
 from workbench.training.journal import Event
 
+from ..waiting import PATIENCE
 from .conftest import copied
 
 
@@ -154,7 +155,7 @@ def test_the_server_sends_snapshots_gzipped_and_refuses_what_it_cannot_read(
     finished, served, steps, sent
 ):
     url = f"{served.url}/snapshots?run={finished.run}&steps={','.join(map(str, steps))}"
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
         packed = answer.read()
         assert answer.headers["Content-Encoding"] == "gzip"
     body = gzip.decompress(packed)
@@ -162,7 +163,7 @@ def test_the_server_sends_snapshots_gzipped_and_refuses_what_it_cannot_read(
     assert len(packed) < len(body) / 3
     for asked, code in (("run=nobody&steps=0", 404), (f"run={finished.run}&steps=1,x", 400)):
         with pytest.raises(urllib.error.HTTPError, match=str(code)) as refused:
-            urllib.request.urlopen(f"{served.url}/snapshots?{asked}", timeout=30)
+            urllib.request.urlopen(f"{served.url}/snapshots?{asked}", timeout=PATIENCE)
         refused.value.close()
 
 

@@ -25,11 +25,13 @@ from workbench.dashboard.session import open_page
 from workbench.errors import BadAddress
 from workbench.runs.launch import FreshStarter
 
+from ..waiting import PATIENCE
+
 
 def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     request = urllib.request.Request(url, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
         return error.code, dict(error.headers), error.read()
@@ -71,7 +73,7 @@ def test_only_named_assets_are_served(served, path):
 )
 def test_a_page_of_another_origin_gets_no_websocket(served, origin, status):
     host, port = served.url.removeprefix("http://").split(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=20)
+    connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
     connection.request(
         "GET",
         "/ws",
@@ -97,7 +99,7 @@ def test_only_loopback_is_bound(served):
 def test_ctrl_c_ends_it_cleanly_after_its_one_line(fresh_servers, finished, word):
     served = fresh_servers.start(finished.store.path)
     served.process.send_signal(word)
-    assert served.process.wait(timeout=20) == 0
+    assert served.process.wait(timeout=PATIENCE) == 0
     assert served.said == f"Workbench: {served.url}\n"
     assert served.process.stdout.read() == ""
 

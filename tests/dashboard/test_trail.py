@@ -80,6 +80,4 @@ def test_a_click_in_the_wedge_draws_the_trail_up_to_the_shown_step(finished, ser
         f"view => ({LINE})(view)[0]?.[2].length === {len(steps) - 1}", arg=view.element_handle()
     )
     page.keyboard.press("Escape")
-    page.wait_for_function(
-        f"view => ({LINE})(view)[0][2].length === 0", arg=view.element_handle(), timeout=10_000
-    )
+    page.wait_for_function(f"view => ({LINE})(view)[0][2].length === 0", arg=view.element_handle())

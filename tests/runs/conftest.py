@@ -21,6 +21,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 
+from ..forked import Forks, Order, Started
 from ..waiting import PATIENCE, until
 
 SMALL: dict[str, Any] = {
@@ -39,10 +40,20 @@ SMALL: dict[str, Any] = {
     "control": True,
 }
 OFTEN = """
+import time
 import workbench.training.loop as loop
+from workbench.runs import zygote
 loop.CHECKPOINT_SECONDS = {seconds}
-from workbench.runs.zygote import serve
-serve()
+become, set_rate = zygote._become_worker, loop.Part.set_rate
+def may_dawdle(order):
+    def late(part, step):
+        time.sleep(order["dawdle"])
+        return set_rate(part, step)
+    if order["dawdle"]:
+        loop.Part.set_rate = late
+    become(order)
+zygote._become_worker = may_dawdle
+zygote.serve()
 """
 
 
@@ -51,23 +62,27 @@ class Workers:
 
     Args:
         seconds: Between two checkpoints made by the clock.
+        forks: What forks that process; None for an interpreter of its own.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._zygote = subprocess.Popen(
-            [sys.executable, "-c", OFTEN.format(seconds=seconds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
+    def __init__(self, seconds: float, forks: Forks | None = None) -> None:
+        self._zygote = inline(
+            forks, OFTEN.format(seconds=seconds), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert self._zygote.stdin and self._zygote.stdout
         assert self._zygote.stdout.readline() == "ready\n"
 
-    def start(self, store: Store, run: str) -> None:
-        """Start the worker of a run; returns at once."""
+    def start(self, store: Store, run: str, *, dawdle: float = 0.0) -> None:
+        """Start the worker of a run; returns at once.
+
+        Args:
+            store: Where the run is.
+            run: Its id.
+            dawdle: Seconds that each step of its teacher, student and control sleeps, for what has
+                to happen before their end, however slow the machine.
+        """
         log = store.runs.folder(run) / "log.txt"
-        order = {"store": str(store.path), "run": run, "log": str(log)}
+        order = {"store": str(store.path), "run": run, "log": str(log), "dawdle": dawdle}
         assert self._zygote.stdin
         self._zygote.stdin.write(json.dumps(order) + "\n")
         self._zygote.stdin.flush()
@@ -80,9 +95,21 @@ class Workers:
         self._zygote.stdout.close()
 
 
+def inline(
+    forks: Forks | None, code: str, *words: str, **streams: Any
+) -> subprocess.Popen[str] | Started:
+    """Start ``python -c code words`` in a session of its own, forked where that is possible."""
+    if forks is not None and forks.fit(os.environ):
+        order = Order("-c", (code, *words), str(Path.cwd()), dict(os.environ))
+        return forks.start(order, text=True, **streams)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *words], text=True, start_new_session=True, **streams
+    )
+
+
 @pytest.fixture(scope="session")
-def workers() -> Iterator[Workers]:
-    started = Workers(seconds=0.1)
+def workers(forks: Forks | None) -> Iterator[Workers]:
+    started = Workers(seconds=0.1, forks=forks)
     yield started
     started.close()
 
@@ -144,9 +171,8 @@ def go_on(store: Store, run: str, workers: Workers) -> None:
 def kill(row: RunRow) -> None:
     """kill -9; returns when the system has done it."""
     assert row.pid
-    process = psutil.Process(row.pid)
-    process.kill()
-    until(lambda: _dead(process), f"process {row.pid} is dead")
+    os.kill(row.pid, signal.SIGKILL)
+    until(lambda: has_left(row.pid), f"process {row.pid} is dead")
 
 
 def assert_sound(store: Store) -> None:
@@ -156,8 +182,9 @@ def assert_sound(store: Store) -> None:
     connection.close()
 
 
-def _dead(process: psutil.Process) -> bool:
+def has_left(pid: int) -> bool:
+    """Whether a process has ended, its exit code taken or not."""
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True

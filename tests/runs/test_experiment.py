@@ -20,6 +20,10 @@ from workbench.runs.launch import FreshStarter, resume
 from workbench.specs.files import read_yaml
 from workbench.store.store import Store
 
+from ..waiting import PATIENCE
+
+pytestmark = pytest.mark.usefixtures("forked_helpers")
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -264,4 +268,4 @@ def test_a_run_in_this_process_is_paused_and_stopped_by_hand(store: Store) -> No
     assert run.wait().status == "stopped"
     for thread in threading.enumerate():
         if thread.name == run.id:
-            thread.join(timeout=30)
+            thread.join(timeout=PATIENCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import queue
 import signal
@@ -22,6 +23,8 @@ from workbench.store import Store
 
 from ..small import SMALL
 from ..waiting import PATIENCE, until
+
+pytestmark = pytest.mark.usefixtures("forked_helpers")
 
 
 class Reader:
@@ -216,3 +219,42 @@ def test_asking_loads_no_torch():
     code = "import sys, workbench.runs.explainer; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+class Ended:
+    """A process that is ended by another thread just before it is asked: its pipe is closed."""
+
+    pid = 0
+    stdin, stdout = io.BytesIO(), io.BytesIO()
+
+    def poll(self):
+        return None
+
+    def wait(self):
+        return 0
+
+    def kill(self):
+        """It has ended."""
+
+
+def test_a_process_that_is_ended_before_it_is_asked_ends_no_asking(store, run):
+    Ended.stdin.close()
+    asked = Explainer(store, lambda _: Ended())
+    asked.attach("page")
+    for _ in range(2):
+        assert pictures(asked, run).state == "refused"
+    asked.close()
+
+
+def test_a_fault_of_ours_is_told_to_who_asked_and_the_next_question_is_answered(
+    store, run, explainer, monkeypatch
+):
+    answered = explainer._answered
+
+    def breaks(question):
+        monkeypatch.setattr(explainer, "_answered", answered)
+        raise KeyError("number")
+
+    monkeypatch.setattr(explainer, "_answered", breaks)
+    assert pictures(explainer, run).state == "refused"
+    assert pictures(explainer, run).state == "done"

@@ -6,7 +6,6 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,18 +21,19 @@ from workbench.store.runs import RunRow
 from workbench.store.schema import RUNS
 from workbench.store.store import Store
 
+from ..forked import Forks
 from ..waiting import PATIENCE, until
 from .conftest import (
     SMALL,
     Workers,
     assert_sound,
     go_on,
+    inline,
     until_ended,
     until_status,
 )
 
 CHANGES = {"student": "cnn-tiny", "control": False, "stages.main.steps": 100}
-PACE = 0.02
 MIDWAY = 0.2
 """Seconds a step where something has to happen before the end, however slow the machine."""
 WORKER = """
@@ -52,14 +52,13 @@ sys.exit(worker.main(sys.argv[1:3]))
 class RealWorker:
     """The worker of one run as a process of its own, with what it said and its exit code."""
 
-    def __init__(self, store: Store, run: str, *, lock: float, last_word: float) -> None:
+    def __init__(
+        self, forks: Forks | None, store: Store, run: str, *, lock: float, last_word: float
+    ) -> None:
         self.log = store.folder / f"{run}.log"
         with self.log.open("wb") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", WORKER, str(store.path), run, str(lock), str(last_word)],
-                stdout=file,
-                stderr=file,
-            )
+            words = (str(store.path), run, str(lock), str(last_word))
+            self.process = inline(forks, WORKER, *words, stdout=file, stderr=file)
 
     def ended(self) -> int:
         """Wait for its end; it must not end with a traceback."""
@@ -72,13 +71,13 @@ class RealWorker:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., RealWorker]]:
+def start(forks: Forks | None) -> Iterator[Callable[..., RealWorker]]:
     started: list[RealWorker] = []
 
     def begin(
         store: Store, run: str, *, lock: float = PATIENCE, last_word: float = 1.0
     ) -> RealWorker:
-        started.append(RealWorker(store, run, lock=lock, last_word=last_word))
+        started.append(RealWorker(forks, store, run, lock=lock, last_word=last_word))
         return started[-1]
 
     yield begin
@@ -105,14 +104,14 @@ def weights(store: Store, workers: Workers) -> str:
     return str(row.result["weights"])
 
 
-def accepted_in(store: Store, *, pace: float | None = PACE) -> str:
+def accepted_in(store: Store, *, pace: float | None = MIDWAY) -> str:
     spec = ExperimentSpec.parse(SMALL).replace(CHANGES)
     return accept(store, spec, base=Path.cwd(), threads=1, pace=pace)
 
 
 def until_kept(store: Store, run: str) -> RunRow:
     """Wait until it has trained for a while and could go on from a checkpoint."""
-    until(lambda: store.checkpoints(run) and store.runs.get(run).step >= 10, "a checkpoint")
+    until(lambda: store.checkpoints(run) and store.runs.get(run).step >= 5, "a checkpoint")
     return store.runs.get(run)
 
 
@@ -215,7 +214,7 @@ def held(own) -> Iterator[sqlite3.Connection]:
 
 
 def test_a_worker_waits_for_a_locked_store_says_so_and_goes_on(own, held, start, weights):
-    run = accepted_in(own, pace=MIDWAY)
+    run = accepted_in(own)
     worker = start(own, run)
     until_kept(own, run)
     held.execute("BEGIN EXCLUSIVE")
@@ -234,7 +233,7 @@ def test_a_worker_waits_for_a_locked_store_says_so_and_goes_on(own, held, start,
 
 @pytest.mark.soak
 def test_a_worker_that_has_waited_long_enough_fails_in_words(own, held, start):
-    run = accepted_in(own, pace=MIDWAY)
+    run = accepted_in(own)
     worker = start(own, run, lock=0.3, last_word=PATIENCE)
     until_kept(own, run)
     held.execute("BEGIN EXCLUSIVE")
@@ -253,7 +252,7 @@ def test_a_worker_that_has_waited_long_enough_fails_in_words(own, held, start):
 def test_a_worker_that_cannot_even_write_its_end_down_leaves_a_run_that_goes_on(
     own, held, start, workers, weights
 ):
-    run = accepted_in(own, pace=MIDWAY)
+    run = accepted_in(own)
     worker = start(own, run, lock=0.3, last_word=0.2)
     until_kept(own, run)
     held.execute("BEGIN EXCLUSIVE")
@@ -297,6 +296,8 @@ def test_a_run_whose_folder_is_deleted_goes_on_and_so_do_others(own, start, weig
     folder = own.runs.folder(first)
     shutil.rmtree(folder)
     own.journal.send(first, "resume", who="test")
+    for run in (first, second):
+        own.journal.send(run, "pace", who="test", payload={"seconds": None})
     for worker in workers:
         assert worker.ended() == 0
     for run in (first, second):
@@ -310,7 +311,7 @@ def test_a_run_whose_folder_is_deleted_goes_on_and_so_do_others(own, start, weig
 
 @pytest.mark.soak
 def test_a_run_whose_folder_becomes_a_file_fails_and_names_it(own, start):
-    run = accepted_in(own, pace=MIDWAY)
+    run = accepted_in(own)
     worker = start(own, run)
     until_kept(own, run)
     folder = own.runs.folder(run)
@@ -325,7 +326,7 @@ def test_a_run_whose_folder_becomes_a_file_fails_and_names_it(own, start):
 
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_store_that_is_moved_away_ends_the_worker_with_words(own, start, tmp_path, paused):
-    run = accepted_in(own, pace=MIDWAY)
+    run = accepted_in(own)
     worker = start(own, run)
     until_kept(own, run)
     if paused:  # nobody could ever end the pause
@@ -346,7 +347,7 @@ def test_a_store_that_is_moved_away_ends_the_worker_with_words(own, start, tmp_p
 def test_a_run_without_a_checkpoint_left_starts_anew_and_comes_to_the_same_bits(
     own, start, workers, weights
 ):
-    run = accepted_in(own, pace=MIDWAY)
+    run = accepted_in(own)
     worker = start(own, run)
     until_kept(own, run)
     worker.process.kill()
@@ -363,7 +364,7 @@ def test_a_run_without_a_checkpoint_left_starts_anew_and_comes_to_the_same_bits(
 
 @pytest.mark.soak
 def test_a_worker_whose_run_was_taken_over_leaves_and_changes_nothing_more(own, start):
-    run = accepted_in(own, pace=MIDWAY)
+    run = accepted_in(own)
     worker = start(own, run)
     until_kept(own, run)
     number = own.journal.send(run, "pause", who="test")
@@ -383,7 +384,7 @@ def test_a_worker_whose_run_was_taken_over_leaves_and_changes_nothing_more(own, 
 
 @pytest.mark.soak
 def test_a_paused_run_beats_so_that_no_other_host_takes_it(own, start):
-    run = accepted_in(own, pace=MIDWAY)
+    run = accepted_in(own)
     start(own, run)
     until_kept(own, run)
     own.journal.send(run, "pause", who="test")

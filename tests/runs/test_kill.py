@@ -19,6 +19,7 @@ VARIED = {
     "stages.main.steps": 90,
     "probes": ["loyalty"],
 }
+SHORT = {**VARIED, "stages.main.steps": 40, "control": False}
 
 
 @pytest.mark.soak
@@ -46,10 +47,11 @@ def test_killed_five_times_each_after_a_set_the_run_is_the_one_never_stopped(
     assert_as_if_never_stopped(store, run, workers)
 
 
+@pytest.mark.usefixtures("forked_helpers")
 def test_killed_between_a_set_in_a_pause_and_the_next_checkpoint_it_equals_its_replay(
     store, workers, accepted
 ):
-    run = accepted({**VARIED, "control": False}, pace=0.01, pause_at=12)
+    run = accepted(SHORT, pace=0.01, pause_at=12)
     workers.start(store, run)
     paused = until_status(store, run, "paused")
     path = "stages.main.terms.kd.weight"
@@ -67,12 +69,15 @@ def test_killed_between_a_set_in_a_pause_and_the_next_checkpoint_it_equals_its_r
     assert column[12] < 0.6 * column[11], "the weight applied from step 13 on"
 
 
-def test_the_server_is_killed_and_the_worker_trains_on_then_both_are(store, workers, accepted):
+@pytest.mark.usefixtures("forked_helpers")
+def test_the_server_is_killed_and_the_worker_trains_on_then_both_are(
+    store, workers, accepted, forks
+):
     """The preloaded process is what the page starts workers from."""
-    server = Workers(seconds=0.1)
-    run = accepted({**VARIED, "control": False}, pace=0.01)
+    server = Workers(seconds=0.1, forks=forks)
+    run = accepted(SHORT, pace=0.2)
     server.start(store, run)
-    until(lambda: store.runs.get(run).step >= 20, "step 20")
+    until(lambda: store.runs.get(run).step >= 5, "step 5")
     assert touch(store, run, random.Random(3))  # noqa: S311
     before = store.runs.get(run)
     server._zygote.kill()
@@ -80,6 +85,7 @@ def test_the_server_is_killed_and_the_worker_trains_on_then_both_are(store, work
     until(lambda: store.runs.get(run).step > before.step + 5, "the worker trains on")
     assert store.runs.get(run).pid == before.pid
     kill(store.runs.get(run))
+    store.runs.update(run, pace=None)
     go_on(store, run, workers)
     finish(store, run, workers)
     found = replay_in_fresh_process(store, run)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from workbench.errors import InvalidExperiment
+from workbench.errors import InvalidExperiment, RefusedCommand
+from workbench.runs import launch
 from workbench.runs.launch import FreshStarter, ZygoteStarter, accept
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import read_yaml
@@ -17,6 +20,7 @@ from ..waiting import until
 from .conftest import SMALL, until_ended
 
 TINY = {"student": "cnn-tiny", "stages.main.steps": 2, "control": False}
+ENDLESS = {**TINY, "stages.main.steps": 100_000}
 
 
 def test_an_accepted_run_stands_with_its_file_before_anything_trains(store, tmp_path):
@@ -52,7 +56,7 @@ def starter(request):
 
 
 def test_a_worker_lives_in_a_session_of_its_own_below_the_page_and_logs(store, accepted, starter):
-    run = accepted({**TINY, "stages.main.steps": 400}, pace=0.05)
+    run = accepted(ENDLESS, pace=0.05)
     starter.start(store, run)
     row = until(lambda: row if (row := store.runs.get(run)).step > 0 else None, "it trains")
     worker = psutil.Process(row.pid)
@@ -64,9 +68,10 @@ def test_a_worker_lives_in_a_session_of_its_own_below_the_page_and_logs(store, a
     assert until_ended(store, run).status == "stopped"
 
 
+@pytest.mark.usefixtures("forked_helpers")
 def test_workers_outlive_the_process_they_were_forked_from(store, accepted):
     starter = ZygoteStarter()
-    run = accepted({**TINY, "stages.main.steps": 400}, pace=0.02)
+    run = accepted(ENDLESS, pace=0.02)
     starter.start(store, run)
     row = until(lambda: row if (row := store.runs.get(run)).step > 0 else None, "it trains")
     starter.close()
@@ -75,6 +80,7 @@ def test_workers_outlive_the_process_they_were_forked_from(store, accepted):
     assert until_ended(store, run).status == "stopped"
 
 
+@pytest.mark.usefixtures("forked_helpers")
 def test_without_its_preloaded_process_a_worker_starts_afresh(store, accepted):
     starter = ZygoteStarter()
     os.kill(starter._process.pid, signal.SIGKILL)
@@ -100,3 +106,23 @@ def test_the_number_of_threads_is_written_down_by_the_first_worker(store, worker
     workers.start(store, run)
     row = until_ended(store, run)
     assert row.options["threads"] == row.protocol["threads"]
+
+
+@pytest.mark.parametrize("said", ["", "Epoch 3\n", "7\n"])
+def test_the_answer_of_a_process_is_its_last_line_whatever_a_users_module_printed(
+    monkeypatch, said
+):
+    told = f'{said}{{"equal": true}}\n'
+    monkeypatch.setattr(
+        launch, "module_command", lambda *_: [sys.executable, "-c", f"print({told!r}, end='')"]
+    )
+    assert launch.replay_in_fresh_process(SimpleNamespace(path="x"), "run") == {"equal": True}
+
+
+def test_a_process_that_breaks_after_a_users_module_has_printed_is_refused_with_its_words(
+    monkeypatch,
+):
+    broken = "print('Epoch 3'); raise ValueError('no such row')"
+    monkeypatch.setattr(launch, "module_command", lambda *_: [sys.executable, "-c", broken])
+    with pytest.raises(RefusedCommand, match="no such row"):
+        launch.replay_in_fresh_process(SimpleNamespace(path="x"), "run")

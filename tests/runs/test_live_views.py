@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -15,11 +17,12 @@ import traitlets
 from PIL import Image
 from workbench_widgets.frame import VIEWS
 
-from workbench.errors import BadFile, BadInput, RefusedCommand, UnknownName
+from workbench.errors import BadFile, BadInput, RefusedCommand, StoreLocked, UnknownName
 from workbench.runs import in_cell, live
 from workbench.runs.live import LiveViews
 from workbench.runs.run import Run
 
+from ..waiting import PATIENCE, until
 from .conftest import until_ended
 
 PROBES = ["cka", "trilateral", "calibration", "loyalty"]
@@ -137,7 +140,49 @@ def test_the_kept_picture_is_drawn_anew_while_the_run_goes_on(store, accepted, m
     shown = run.show("loyalty")
     shown._handle = SimpleNamespace(update=lambda *_, **__: drawn.set())
     run.note("something has happened")
-    assert drawn.wait(10), "a notebook that is saved now shows the run as it stands"
+    assert drawn.wait(PATIENCE), "a notebook that is saved now shows the run as it stands"
+    shown.close()
+
+
+def test_a_store_that_is_locked_for_a_while_ends_no_following(store, accepted, monkeypatch):
+    run = Run(accepted(CHANGES), store)
+    shown = run.show("loyalty")
+    refresh, followed = shown._history.refresh, threading.Event()
+
+    def locked(store):
+        def again(store):
+            refresh(store)
+            followed.set()
+
+        monkeypatch.setattr(shown._history, "refresh", again)
+        raise StoreLocked("another process holds it")
+
+    monkeypatch.setattr(shown._history, "refresh", locked)
+    run.note("something has happened")
+    assert followed.wait(PATIENCE), "what has happened meanwhile is shown once it lets go"
+    assert shown._thread.is_alive()
+    shown.close()
+
+
+CLAIMS = """
+import sys
+from workbench.store import Store
+Store(sys.argv[1]).runs.claim(sys.argv[2])
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_worker_that_is_killed_is_noticed_though_it_writes_nothing(store, accepted):
+    run = Run(accepted(CHANGES), store)
+    words = [sys.executable, "-c", CLAIMS, str(store.path), run.id]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout.readline() == b"claimed\n"
+        shown = run.show("loyalty")
+        until(lambda: shown._history.row.pid == worker.pid, "it is seen at work")
+        worker.kill()
+    until(lambda: not shown._thread.is_alive(), "nobody is followed any more")
+    assert shown._bar.widget.words == "run interrupted"
     shown.close()
 
 

@@ -18,12 +18,13 @@ from ..waiting import until
 from .conftest import Workers, assert_sound, go_on, kill, until_ended, until_status
 
 KILLS = 4
+SHORT = {"stages.main.steps": 36}
 
 
 @pytest.fixture(scope="module")
 def reference(store: Store, workers: Workers, accepted) -> RunRow:
     """The run that nobody touched."""
-    run = accepted()
+    run = accepted(SHORT)
     workers.start(store, run)
     row = until_ended(store, run)
     assert row.status == "finished", row.error
@@ -47,11 +48,11 @@ def assert_equal_runs(store: Store, one: str, other: str) -> None:
 
 
 @pytest.mark.soak
-def test_a_run_killed_at_random_moments_ends_with_the_same_bits(
-    store, workers, accepted, reference
-):
+def test_a_run_killed_at_random_moments_ends_with_the_same_bits(store, workers, accepted):
     draw = random.Random(7)  # noqa: S311  (moments, not secrets)
-    run = accepted(pace=0.01)
+    whole, run = accepted(), accepted(pace=0.01)
+    workers.start(store, whole)
+    until_ended(store, whole)
     workers.start(store, run)
     for _ in range(KILLS):
         row = until_status(store, run, "training")
@@ -62,7 +63,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(
         assert_sound(store)
         go_on(store, run, workers)
     until_ended(store, run)
-    assert_equal_runs(store, reference.id, run)
+    assert_equal_runs(store, whole, run)
     assert_sound(store)
     begun = [event.kind for event in store.journal.events(run) if event.who == "worker"]
     assert len(begun) == KILLS + 2  # each start, and the end
@@ -72,15 +73,15 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(
 def test_a_run_killed_while_its_teacher_trains_ends_with_the_same_bits(
     store, workers, accepted, tmp_path
 ):
-    longer = {"teacher.train.steps": 300, "stages.main.steps": 8, "control": False}
+    longer = {"teacher.train.steps": 60, "stages.main.steps": 8, "control": False}
     run = accepted(longer)
     teacher = f"{run}-teacher"
-    workers.start(store, run)
-    until(lambda: _step_of(store, teacher) >= 20 and store.checkpoints(teacher), "a checkpoint")
+    workers.start(store, run, dawdle=0.2)
+    until(lambda: _step_of(store, teacher) >= 5 and store.checkpoints(teacher), "a checkpoint")
     kill(store.runs.get(run))
     row = store.runs.get(teacher)
     assert (store.runs.get(run).status, row.status) == ("interrupted", "interrupted")
-    assert row.step < 300, "the kill came too late"
+    assert row.step < 60, "the kill came too late"
     go_on(store, run, workers)
     ended = until_ended(store, run)
     assert ended.status == "finished", ended.error
@@ -96,7 +97,7 @@ def test_a_run_killed_while_its_teacher_trains_ends_with_the_same_bits(
         other.metrics.read(f"{whole}-teacher", "train"),
         store.metrics.read(teacher, "train"),
     )
-    assert theirs.steps.tolist() == list(range(1, 301))
+    assert theirs.steps.tolist() == list(range(1, 61))
     np.testing.assert_array_equal(theirs.values, mine.values)
     other.close()
 
@@ -104,9 +105,9 @@ def test_a_run_killed_while_its_teacher_trains_ends_with_the_same_bits(
 def test_a_run_killed_while_its_control_trains_ends_with_the_same_bits(
     store, workers, accepted, reference
 ):
-    run = accepted()
-    workers.start(store, run)
-    until(lambda: _step_of(store, f"{run}-control") >= 10, "the control trains")
+    run = accepted(SHORT)
+    workers.start(store, run, dawdle=0.1)
+    until(lambda: _step_of(store, f"{run}-control") >= 3, "the control trains")
     kill(store.runs.get(run))
     row = store.runs.get(run)
     assert row.status == "interrupted"
@@ -116,7 +117,7 @@ def test_a_run_killed_while_its_control_trains_ends_with_the_same_bits(
 
 
 def test_a_run_killed_while_it_is_paused_goes_on_from_there(store, workers, accepted, reference):
-    run = accepted(pause_at=23)
+    run = accepted(SHORT, pause_at=23)
     workers.start(store, run)
     paused = until_status(store, run, "paused")
     assert store.checkpoints(run)[0].step == 23
@@ -132,7 +133,7 @@ def test_a_run_killed_while_it_is_paused_goes_on_from_there(store, workers, acce
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     store, workers, accepted, reference
 ):
-    run = accepted(pause_at=30)
+    run = accepted(SHORT, pause_at=30)
     workers.start(store, run)
     paused = until_status(store, run, "paused")
     kill(paused)

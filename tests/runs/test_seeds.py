@@ -28,7 +28,11 @@ from ..waiting import until
 from .conftest import SMALL, go_on, kill, until_ended, until_status
 
 TINY = {"student": "cnn-tiny", "stages.main.steps": 4, "stages.main.batch_size": 32}
-SLOW = {**TINY, "stages.main.steps": 400, "control": False}
+ENDLESS = {**TINY, "stages.main.steps": 100_000, "control": False}
+MIDWAY = {**TINY, "stages.main.steps": 40, "control": False}
+"""Eight seconds, five steps a second, for what has to happen before the end."""
+
+pytestmark = pytest.mark.usefixtures("forked_helpers")
 
 
 def made_up(seed, student, control=None, **more):
@@ -152,7 +156,7 @@ def test_a_run_of_a_group_has_the_bits_of_the_same_seed_alone(store, accepted, w
 def test_a_stopped_run_leaves_the_others_to_go_on_and_a_waiting_one_is_left_out_at_once(
     store, accepted, workers
 ):
-    run = accepted({**SLOW, "seeds": 3}, pace=0.02)
+    run = accepted({**ENDLESS, "seeds": 3}, pace=0.02)
     first, second, third = (row.id for row in store.runs.cohort(run))
     workers.start(store, run)
     until(lambda: store.runs.get(first).step > 0, "the first trains")
@@ -169,7 +173,7 @@ def test_a_stopped_run_leaves_the_others_to_go_on_and_a_waiting_one_is_left_out_
 def test_a_waiting_run_is_queued_however_long_and_cannot_be_taken_before_its_turn(
     store, accepted, workers, monkeypatch
 ):
-    run = accepted({**SLOW, "seeds": 2}, pace=0.02)
+    run = accepted({**ENDLESS, "seeds": 2}, pace=0.02)
     first, second = (row.id for row in store.runs.cohort(run))
     monkeypatch.setattr(turns_module, "UNCLAIMED_SECONDS", -1.0)
     assert store.runs.get(second).status == "interrupted", "nobody ever came"
@@ -192,10 +196,12 @@ def test_a_waiting_run_is_queued_however_long_and_cannot_be_taken_before_its_tur
 def test_after_a_killed_worker_the_rest_is_interrupted_and_follows_the_one_that_is_resumed(
     store, accepted, workers
 ):
-    run = accepted({**SLOW, "stages.main.steps": 60, "seeds": 3}, pace=0.02)
+    run = accepted({**MIDWAY, "seeds": 3}, pace=0.2)
     first, second, third = (row.id for row in store.runs.cohort(run))
     workers.start(store, run)
-    kill(until(lambda: row if (row := store.runs.get(first)).step > 5 else None, "it trains"))
+    kill(until(lambda: row if (row := store.runs.get(first)).step > 0 else None, "it trains"))
+    for one in (first, second, third):
+        store.runs.update(one, pace=None)
     assert [store.runs.get(one).status for one in (first, second, third)] == ["interrupted"] * 3
     go_on(store, first, workers)
     rows = [until_status(store, one, "finished") for one in (first, second, third)]
@@ -205,10 +211,12 @@ def test_after_a_killed_worker_the_rest_is_interrupted_and_follows_the_one_that_
 def test_resuming_the_next_one_lets_the_others_follow_and_the_dead_one_can_wait(
     store, accepted, workers
 ):
-    run = accepted({**SLOW, "stages.main.steps": 40, "seeds": 3}, pace=0.02)
+    run = accepted({**MIDWAY, "seeds": 3}, pace=0.2)
     first, second, third = (row.id for row in store.runs.cohort(run))
     workers.start(store, run)
-    kill(until(lambda: row if (row := store.runs.get(first)).step > 5 else None, "it trains"))
+    kill(until(lambda: row if (row := store.runs.get(first)).step > 0 else None, "it trains"))
+    for one in (first, second, third):
+        store.runs.update(one, pace=None)
     resume(store, second, workers, who="test")
     for one in (second, third):
         until_status(store, one, "finished")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -164,3 +165,22 @@ def test_edges_that_do_not_fit_their_bins_are_named(digits_run: Any) -> None:
     arrays["teacher_edges_mass"] = np.zeros(4)
     with pytest.raises(FrameError, match=r"'teacher_edges_mass' has shape \(4,\), expected \(5\)"):
         calibration.frame(arrays, facts)
+
+
+@pytest.mark.parametrize("scaling", ["raw", "scaled"])
+def test_on_a_narrow_card_headings_of_both_networks_stay_apart(
+    digits_run: Any, scaling: str
+) -> None:
+    """Between two plots lies no more room than their gap; ECE keeps its null beside it."""
+    figure = calibration.frame(*digits_run["calibration"]).figure(
+        width=270, height=360, scaling=scaling
+    )
+    layout = figure.layout
+    wide = 270 - layout.margin.l - layout.margin.r
+    room = (layout.xaxis3.domain[0] - layout.xaxis.domain[0]) * wide
+    words = [a.text for a in layout.annotations if "ECE" in a.text or "null" in a.text]
+    lines = [re.sub("<[^>]*>", "", line) for text in words for line in text.split("<br>")]
+    assert sum("ECE" in line for line in lines) == sum("null" in line for line in lines) == 2
+    assert max(map(len, lines)) * 6.2 <= room
+    tops = [a.yshift for a in layout.annotations if "ECE" in a.text]
+    assert max(tops) + 14 <= layout.margin.t

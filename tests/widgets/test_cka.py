@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from workbench_widgets import FrameError, cka
+from workbench_widgets import Frame, FrameError, cka
 
 
 @pytest.fixture
@@ -126,7 +126,51 @@ def test_more_than_twelve_layers_are_not_annotated() -> None:
     frame = cka.frame(dict.fromkeys(("unbiased", "biased", "null_p95"), map_), facts)
     figure = frame.figure(width=1200, height=900)
     assert not [t for t in figure.data if t.type == "scatter" and t.mode == "text"]
-    assert len(figure.layout.xaxis.tickvals) <= 16
+
+
+def tall_frame(history: bool) -> Frame:
+    """40 teacher layers by 16 student layers."""
+    teacher, student = [f"blocks.{k}" for k in range(40)], [f"blocks.{k}" for k in range(16)]
+    map_ = np.full((40, 16), 0.5, dtype=np.float32)
+    facts = {"teacher_layers": teacher, "student_layers": student, "n": 8, "step": 1}
+    arrays: dict[str, Any] = dict.fromkeys(("unbiased", "biased", "null_p95"), map_)
+    if history:
+        arrays |= {"history": np.stack([map_, map_]), "steps": np.array([0, 1])}
+    return cka.frame(arrays, facts)
+
+
+@pytest.mark.parametrize("history", [True, False])
+@pytest.mark.parametrize(("width", "height"), [(290, 400), (366, 404), (480, 300), (1400, 900)])
+def test_names_have_a_line_each_and_the_last_is_named(
+    history: bool, width: int, height: int
+) -> None:
+    layout = tall_frame(history).figure(width=width, height=height).layout
+    high = height - layout.margin.t - layout.margin.b
+    wide = width - layout.margin.l - layout.margin.r
+    map_high = high * (layout.yaxis.domain[1] - layout.yaxis.domain[0])
+    for axis, pixels, least, last in (
+        (layout.yaxis, map_high, 12, 39),
+        (layout.xaxis, wide, 14, 15),
+    ):
+        assert axis.tickvals[-1] == last
+        one = pixels / (axis.range[1] - axis.range[0])
+        gaps = np.diff(axis.tickvals) * one
+        assert gaps.size == 0 or gaps.min() >= least
+
+
+def test_slanted_names_have_room_above_what_stands_below() -> None:
+    """On a narrow map names slant: the heading of the history stands under them."""
+    arrays = dict.fromkeys(("unbiased", "biased", "null_p95"), np.full((3, 3), 0.5))
+    arrays |= {"history": np.full((2, 3, 3), 0.5), "steps": np.array([0, 1])}
+    names = ["blocks.0", "blocks.1", "logits"]
+    facts = {"teacher_layers": names, "student_layers": names, "n": 8, "step": 1}
+    below = {}
+    for width in (250, 366):
+        layout = cka.frame(arrays, facts).figure(width=width, height=404).layout
+        high = 404 - layout.margin.t - layout.margin.b
+        below[layout.xaxis.tickangle] = high * layout.yaxis.domain[0]
+    assert set(below) == {0, -45}
+    assert below[-45] >= below[0] + 25
 
 
 def test_a_map_that_does_not_fit_its_layers_is_refused(given: Any) -> None:

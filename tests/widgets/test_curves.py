@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -217,3 +218,35 @@ def test_the_names_of_the_selected_lines_stay_inside_the_plot(some: Any, value: 
     inside = {0.0: ("bottom",), 0.5: ("bottom", "top"), 1.0: ("top",)}
     assert low <= name.y <= high and name.yanchor in inside[value]
     assert name.xanchor == "right"
+
+
+@pytest.mark.parametrize("width", [300, 336, 480, 900])
+def test_seven_terms_are_named_beside_their_strokes_and_within_the_view(
+    digits_run: Any, width: int
+) -> None:
+    """The legend breaks into lines, and the lower plot gives way to them."""
+    arrays, facts = digits_run["curves"]
+    names = ["kd", "ce", "dist", "dkd", "logits", "reverse", "a-very-long-name-of-a-term-of-mine"]
+    targets = ["teacher", "labels", *["teacher"] * 5]
+    terms = np.stack([arrays["terms"][0]] * len(names))
+    seven = {**facts, "term_names": names, "term_targets": targets}
+    layout = curves.frame({**arrays, "terms": terms}, seven).figure(width=width, height=420).layout
+    legend = next(a for a in layout.annotations if "weighted loss" in a.text)
+    lines = [re.sub("<[^>]*>", "", line) for line in legend.text.split("<br>")]
+    assert [name for name in ("KD", "CE", "DIST", "DKD", "logits") if name in legend.text][-1]
+    assert "a-very-…-of-mine" in legend.text and "kd" not in legend.text
+    assert max(map(len, lines)) * 6.2 <= width
+    high = 420 - layout.margin.t - layout.margin.b
+    between = (layout.yaxis.domain[0] - layout.yaxis2.domain[1]) * high
+    assert between >= 16 + 14 * (len(lines) - 1)
+
+
+def test_a_low_card_leaves_the_names_of_many_terms_to_the_pointer(digits_run: Any) -> None:
+    arrays, facts = digits_run["curves"]
+    names = [f"a-term-of-mine-{k}" for k in range(7)]
+    terms = np.stack([arrays["terms"][0]] * 7)
+    seven = {**facts, "term_names": names, "term_targets": ["teacher"] * 7}
+    figure = curves.frame({**arrays, "terms": terms}, seven).figure(width=336, height=240)
+    legend = next(a for a in figure.layout.annotations if "weighted loss" in a.text)
+    assert "7 terms, named where you point" in legend.text and "<br>" not in legend.text
+    assert sum("a-term-of-mine-6" in str(t.hovertemplate) for t in figure.data) == 1

@@ -66,10 +66,31 @@ def test_with_many_classes_those_with_most_errors_are_shown_in_order() -> None:
         {"table": np.array([[9, 1], [2, 3]]), "by_class": by_class}, {"step": 1, "n": 15}
     )
     grid = part(frame, "grid")
-    assert grid["heading"] == "12 of 100"
+    assert grid["heading"] == "worst 12 of 100"
     assert {"7", "90"} <= set(grid["columns"])
     assert grid["columns"] == sorted(grid["columns"], key=int)
     assert sum(grid["rows"][0]["values"]) == 5 and sum(grid["rows"][1]["values"]) == 9
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        (["cat", "dog"], ["cat", "dog"]),
+        (["airplane", "automobile", "bird"] * 1, ["airpla…", "automo…", "bird"]),
+        (
+            [f"a class with a long name {k}" for k in range(10, 18)],
+            [f"…e {k}" for k in range(10, 18)],
+        ),
+        ([f"a class {k} with a long name" for k in range(8)], [str(k) for k in range(8)]),
+    ],
+)
+def test_columns_of_long_class_names_can_be_told_apart(
+    names: list[str], columns: list[str]
+) -> None:
+    by_class = np.ones((2, len(names)), dtype=int)
+    arrays = {"table": np.array([[9, 1], [2, 3]]), "by_class": by_class}
+    frame = loyalty.frame(arrays, {"step": 1, "n": 15, "class_names": names})
+    assert part(frame, "grid")["columns"] == columns
 
 
 def test_a_table_of_another_shape_is_refused() -> None:

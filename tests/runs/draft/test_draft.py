@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -26,6 +29,8 @@ from workbench.runs.launch import accept
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store import Store
 from workbench.terms.term import TermKind
+
+from ...waiting import PATIENCE
 
 KD = "stages.main.terms.kd"
 
@@ -272,15 +277,16 @@ class Asked:
         self.answers.append(told)
         self._came.set()
 
-    def answer(self, draft: Draft) -> dict:
+    def answer(self, draft: Draft, *, meanwhile: Callable[[], None] = lambda: None) -> dict:
         self._came.clear()
         self.checker.ask("me", draft, self.heard)
-        assert self._came.wait(60)
+        meanwhile()
+        assert self._came.wait(PATIENCE)
         return self.answers[-1]
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory):
+def asked(tmp_path_factory, forked_helpers):
     store = Store(str(tmp_path_factory.mktemp("drafts") / "workbench.db"))
     made = Asked(store)
     yield made
@@ -314,10 +320,13 @@ def test_a_layer_that_is_not_there_is_named_with_the_nearest_one(asked, draft):
 
 @pytest.mark.slow
 def test_only_the_newest_of_many_edits_is_answered(asked, draft):
-    before = len(asked.answers)
+    """The process is stopped meanwhile: on any machine they come before the first has an answer."""
+    asked.answer(draft)
+    before, process = len(asked.answers), asked.checker._process.pid
+    os.kill(process, signal.SIGSTOP)
     for seed in range(6):
         asked.checker.ask("me", draft.edit("seed", seed), asked.heard)
-    asked.answer(draft.edit("seed", 6))
+    asked.answer(draft.edit("seed", 6), meanwhile=lambda: os.kill(process, signal.SIGCONT))
     assert len(asked.answers) == before + 1
 
 
@@ -334,7 +343,7 @@ def test_pages_that_ask_at_once_and_again_all_get_a_whole_answer(asked, draft):
         for who in ("ada", "ben", "cleo"):
             asked.checker.ask(who, draft.edit("seed", seed), hear(who))
     for _ in range(3):
-        assert came.acquire(timeout=90)
+        assert came.acquire(timeout=PATIENCE)
     assert sorted(heard) == ["ada", "ben", "cleo"]
     assert all(told["estimate"]["seconds"] > 0 for told in heard.values())
 
