@@ -52,6 +52,9 @@ THIN_BAR: Final = 0.012
 FEW: Final = 10
 """Bins with fewer samples are hollow."""
 
+NARROW_PX: Final = 250
+"""Width of both plots below which a network is its letter and T-scaled facts take two lines."""
+
 SIDES: Final = (("student", "Student", "circle", "●"), ("teacher", "Teacher", "square", "■"))
 DOMAINS: Final[tuple[list[Node], ...]] = ([0, 0.43], [0.57, 1])
 
@@ -199,7 +202,10 @@ def _skeleton(data: dict[str, NDArray[Any]], facts: Facts, suffixes: list[str]) 
     small = {"h<": 300}
     counts_top = {"$if": small, "then": {"$px": [0, 30, "y"]}, "else": counts_top}
     plot_floor = {"$if": small, "then": {"$px": [0, 40, "y"]}, "else": plot_floor}
-    shape = layout({"l": 42, "r": 8, "t": 34, "b": 34}, shapes=[], annotations=[], bargap=0.12)
+    # a margin is asked for while W is still the whole width
+    two_lines = {"scaling": "scaled", "W<": NARROW_PX + 50}
+    top: Node = {"$if": two_lines, "then": 34 + 13, "else": 34}
+    shape = layout({"l": 42, "r": 8, "t": top, "b": 34}, shapes=[], annotations=[], bargap=0.12)
     traces: list[Node] = []
     for k, (side, name, symbol, sign) in enumerate(SIDES):
         main, bars = str(2 * k + 1), str(2 * k + 2)
@@ -268,7 +274,8 @@ def _headings(
     data: dict[str, NDArray[Any]],
     suffixes: list[str],
 ) -> list[Node]:
-    title = f"<b>{paint(f'{sign} {name}', f'${side}')}</b>"
+    title, short = (f"<b>{paint(f'{sign} {word}', f'${side}')}</b>" for word in (name, name[0]))
+    narrow = {"W<": NARROW_PX}
     place = {"xshift": -4, "yshift": 18, "font": {"size": 12, "color": "$ink"}}
     under = {"xshift": -4, "yshift": 3, "font": {"size": 11, "color": "$ink3"}}
     if not data:
@@ -279,16 +286,20 @@ def _headings(
         test = _test(suffix)
         key = f"ece{suffix}"
         chance = own.get(f"{key}_null_p95")
-        line = f"null p95 {percent(chance)}"
+        line: Node = f"null p95 {percent(chance)}"
+        above: Node = 18
         if suffix.endswith("_scaled"):
             fit = str(facts.get("fitted_on", "val")).partition(",")[0]
             null = f"null {percent(chance)}"
             if chance is None:
                 raw = own.get(f"{key.removesuffix('_scaled')}_null_p95")
                 null = f"raw null {percent(raw)}"
-            line = f"T = {number(own.get('temperature'))} ({fit}), {null}"
-        text = f"{title}  ECE <b>{percent(own.get(key))}</b>"
-        made.append({"$if": test, "then": label(text, x, 1, **place)})
+            heat = f"T = {number(own.get('temperature'))} ({fit})"
+            line = {"$if": narrow, "then": f"{heat}<br>{null}", "else": f"{heat}, {null}"}
+            above = {"$if": narrow, "then": 18 + 13, "else": 18}
+        ece = f"ECE <b>{percent(own.get(key))}</b>"
+        text = {"$if": narrow, "then": f"{short} {ece}", "else": f"{title}  {ece}"}
+        made.append({"$if": test, "then": label(text, x, 1, **{**place, "yshift": above})})
         made.append({"$if": test, "then": label(line, x, 1, **under)})
     return made
 

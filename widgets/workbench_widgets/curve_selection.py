@@ -45,14 +45,17 @@ def selected_legend(
 ) -> list[Run]:
     """Both accuracies of the selected samples now, then those of all."""
     mine, theirs = (float(data[f"selected_{who}"][-1]) / 100 for who in ("student", "teacher"))
+    at = {who: ["selected_steps", f"selected_{who}"] for who in ("student", "teacher")}
     return [
         {"text": "● S ", "colour": "$student"},
-        {"text": percent(mine), "colour": "$student", "strong": True},
+        {"text": percent(mine), "colour": "$student", "strong": True, "at": at["student"]},
         "\u2003",
         {"text": "■ T ", "colour": "$teacher"},
-        {"text": percent(theirs), "colour": "$teacher", "strong": True},
+        {"text": percent(theirs), "colour": "$teacher", "strong": True, "at": at["teacher"]},
         "\u2003",
-        {"text": f"all: S {percent(latest)}, T {percent(teacher)}", "colour": "$ink3"},
+        {"text": "all: S ", "colour": "$ink3"},
+        {"text": percent(latest), "colour": "$ink3", "at": ["steps", "student_accuracy"]},
+        {"text": f", T {percent(teacher)}", "colour": "$ink3", "at": "step"},
     ]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench_widgets.curve_axes import Clock, add_phases, x_axis_of
+from workbench_widgets.curve_legend import term_legend
 from workbench_widgets.curve_selection import (
     FAINT,
     selected_data,
@@ -30,13 +31,11 @@ from workbench_widgets.skeleton import (
     axis,
     escape,
     ghost,
-    label,
     layout,
     mark_lines,
     mark_numbers,
-    paint,
 )
-from workbench_widgets.words import count, fixed, number, percent, sampled
+from workbench_widgets.words import count, fixed, number, percent, sampled, term_name
 
 TITLE: Final = "Curves"
 READ: Final = ("How right both are, and what each term still costs.",)
@@ -50,13 +49,6 @@ TARGET_COLOURS: Final = {"teacher": "$teacher", "labels": "$truth"}
 DASHES: Final = {
     "teacher": ("solid", "8px,3px", "8px,2px,2px,2px", "2px,2px"),
     "labels": ("3px,2px", "solid", "8px,2px,2px,2px", "8px,3px"),
-}
-STROKES: Final = {
-    "solid": "━━",
-    "3px,2px": "┅┅",
-    "8px,3px": "╍╍",
-    "8px,2px,2px,2px": "━╸╺",
-    "2px,2px": "┈┈",
 }
 MOST_POWERS: Final = 4
 """Steps between labels of the cost axis: its few pixels have room for no more."""
@@ -187,12 +179,17 @@ def _legend(
     n = f", n = {count(facts['n'])}" if "n" in facts else ""
     text: list[Run] = [
         {"text": "● S ", "colour": "$student"},
-        {"text": percent(latest), "colour": "$student", "strong": True},
+        {
+            "text": percent(latest),
+            "colour": "$student",
+            "strong": True,
+            **({"at": ["steps", "student_accuracy"]} if data else {}),
+        },
         "\u2003",
         {"text": "■ T ", "colour": "$teacher"},
         {"text": percent(teacher), "colour": "$teacher", "strong": True},
         "\u2003",
-        {"text": f"{facts.get('split', '')} accuracy{n}".strip(), "colour": "$ink3"},
+        {"text": f"{facts.get('split', '')} accuracy{n}".strip(), "colour": "$ink3", "at": "step"},
     ]
     return {"kind": "note", "text": text}
 
@@ -217,7 +214,9 @@ def _spoken(
     data: Mapping[str, NDArray[Any]],
 ) -> str:
     ends = [row[np.isfinite(row)] for row in data["terms_smooth"]]
-    costs = [f"{n} {number(float(e[-1]))}" for n, e in zip(names, ends, strict=True) if e.size]
+    costs = [
+        f"{term_name(n)} {number(float(e[-1]))}" for n, e in zip(names, ends, strict=True) if e.size
+    ]
     said = f"Accuracy: student {percent(latest)}, teacher {percent(teacher)}."
     if "selected_steps" in data:
         mine, theirs = (float(data[f"selected_{who}"][-1]) / 100 for who in ("student", "teacher"))
@@ -248,7 +247,8 @@ def _skeleton(
     low, high = _decades(data.get("terms_smooth"))
     powers = _labelled(low, high)
     # few enough for any range: the browser may still hold a wider one than this frame asks for
-    grid = [0, 20, 40, 60, 80, *((90,) if floor >= 70 else ()), 100]
+    legend, lower_top, upper_floor = term_legend(names, styles)
+    grid = [0, 20, 40, 60, 80, *((90,) if floor >= 80 else ()), 100]
     shape = layout(
         {"l": 40, "r": 10, "t": 6, "b": 32},
         xaxis={**x_axis, "domain": [0, 1], "anchor": "y2"},
@@ -256,7 +256,7 @@ def _skeleton(
             {"$hold": held, "range": [floor, 100.6]},
             ticks=grid,
             ticksuffix="",
-            domain=[{"$px": [0.5, 8, "y"]}, 1],
+            domain=[upper_floor, 1],
             anchor="free",
             position=0,
             title="%",
@@ -267,12 +267,12 @@ def _skeleton(
             type="log",
             ticks=[10.0**p for p in powers],
             labels=[_power(p) for p in powers],
-            domain=[0, {"$px": [0.5, -22, "y"]}],
+            domain=[0, lower_top],
             anchor="x",
         ),
         shapes=mark_lines(marks, "x", ["y domain", "y2 domain"]),
         annotations=[
-            _term_names(names, styles),
+            legend,
             *mark_numbers(marks, "x", "y domain"),
             *(selected_names(data, facts, floor) if some else ()),
         ],
@@ -334,7 +334,7 @@ def _skeleton(
                 "line": {"color": colour, "width": 1},
             }
         )
-        hover = f"step %{{x:d}}<br>{escape(name)} %{{y:.3g}}"
+        hover = f"step %{{x:d}}<br>{escape(term_name(name))} %{{y:.3g}}"
         smoothed = {"$data": "terms_smooth", "at": [k]}
         traces.append(
             {**_line({"$data": "term_steps"}, smoothed, colour, dash, hover, width=1.8), **on}
@@ -385,13 +385,3 @@ def _labelled(low: float, high: float) -> list[int]:
 
 def _power(p: int) -> str:
     return f"1e{p}" if p < -3 or p > 3 else fixed(10.0**p, max(-p, 0))
-
-
-def _term_names(names: Sequence[str], styles: Sequence[tuple[str, str]]) -> Node:
-    """The legend of the lower plot: stroke and name in the term's colour."""
-    pieces = [
-        paint(f"{STROKES[dash]} {escape(name)}", colour)
-        for name, (colour, dash) in zip(names, styles, strict=True)
-    ]
-    text = "   ".join([*pieces, paint("weighted loss, batch mean", "$ink3")])
-    return label(text, 0, 1, yref="y2 domain", yshift=9, xshift=-30)

@@ -7,6 +7,8 @@ refer to.
 
 from __future__ import annotations
 
+import linecache
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 ViewName = Literal["cka", "trilateral", "calibration", "loyalty", "curves"]
 VIEWS: Final[tuple[ViewName, ...]] = ("cka", "trilateral", "calibration", "loyalty", "curves")
 
+OURS: Final = ("workbench", "workbench_widgets")
+"""Packages whose lines tell a reader nothing about an error that its message explains."""
+INSTALLED: Final = ("site-packages", "<frozen ")
+CELL: Final = "ipykernel_"
+"""In the name that a kernel gives to the source of a cell."""
+
 Arrays = Mapping[str, NDArray[Any]]
 Facts = Mapping[str, Any]
 Run = str | dict[str, Any]
@@ -32,6 +40,19 @@ Run = str | dict[str, Any]
 
 class FrameError(ValueError):
     """Arrays or facts that a view cannot show; says which, what was got and what is allowed."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook prints: the reader's own lines on the way here, then the message.
+
+        As ``workbench.errors`` does, which stands above this package. IPython looks for this name.
+        """
+        told = []
+        for frame, line in traceback.walk_tb(self.__traceback__):
+            name, file = str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename
+            if name.split(".")[0] not in OURS and not any(part in file for part in INSTALLED):
+                where = "line" if CELL in file else f"{file}, line"
+                told.append(f"{where} {line}: {linecache.getline(file, line).strip()}")
+        return [*told, "", f"{type(self).__name__}: {self}"]
 
 
 @dataclass(frozen=True)

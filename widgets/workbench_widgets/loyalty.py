@@ -24,7 +24,6 @@ from workbench_widgets.words import (
     number,
     percent,
     sampled,
-    shorten,
     signed,
 )
 
@@ -252,8 +251,8 @@ def _class_rows(
     """Counts per class; with many classes those with most errors, in class order."""
     total = by_class.shape[1]
     shown = np.sort(np.argsort(-by_class.sum(axis=0), kind="stable")[:CLASSES])
-    named = [shorten(names[k], 7) if k < len(names) else str(k) for k in shown]
-    heading = "by class" if total <= CLASSES else f"{CLASSES} of {count(total)}"
+    named = _column_names([names[k] if k < len(names) else str(k) for k in shown], shown)
+    heading = "by class" if total <= CLASSES else f"worst {CLASSES} of {count(total)}"
     rows = (("still to learn", ["cell", 2]), ("copied errors", ["copied", 1]))
     classes = [(names[k] if k < len(names) else str(k), ["labels", int(k)]) for k in shown]
     return {
@@ -279,6 +278,18 @@ def _class_rows(
         ],
         "top": int(max(by_class.max(initial=0), 1)),
     }
+
+
+def _column_names(names: Sequence[str], places: NDArray[np.int64]) -> list[str]:
+    """What tells classes apart in narrow columns: their beginning, their end or their number."""
+    room = 7 if len(names) <= 6 else 5 if len(names) <= 10 else 4
+    for cut in (
+        [name if len(name) <= room else f"{name[: room - 1].rstrip()}…" for name in names],
+        [name if len(name) <= room else f"…{name[1 - room :].lstrip()}" for name in names],
+    ):
+        if len(set(cut)) == len(cut):
+            return cut
+    return [str(int(k)) for k in places]
 
 
 def _spoken(table: NDArray[np.int64], facts: Facts) -> str:

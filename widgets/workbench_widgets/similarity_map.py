@@ -19,13 +19,12 @@ from workbench_widgets.control_map import (
     over_training,
 )
 from workbench_widgets.frame import Facts
+from workbench_widgets.map_room import RIGHT_PX, MapRoom
 from workbench_widgets.skeleton import (
-    CHAR_PX,
     CLEAR,
     Node,
     axis,
     escape,
-    fitting_ticks,
     ghost,
     label,
     layout,
@@ -44,8 +43,8 @@ HISTORY_PX: Final = 46
 """Height of the plot of a cell over training; its heading takes another ``HEADING_PX``."""
 
 HEADING_PX: Final = 24
-NARROW_PX: Final = 200
-"""Width that a map has on every screen: names that need less stay flat."""
+BOLD_PX: Final = 5.8
+"""Mean width of a bold character of the heading of a cell over training."""
 TITLE_PX: Final = 118
 """Of the teacher's axis title, upright."""
 TALL: Final = {"h>=": 330}
@@ -86,11 +85,8 @@ class Picture:
         self.total = max(float(facts.get("steps_total", last)), last, 1.0)
         self.floor = -0.2 if self._lowest() < 0 else 0.0
         self.rows, self.columns = max(len(teacher), 1), max(len(student), 1)
-        # Names stay flat while they fit; slanted ones need more room below the map.
-        longest = CHAR_PX * max([len(name) for name in self.student] or [4])
-        self.flat = {"W>=": (longest + 6) * min(self.columns, 16)}
-        self.names_px = 34 if self.flat["W>="] < NARROW_PX else round(longest * 0.72 + 32)
-        self.bottom = HISTORY_PX + HEADING_PX + self.names_px if history else 0
+        under = HISTORY_PX + HEADING_PX if history else 0
+        self.room = MapRoom(self.teacher, self.student, under, TALL)
 
     def _lowest(self) -> float:
         shown = [self.data[name] for name in ("unbiased", "history") if name in self.data]
@@ -114,7 +110,7 @@ class Picture:
             "teacher": self.teacher,
             "student": self.student,
             "cells": self._texts("unbiased"),
-            "names_px": self.names_px,
+            "names_px": self.room.names_px,
         }
         if "change" in self.data:
             changes = self.data["change"].reshape(len(self.data["change"]), -1)
@@ -126,30 +122,25 @@ class Picture:
         return [_cell(float(v), float(c)) for v, c in zip(values, chance, strict=True)]
 
     def skeleton(self) -> dict[str, Node]:
-        floor: Node = {"$px": [0, self.bottom, "y"]}
-        height: Node = {"$px": [1, -self.bottom, "y"]}
-        margin: Node = self.names_px
-        if self.history:
-            floor = {"$if": TALL, "then": floor, "else": 0}
-            height = {"$if": TALL, "then": height, "else": 1}
-            margin = {"$if": TALL, "then": 20, "else": self.names_px}
-        left = round(min(CHAR_PX * max([len(t) for t in self.teacher] or [6]), 110) + 24)
+        room = self.room
+        floor = room.below(lambda px: {"$px": [0, px, "y"]}, 0)
+        height = room.below(lambda px: {"$px": [1, -px, "y"]}, 1)
         shape = layout(
-            {"l": left, "r": 36, "t": 7, "b": margin},
+            {"l": room.left, "r": RIGHT_PX, "t": 7, "b": room.margin()},
             xaxis=axis(
                 [-0.5, self.columns - 0.5],
                 title="student layer → output",
-                **fitting_ticks(self.student, 16),
+                **room.under(self.student),
                 colour="$student",
                 grid=False,
                 standoff=2,
                 anchor="y",
-                tickangle={"$if": self.flat, "then": 0, "else": -45},
+                tickangle={"$if": room.flat, "then": 0, "else": -45},
             ),
             yaxis=axis(
                 [-0.5, self.rows - 0.5],
-                title=self._teacher_title(),
-                **fitting_ticks(self.teacher, 16),
+                title=room.high(TITLE_PX, "teacher layer → output", "teacher"),
+                **room.beside(self.teacher),
                 colour="$teacher",
                 grid=False,
                 domain=[floor, 1],
@@ -168,13 +159,6 @@ class Picture:
             history = self._history(shape)
             traces += [{"$if": TALL, "then": trace} for trace in history]
         return {"data": traces, "layout": shape}
-
-    def _teacher_title(self) -> Node:
-        """What a low map has room for: the title is as long as the map has to be high."""
-        title, short = "teacher layer → output", "teacher"
-        beside = {"$if": {"H>=": TITLE_PX + self.bottom}, "then": title, "else": short}
-        alone = {"$if": {"H>=": TITLE_PX}, "then": title, "else": short}
-        return {"$if": TALL, "then": beside, "else": alone}
 
     def _maps(self, height: Node) -> list[Node]:
         bar = {
@@ -261,9 +245,12 @@ class Picture:
             change = written(["cells_change", "$since"], "change_size", ["$since"])
             node = {"$if": {"mode": "change"}, "then": change, "else": node}
         wide, high = {"W>=": 28 * self.columns}, 13 * self.rows
-        beside = {"$if": {**wide, "H>=": high + self.bottom}, "then": node}
-        alone = {"$if": {**wide, "H>=": high}, "then": node}
-        return [{"$if": TALL, "then": beside, "else": alone}]
+        return [
+            self.room.below(
+                lambda px: {"$if": {**wide, "H>=": high + px}, "then": node},
+                {"$if": {**wide, "H>=": high}, "then": node},
+            )
+        ]
 
     def _undefined(self) -> list[Node]:
         """Hatched bars over cells without a value; their hover gives the reason."""
@@ -324,13 +311,17 @@ class Picture:
         )
         for name in ("xaxis2", "yaxis2"):
             shape[name] = {"$if": TALL, "then": shape[name]}
+        longest = sum(max(map(len, names), default=0) for names in (self.teacher, self.student))
+        pair_px = round(BOLD_PX * longest) + 16
+        words_px = pair_px + 76
         heading = {
             "$join": [
                 "<b>",
                 *painted({"$fact": ["teacher", "$i"]}, "$teacher"),
                 " × ",
                 *painted({"$fact": ["student", "$j"]}, "$student"),
-                "</b> over training",
+                "</b>",
+                {"$if": {"W>=": words_px + 42}, "then": " over training", "else": ""},
             ]
         }
         notes = [
@@ -346,9 +337,9 @@ class Picture:
         ]
         pair = label(
             {
-                "$if": {"W>=": 360},
+                "$if": {"W>=": words_px + 160},
                 "then": "pair for a feature term <b>[P]</b>",
-                "else": {"$if": {"W>=": 225}, "then": "pair <b>[P]</b>", "else": ""},
+                "else": {"$if": {"W>=": pair_px + 42}, "then": "pair <b>[P]</b>", "else": ""},
             },
             1,
             {"$px": [0, HISTORY_PX, "y"]},

@@ -179,6 +179,8 @@ def nice_ticks(top: float, about: int = 4) -> list[float]:
 def step_ticks(total: float, *, unit: str = "") -> dict[str, Node]:
     """Ticks of a step axis from 0 to the planned end, thin-spaced; the first may say the unit."""
     ticks = [t for t in nice_ticks(max(total, 1.0)) if float(t).is_integer()]
+    if total <= 1:  # not known yet
+        ticks = ticks[:1]
     return {"ticks": ticks, "labels": [unit + count(ticks[0]), *map(count, ticks[1:])]}
 
 

@@ -56,6 +56,11 @@ def shorten(text: str, length: int) -> str:
     return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
 
 
+def term_name(name: str) -> str:
+    """A term of the loss as people write it: ``KD``, ``DIST``; longer names as they were given."""
+    return name.upper() if len(name) <= 4 else name
+
+
 def sampled(n: int, facts: Mapping[str, Any]) -> str:
     """How many samples a view shows: ``n = 252 probe``, ``n = 37 of 252 selected, probe``."""
     split = str(facts.get("split", ""))

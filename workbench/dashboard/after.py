@@ -6,6 +6,7 @@ server keeps what it found for as long as it lives, for every page that shows th
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -13,7 +14,7 @@ from typing import Any, Final
 from workbench_widgets.words import count, number
 
 from workbench.dashboard import wording
-from workbench.errors import RefusedCommand, WorkbenchError
+from workbench.errors import RefusedCommand, UnknownRun, WorkbenchError
 from workbench.runs.launch import Starter, replay_in_fresh_process
 from workbench.runs.more_seeds import FURTHER, more_seeds, seconds_of_more
 from workbench.runs.queue import queue
@@ -21,6 +22,7 @@ from workbench.store import RunRow, Store
 
 DOES: Final = frozenset({"more_seeds", "replay"})
 """What a page may ask of it."""
+LOG = logging.getLogger(__name__)
 WORKING: Final[Mapping[str, str]] = {"state": "working", "words": "Replaying, bit for bit…"}
 
 
@@ -36,6 +38,13 @@ class After:
         self._store, self._starter = store, starter
         self._lock = threading.Lock()
         self._replays: dict[str, Mapping[str, str]] = {}
+
+    def of(self, run: str) -> dict[str, Any] | None:
+        """What :meth:`told` says of a run; None for one that was removed."""
+        try:
+            return self.told(self._store.runs.get(run))
+        except UnknownRun:
+            return None
 
     def told(self, row: RunRow) -> dict[str, Any] | None:
         """What the card of a run shows below its numbers; None while it has not finished."""
@@ -68,15 +77,23 @@ class After:
             who: For the journals of new runs.
 
         Raises:
-            RefusedCommand: If the run has not finished, or another replay is under way.
+            RefusedCommand: If the run has not finished, another replay is under way, or seeds of
+                its group wait or train.
         """
         if do == "more_seeds":
+            self._refuse_more(run)
             more_seeds(self._store, run, self._starter, who=who)
             heard()
         elif do == "replay":
             self._begin(run)
             threading.Thread(target=self._replay, args=(run, heard), daemon=True).start()
             heard()
+
+    def _refuse_more(self, run: str) -> None:
+        """Two presses, or those of two tabs, mean the same seeds."""
+        told = self.told(self._store.runs.get(run))
+        if told is not None and not told["more"]:
+            raise RefusedCommand(f"{told['queue']} More can be asked for once those have ended.")
 
     def _begin(self, run: str) -> None:
         row = self._store.runs.get(run)
@@ -93,6 +110,9 @@ class After:
             found = replay_words(replay_in_fresh_process(self._store, run))
         except WorkbenchError as error:
             found = {"state": "refused", "words": error.message}
+        except Exception as error:  # the boundary of the thread: else no replay could begin again
+            LOG.exception("The replay of run %s broke.", run)
+            found = {"state": "refused", "words": f"It broke: {type(error).__name__}, {error}."}
         with self._lock:
             self._replays[run] = found
         heard()

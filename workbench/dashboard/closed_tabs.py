@@ -1,7 +1,7 @@
 """A tab that closes in the middle of a message is no fault: the server's log stays quiet about it.
 
-Unusual here: neither tornado nor Panel lets a sender know, so both write the news, tornado with a
-traceback, to whoever reads the log. What else fails is told as before.
+Unusual here: neither tornado, Bokeh nor Panel lets a sender know, so all write the news, tornado with
+a traceback, to whoever reads the log. What else fails is told as before.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 LOG = logging.getLogger(__name__)
-TOLD_BY_PANEL: Final = "Failed sending message as connection was closed"
+SENDERS: Final = ("panel.io.document", "bokeh.server.views.ws")
+TOLD_BY_THEM: Final = "Failed sending message as connection was closed"
 
 
 def quiet(loop: asyncio.AbstractEventLoop) -> None:
     """Tell closed tabs at the level DEBUG, as long as the loop runs."""
     loop.set_exception_handler(_handle)
-    logging.getLogger("panel.io.document").addFilter(_is_other)
+    for sender in SENDERS:
+        logging.getLogger(sender).addFilter(_is_other)
 
 
 def _handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -31,4 +33,4 @@ def _handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def _is_other(record: logging.LogRecord) -> bool:
-    return record.getMessage() != TOLD_BY_PANEL
+    return record.getMessage() != TOLD_BY_THEM

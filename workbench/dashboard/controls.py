@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from workbench_widgets.words import number
+from workbench_widgets.words import number, term_name
 
 from workbench.dashboard.wording import COLOURS
 from workbench.runs.frames import Frames
@@ -97,12 +97,12 @@ def _label(path: str, spec: ExperimentSpec) -> dict[str, str]:
     if parts[2] == "target":
         return {"name": "Share of the second teacher", "of": "", "colour": "teacher"}
     term = spec.stage.terms[parts[3]]
-    name = parts[3].upper() if len(parts[3]) <= 4 else parts[3]
+    name = term_name(parts[3])
     *inside, last = parts[4:]
     word = last.replace("_", " ")
     if inside:  # a part of the term that is itself one
         part = getattr(term, inside[0])
-        shown = f"{name} {inside[0]}: {part.use.upper() if len(part.use) <= 4 else part.use}"
+        shown = f"{name} {inside[0]}: {term_name(part.use)}"
         return {
             "of": shown,
             "name": word,

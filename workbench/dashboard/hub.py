@@ -18,7 +18,7 @@ from workbench.dashboard.asking import Requests
 from workbench.dashboard.live import Live, Shown
 from workbench.dashboard.queue_card import Queue, read_queue, waiting_words
 from workbench.dashboard.start import Quickstart, recent_runs
-from workbench.errors import WorkbenchError
+from workbench.errors import UnknownRun, WorkbenchError
 from workbench.runs.draft.checker import Checker
 from workbench.runs.explainer import Explainer
 from workbench.runs.inspecting import Inspection
@@ -33,6 +33,8 @@ QUEUE_SECONDS = 1.0
 """Between two looks at whose turn it is: a worker that was killed tells nobody."""
 RECENT_SECONDS = 1.0
 """Between two updates of the list of runs."""
+BROKEN_SECONDS = 1.0
+"""After a run could not be read, before it is tried again."""
 
 LOG = logging.getLogger(__name__)
 
@@ -82,6 +84,8 @@ class Hub:
         self._queue_at = 0.0
         self._recent_at = 0.0
         self._recent_due = True
+        self._broken: dict[str, float] = {}
+        """Runs that could not be read, and when: the watcher's own."""
         self._thread = threading.Thread(target=self._watch, name="store-watcher", daemon=True)
         self._thread.start()
 
@@ -137,15 +141,21 @@ class Hub:
 
     def tell_viewers(self, run: str) -> None:
         """Draw its pages anew: somebody came, went, or said their name."""
+        viewers = self.viewers(run)
+        if not viewers:  # else it would come into the memory, and nobody would let it go
+            return
         shown = self.live(run).shown
-        for viewer in self.viewers(run):
+        for viewer in viewers:
             viewer.show(shown)
 
     def waiting_words(self, run: str) -> str:
         """What the page of a run says of the queue; empty where it has nothing to do with it."""
         if not self.queue.turns:
             return ""
-        return waiting_words(self.queue, self.store.runs.get(run))
+        try:
+            return waiting_words(self.queue, self.store.runs.get(run))
+        except UnknownRun:  # removed; its page says so
+            return ""
 
     def close(self) -> None:
         """End the thread."""
@@ -168,6 +178,7 @@ class Hub:
         with self._lock:
             viewers = list(self._viewers - self._gone)
             lives = dict(self._lives)
+        self._broken = {run: at for run, at in self._broken.items() if run in lives}
         for run, live in lives.items():
             self._tell(viewers, run, live, stirred)
         if time.monotonic() - self._queue_at >= QUEUE_SECONDS:
@@ -196,13 +207,19 @@ class Hub:
             for run in watched:
                 self.tell_viewers(run)
 
-    @staticmethod
-    def _tell(viewers: list[Viewer], run: str, live: Live, stirred: bool) -> None:
-        try:
-            shown = live.look(stirred=stirred)
-        except WorkbenchError as error:
-            LOG.warning("Run %s cannot be read now: %s", run, error)
+    def _tell(self, viewers: list[Viewer], run: str, live: Live, stirred: bool) -> None:
+        """Show a run anew; one that cannot be read keeps neither others nor the queue waiting."""
+        broken = self._broken.get(run)
+        if broken is not None and time.monotonic() - broken < BROKEN_SECONDS:
             return
+        try:
+            shown = live.look(stirred=stirred or broken is not None)
+        except Exception as error:  # whatever one run holds, the thread looks after all of them
+            self._broken[run] = time.monotonic()
+            told = not isinstance(error, WorkbenchError)  # else its own words say it all
+            LOG.warning("Run %s cannot be read now: %s", run, error, exc_info=told)
+            return
+        self._broken.pop(run, None)
         if shown is not None:
             for viewer in viewers:
                 if viewer.run == run:

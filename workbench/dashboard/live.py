@@ -17,9 +17,10 @@ from workbench_widgets.frame import VIEWS, Frame, ViewName
 
 from workbench.dashboard import journal, summary
 from workbench.dashboard.inspector import samples
-from workbench.dashboard.notice import notice
+from workbench.dashboard.notice import notice, removed
 from workbench.dashboard.result import result
 from workbench.dashboard.scrubber import scrubber
+from workbench.errors import UnknownRun
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
 from workbench.runs.looking import at_step
@@ -73,6 +74,7 @@ class Live:
         self._lock = threading.Lock()
         self._drawn: dict[str, tuple[Any, Sent]] = {}
         self._looked = time.monotonic()
+        self._removed = False
         self._shown = self._show()
 
     @property
@@ -86,19 +88,29 @@ class Live:
         return self._history.row.active
 
     def look(self, *, stirred: bool) -> Shown | None:
-        """What is new, or None.
+        """What is new, or None; of a run that was removed that it is gone, once.
 
         Args:
             stirred: Whether anything in the store has changed since the last call.
         """
         with self._lock:
-            waited = time.monotonic() - self._looked
-            if not (self._is_due(waited) if stirred else self.active and waited >= TICK_SECONDS):
+            if self._removed:
                 return None
-            self._history.refresh(self._store)
-            self._looked = time.monotonic()
-            self._shown = self._show()
-            return self._shown
+            try:
+                return self._seen_anew(stirred=stirred)
+            except UnknownRun:
+                self._removed = True
+                self._shown = _removed(self._shown)
+                return self._shown
+
+    def _seen_anew(self, *, stirred: bool) -> Shown | None:
+        waited = time.monotonic() - self._looked
+        if not (self._is_due(waited) if stirred else self.active and waited >= TICK_SECONDS):
+            return None
+        self._history.refresh(self._store)
+        self._looked = time.monotonic()
+        self._shown = self._show()
+        return self._shown
 
     @property
     def _last_event(self) -> int:
@@ -188,7 +200,7 @@ class Live:
             self._keep("curves", ends, frames.curves(waits))
         return Shown(
             {
-                "top": summary.top(history),
+                "top": summary.top(history, frames.steps_per_epoch),
                 "notice": notice(history, str(self._store.path)),
                 "rail": summary.rail(history, frames),
                 "result": result(history),
@@ -203,6 +215,12 @@ class Live:
 
     def _keep(self, view: str, made_of: Any, frame: Frame) -> None:
         self._drawn[view] = (made_of, Sent(frame.step, pack(frame)))
+
+
+def _removed(shown: Shown) -> Shown:
+    """The same of a run that is not in the store any more: nothing can be done with it."""
+    top = {**shown.parts["top"], "buttons": [], "exports": []}
+    return Shown({**shown.parts, "top": top, "notice": removed()}, shown.views)
 
 
 def pack(frame: Frame, selection: str = "") -> bytes:

@@ -121,7 +121,7 @@ def _fixed(draft: Draft) -> dict[str, str]:
 def _of_stage(draft: Draft) -> str:
     """What of the shown stage cannot change: of one before the last all, of the last the seed."""
     names = list(value_at(draft.data, "stages") or {})
-    return "The choice of seed and device" if draft.stage == names[-1] else "This stage"
+    return "The choice of seed and device" if names[-1:] == [draft.stage] else "This stage"
 
 
 def _changed_words(changes: int) -> str:

@@ -59,6 +59,12 @@ def notice(history: History, store: str = "") -> dict[str, Any] | None:
     return None
 
 
+def removed() -> dict[str, Any]:
+    """What the strip says of a run that was removed while somebody looks at it."""
+    text = "You see what was read of it last; nothing of it can be opened or taken away any more."
+    return _line("attention", "△", "This run has been removed from the store.", text)
+
+
 def _line(kind: str, icon: str, head: str, text: str, code: str = "") -> dict[str, Any]:
     return {"kind": kind, "icon": icon, "head": head, "text": text, "code": code, "acts": []}
 

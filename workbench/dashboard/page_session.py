@@ -8,6 +8,7 @@ changes while a browser that has fetched the document still builds it: that wait
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -25,6 +26,10 @@ from workbench.dashboard.live import Shown
 from workbench.dashboard.people import Person, visit_here
 from workbench.errors import WorkbenchError
 
+LOG = logging.getLogger(__name__)
+BROKE: Final = "That broke; the server's log says why."
+TELL_BROKEN: Final = ("top", "start", "runs", "models")
+"""Parts that say why something was not done; the last three wait for an answer to a start."""
 BARS: Final = ("top", "notice", "tabs", "scrubber")
 """Parts as high as what they say; the others fill their room."""
 
@@ -114,6 +119,15 @@ class PageSession:
         """Follow what a person did: ``{"do": ..., ...}``."""
         raise NotImplementedError
 
+    def _press(self, asked: dict[str, Any]) -> None:
+        """Follow what a person did; a fault of ours is said, not only written into the log."""
+        try:
+            self.act(asked)
+        except Exception:  # the boundary of a press: others of the same message are followed
+            LOG.exception("%r could not be followed.", str(asked.get("do")))
+            for part in (self._parts[kind] for kind in TELL_BROKEN if kind in self._parts):
+                part.tell({**part.told, "refused": BROKE})
+
     def _turn(self) -> None:
         """In the page's own turn, since :meth:`_soon` asked for it."""
         raise NotImplementedError
@@ -142,7 +156,7 @@ class PageSession:
 
     def _make_parts(self, *kinds: str) -> dict[str, Part]:
         """Parts that send what people do to :meth:`act`."""
-        parts = {kind: Part(kind, self.act) for kind in kinds}
+        parts = {kind: Part(kind, self._press) for kind in kinds}
         for kind, part in parts.items():
             part.sizing_mode = "stretch_width" if kind in BARS else "stretch_both"
         return parts

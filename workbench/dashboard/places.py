@@ -150,10 +150,13 @@ class PlaceSession(PlainSession):
         if len(others) >= MOST_LOOKING:
             return f"{len(others)} other pairs are looked at on this server. Try again in a while."
 
-        def heard(seen: Seen) -> None:
+        def take(seen: Seen) -> None:
             if self._looking is not None and self._looking[0] is wanted:
                 self._seen = seen
-                self._soon()
+                self._draw()
+
+        def heard(seen: Seen) -> None:  # from its thread, perhaps before it is known here
+            self._later(lambda: take(seen))
 
         self._seen = Seen("working", "starting")
         inspection = Inspection(self.hub.store.path, wanted, heard)

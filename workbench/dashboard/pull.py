@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from workbench_widgets.words import MINUS, count, percent
+from workbench_widgets.words import MINUS, count, percent, term_name
 
 from workbench.dashboard.wording import COLOURS
 from workbench.runs.estimate import size, span
@@ -21,6 +21,8 @@ from workbench.store import RunRow, Snapshot
 
 AGREE = 0.3
 """Cosine above which two terms agree; below its negative they are in conflict."""
+HATCHES = 4
+"""Kinds of hatch that tell terms of one target apart."""
 MOST_PAIRS = 3
 """Of terms that are all told; of more, the most opposed one."""
 
@@ -29,7 +31,7 @@ def pull(history: History, spec: ExperimentSpec | None, waits: str | None) -> di
     """Share of the gradient of each term at the newest snapshot, and whether the terms agree.
 
     Returns:
-        ``bars`` (name, share in [0, 1], words, colour, hatched), ``words`` on directions,
+        ``bars`` (name, share in [0, 1], words, colour, hatched and how), ``words`` on directions,
         ``footer``, ``ratio`` (words on what a mix gives the samples, where that is measured), and
         ``waits``: why there is no pull to see, or None.
     """
@@ -66,7 +68,7 @@ def ratios(latest: Snapshot | None) -> str:
     words = []
     for name, ratio in told.items():
         (right, num_right), (wrong, num_wrong) = ratio["right"], ratio["wrong"]
-        parts = [f"{_short(name)}'s ratio: mean {ratio['mean']:.2f}"]
+        parts = [f"{term_name(name)}'s ratio: mean {ratio['mean']:.2f}"]
         if right is not None:
             parts.append(f"{right:.2f} where the teacher is right (n = {count(num_right)})")
         if wrong is not None:
@@ -83,13 +85,15 @@ def _bars(
         kind = spec.stage.terms.get(name) if spec is not None else None
         colour = COLOURS.get(str(getattr(kind, "pull", "")), "ink")
         known = math.isfinite(share)
+        same = sum(bar["colour"] == colour for bar in bars)
         bars.append(
             {
-                "name": _short(name),
+                "name": term_name(name),
                 "share": share if known else 0.0,
                 "text": percent(share, 0) if known else "no pull",
                 "colour": colour,
-                "hatched": any(bar["colour"] == colour for bar in bars),
+                "hatched": same > 0,
+                "hatch": 1 + (same - 1) % HATCHES if same else 0,
             }
         )
     return bars
@@ -98,7 +102,7 @@ def _bars(
 def directions(names: list[str], cosines: np.ndarray) -> str:
     """``Directions: KD and CE agree, cos 0.73``; nothing where a term has no gradient."""
     told = [
-        (float(cosines[i, j]), f"{_short(names[i])} and {_short(names[j])}")
+        (float(cosines[i, j]), f"{term_name(names[i])} and {term_name(names[j])}")
         for i, j in combinations(range(len(names)), 2)
         if math.isfinite(cosines[i, j])
     ]
@@ -113,10 +117,6 @@ def directions(names: list[str], cosines: np.ndarray) -> str:
 def _direction(cosine: float) -> str:
     word = "agree" if cosine > AGREE else "conflict" if cosine < -AGREE else "are independent"
     return f"{word}, cos {MINUS if cosine < 0 else ''}{abs(cosine):.2f}"
-
-
-def _short(name: str) -> str:
-    return name.upper() if len(name) <= 4 else name
 
 
 def checks(row: RunRow) -> list[dict[str, str]]:

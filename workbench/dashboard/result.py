@@ -169,9 +169,8 @@ def _so_far(history: History) -> dict[str, Any]:
     facts: dict[str, Any] = history.latest.facts if history.latest is not None else {}
     calibration = facts.get("calibration") or {}
     student, teacher = calibration.get("student") or {}, calibration.get("teacher") or {}
-    accuracy = history.probe.column("accuracy")[-1] if len(history.probe.steps) else None
     rows: list[list[Any]] = [
-        ["accuracy, %", _hundred(accuracy), _hundred(history.teacher_accuracy)],
+        ["accuracy, %", _hundred(history.student_accuracy), _hundred(history.teacher_accuracy)],
         ["NLL, nats", fixed(student.get("nll"), 3), fixed(teacher.get("nll"), 3)],
         ["ECE, %", _hundred(student.get("ece")), _hundred(teacher.get("ece"))],
         [NULL, _hundred(student.get("ece_null_p95")), _hundred(teacher.get("ece_null_p95"))],

@@ -26,6 +26,8 @@ from workbench.runs.listing import Line
 
 PAGE_ROWS: Final = 100
 """Rows that are drawn at first, and that each "more" adds."""
+PAGES: Final = re.compile(r"[1-9][0-9]{0,2}")
+"""How many times they are shown, as an address says it."""
 MOST_CHOSEN: Final = 50
 PARTS_SHOWN: Final = 3
 """Settings of a row by which it differs; the others stand in its title."""
@@ -89,7 +91,7 @@ class RunsAsked:
             sort=sort if sort in SORTS else "new",
             turned=first_of(arguments, "turned") == "1",
             chosen=tuple(dict.fromkeys(chosen))[:MOST_CHOSEN],
-            pages=int(pages) if pages.isdecimal() and 0 < int(pages) < 1000 else 1,
+            pages=int(pages) if PAGES.fullmatch(pages) else 1,
         )
 
     @property

@@ -58,7 +58,7 @@ def scrubber(
     """
     row = history.row
     newest = history.steps[-1] if history.steps else -1
-    ticks = step_ticks(max(row.steps, 1))
+    ticks = step_ticks(row.steps) if row.steps else {"ticks": [], "labels": []}
     phases: Sequence[tuple[str, int, int]] = []
     if spec is not None and row.steps:
         phases = getattr(spec.stage.schedule, "phases", lambda _: [])(row.steps)

@@ -22,7 +22,7 @@ from typing import Any
 import panel as pn
 from tornado.platform.asyncio import BaseAsyncIOLoop
 
-from workbench.dashboard import assets, closed_tabs
+from workbench.dashboard import assets, closed_tabs, refused
 from workbench.dashboard.access import Access, Everyone, Listed, People, guarded, kept_secret
 from workbench.dashboard.address import check_host, check_origins, check_prefix, choose_port
 from workbench.dashboard.downloads import ExportHandler, TableHandler
@@ -193,6 +193,7 @@ def make_server(hub: Hub, bound: Bound) -> Any:
         BadAddress: If somebody took the port meanwhile.
     """
     pn.extension()
+    refused.install()
     access, data = hub.access, {"store": hub.store}
     pictures = {**data, "explainer": hub.explainer}
     routes = [

@@ -15,7 +15,7 @@ import panel as pn
 from panel.io.document import hold
 from workbench_widgets.frame import VIEWS
 
-from workbench.dashboard import after, summary
+from workbench.dashboard import after, summary, wording
 from workbench.dashboard.address import Compared, Place, step_of
 from workbench.dashboard.asking import Requests
 from workbench.dashboard.bar import bar
@@ -36,7 +36,7 @@ from workbench.dashboard.places import PlaceSession, asked_place
 from workbench.dashboard.selection import Selection
 from workbench.dashboard.start import QUICKSTART, recent_runs
 from workbench.dashboard.template import Mode, make_template, own_styles
-from workbench.errors import InvalidExperiment, WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.runs.fork import fork
 from workbench.runs.launch import ask_to_set, command, resume
 from workbench.runs.selected_layers import SelectedLayers
@@ -89,7 +89,7 @@ class Session(PageSession):
         self._group: dict[str, str] | None = None
         self._next: Shown | None = None
         self._next_recent: list[dict[str, Any]] | None = None
-        self._away = False
+        self._away = self._leaves = False
         self._refused, self._until = "", 0.0
         self._sent: dict[str, int] = {}
         self._refusals: dict[str, str] = {}
@@ -104,7 +104,8 @@ class Session(PageSession):
         if self.run is None:
             recent = recent_runs(hub.store)
             page = hub.quickstart.page()
-            self._parts["start"].tell({**page, "runs": recent, "missing": missing})
+            may = self.person.visit.touch
+            self._parts["start"].tell({**page, "runs": recent, "missing": missing, "may": may})
             self._parts["top"].tell({**bar(hub, "start"), "people": self._people()})
         self.template = self._make_template()
         self._listen()
@@ -215,7 +216,7 @@ class Session(PageSession):
     def _open(self, run: str) -> dict[str, str] | None:
         """Show a run; what to say instead if there is no such run."""
         try:
-            shown = self.hub.live(run).shown
+            row, shown = self.hub.store.runs.get(run), self.hub.live(run).shown
         except WorkbenchError as error:
             return {"run": run, "text": error.message}
         self.run = run
@@ -233,7 +234,7 @@ class Session(PageSession):
             self.inspector.select(self.chosen.ids, self.chosen.how)
         self._group = group_link(self.hub.store, run)
         samples = self.hub.live(run).sample_ids
-        self._began = begin(self._asked, self.hub.store.runs.get(run), shown, samples)
+        self._began = begin(self._asked, row, shown, samples)
         for view in VIEWS:
             self._views[view] = PanelView.make()
         self._views["cka"].param.watch(lambda told: self._propose(told.new), "event")
@@ -249,9 +250,12 @@ class Session(PageSession):
         try:
             self._act(str(asked.get("do", "")), asked)
         except WorkbenchError as error:
-            self._refused, self._until = error.message, time.monotonic() + REFUSED_SECONDS
-            part = self._parts["top" if self.run else "start"]
-            part.tell({**part.told, "refused": error.message})
+            self._refuse(error)
+
+    def _refuse(self, error: WorkbenchError) -> None:
+        self._refused, self._until = error.message, time.monotonic() + REFUSED_SECONDS
+        part = self._parts["top" if self.run else "start"]
+        part.tell({**part.told, "refused": error.message})
 
     def _act(self, do: str, asked: dict[str, Any]) -> None:
         store = self.hub.store
@@ -268,7 +272,7 @@ class Session(PageSession):
         elif do in after.DOES:
             who = self.person.who
             self.hub.after.act(self.run, do, lambda: self._later(self._tell_after), who=who)
-        elif self.pairing is not None and do in Pairing.DOES:
+        elif self.pairing is not None and do in Pairing.DOES and not self._leaves:
             self.pairing.act(asked)
         elif do in Requests.DOES:
             self.hub.requests.act(self, do, asked, self._people()["editors"])
@@ -286,7 +290,7 @@ class Session(PageSession):
             self._note(asked)
         elif do == "set":
             self._set(str(asked.get("path", "")), str(asked.get("value", "")))
-        elif do == "fork":
+        elif do == "fork" and not self._leaves:  # else a second press that was under way
             at = step_of(asked.get("at"))
             # What was done before a failure is what broke it: its fork begins without that.
             keep = store.runs.get(self.run).status != "failed"
@@ -302,8 +306,7 @@ class Session(PageSession):
 
     def _after(self) -> dict[str, Any] | None:
         """What the run offers next, for those who may touch it."""
-        row = self.hub.store.runs.get(str(self.run))
-        return self.hub.after.told(row) if self.person.visit.touch else None
+        return self.hub.after.of(str(self.run)) if self.person.visit.touch else None
 
     def _tell_after(self) -> None:
         part = self._parts["result"]
@@ -332,13 +335,17 @@ class Session(PageSession):
 
     def _go(self, run: str) -> None:
         """Let the browser open another run."""
+        self._leaves = True
         top = self._parts["top"]
         top.tell({**top.told, "goto": run})
 
     def _propose(self, event: dict[str, Any]) -> None:
         """A pair of layers was asked for on the map."""
         if self.pairing is not None and self.person.visit.touch:
-            self.pairing.propose(event)
+            try:
+                self.pairing.propose(event)
+            except WorkbenchError as error:
+                self._refuse(error)
 
     def _note(self, asked: dict[str, Any]) -> None:
         """Keep a note; a refusal stands under its field."""
@@ -358,7 +365,7 @@ class Session(PageSession):
                 self.hub.store, str(self.run), path, parse_scalar(value), who=self.person.who
             )
         except WorkbenchError as error:
-            self._refusals[path] = _line_of(error)
+            self._refusals[path] = wording.refusal(error)
             rail.tell({**rail.told, "refused": dict(self._refusals)})
             return
         self._refusals.pop(path, None)
@@ -388,11 +395,3 @@ class Session(PageSession):
         mode: Mode = "start" if self.run is None else "run"
         slots = {str(view): slot for view, slot in self._slots.items()}
         return make_template(mode, {**self._parts, **slots})
-
-
-def _line_of(error: WorkbenchError) -> str:
-    """What stands under a knob: the problem itself, without what it is a problem of."""
-    if not isinstance(error, InvalidExperiment):
-        return error.message
-    path, found, words = error.problems[0].partition(": ")
-    return words[:1].upper() + words[1:] if found and " " not in path else error.problems[0]

@@ -20,8 +20,13 @@ SLOW_SECONDS = 0.08
 """A step in slow motion."""
 
 
-def top(history: History) -> dict[str, Any]:
-    """The top bar: name, status, step, speed, time, and the buttons that apply now."""
+def top(history: History, per_epoch: int | None = None) -> dict[str, Any]:
+    """The top bar: name, status, step, speed, time, and the buttons that apply now.
+
+    Args:
+        history: What is known of the run.
+        per_epoch: Steps of one pass of the data; None: passes are not told.
+    """
     row, now = history.row, time.time()
     icon, word = wording.CHIPS[row.status]
     share = "" if row.probe_share is None else f"probes {percent(row.probe_share)} of time"
@@ -38,6 +43,7 @@ def top(history: History) -> dict[str, Any]:
         "steps": row.steps,
         "step_text": f"{count(row.step)} / {count(row.steps)}" if row.steps else "",
         "share": percent(row.step / row.steps, 0) if row.steps else "",
+        "epoch": epochs(row, per_epoch),
         "speed": f"{number(row.rate)} steps/s" if row.rate and moving else "",
         "probes": share,
         "left": wording.time_left(row, now) or (row.activity or "" if row.active else ""),
@@ -47,6 +53,13 @@ def top(history: History) -> dict[str, Any]:
         "reached": int(history.train.steps[-1]) if len(history.train.steps) else 0,
         "exports": [list(pair) for pair in _exports(row)],
     }
+
+
+def epochs(row: RunRow, per_epoch: int | None) -> str:
+    """``epoch 26.9 / 38.4``; empty where no step or no pass is known."""
+    if not per_epoch or not row.steps:
+        return ""
+    return f"epoch {row.step / per_epoch:.1f} / {row.steps / per_epoch:g}"
 
 
 def buttons(row: RunRow) -> list[str]:
@@ -78,14 +91,13 @@ def rail(history: History, frames: Frames) -> dict[str, Any]:
     """The experiment, both models, the data, the journal."""
     row, spec = history.row, frames.spec
     lines = journal.lines(history)
-    student = float(history.probe.column("accuracy")[-1]) if len(history.probe.steps) else None
     protocol = row.protocol or {}
     return {
         "loss": wording.expression(spec.stage) if spec else [],
         "paper": spec.recipe.paper if spec and spec.recipe else "",
         "watch": spec.recipe.watch if spec and spec.recipe else "",
         "models": [
-            _model("student", "S", row, student, protocol),
+            _model("student", "S", row, history.student_accuracy, protocol),
             _model("teacher", "T", row, history.teacher_accuracy, protocol),
         ],
         "facts": [*_facts(spec, row), *_chosen(history), *cost(row)],
@@ -94,6 +106,7 @@ def rail(history: History, frames: Frames) -> dict[str, Any]:
         "checks": checks(row),
         "activity": activity(history),
         "controls": controls(history, frames),
+        "unread": "" if spec else frames.unread,
         "journal": lines[: journal.LAST],
         "older": max(len(lines) - journal.LAST, 0),
         "at": row.step,

@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from workbench_widgets.words import count, number
+from workbench_widgets.words import count, number, term_name
 
+from workbench.errors import InvalidExperiment, WorkbenchError
 from workbench.runs.history import change_words
 from workbench.runs.launch import ACCEPTED, RESUME_ASKED
 from workbench.runs.queue import MOVED, TAKEN_BACK
@@ -67,7 +68,7 @@ def way(spec: ExperimentSpec) -> str:
 
 def term_text(key: str, term: Any) -> str:
     """One term: weight, name, and the parameters that were set."""
-    name = key.upper() if len(key) <= 4 else key
+    name = term_name(key)
     given = term.given()
     options = given if isinstance(given, Mapping) else {}
     shown = [
@@ -167,6 +168,14 @@ def clock(nanoseconds: int) -> str:
 def who(name: str) -> str:
     """Who did it, as read on the page."""
     return {PAGE: "on the page", "worker": "", "pause-at": "as asked"}.get(name, name)
+
+
+def refusal(error: WorkbenchError) -> str:
+    """What stands under a knob: the problem itself, without what it is a problem of."""
+    if not isinstance(error, InvalidExperiment):
+        return error.message
+    path, found, words = error.problems[0].partition(": ")
+    return words[:1].upper() + words[1:] if found and " " not in path else error.problems[0]
 
 
 def journal(events: Sequence[Event]) -> list[dict[str, Any]]:

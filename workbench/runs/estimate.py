@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import BadInput, FailedChecks, RunFailed, WorkbenchError
+from workbench.runs.launch import last_word
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.store import Store
 
@@ -101,10 +102,9 @@ def estimate_in_fresh_process(
         text=True,
         check=False,
     )
-    lines = done.stdout.strip().splitlines()
-    if not lines:
+    told = last_word(done.stdout)
+    if told is None:
         raise RunFailed(f"The estimate ended without a word. {done.stderr[-500:]}")
-    told: dict[str, Any] = json.loads(lines[-1])
     if "problems" in told:
         raise FailedChecks(told["problems"])
     if "refused" in told:

@@ -256,6 +256,9 @@ class Explainer:
             except OSError as error:  # no process to be had: too many, or no memory
                 words = f"No process could be started for it ({error.strerror}). Try again later."
                 answer = Answer("refused", {"words": words})
+            except Exception as error:  # the boundary of the thread: the others are asked next
+                LOG.exception("The process on the side could not be asked.")
+                answer = Answer("refused", {"words": f"It broke: {type(error).__name__}, {error}."})
             with self._lock:
                 self._current = None
             _tell(question, answer)
@@ -273,7 +276,7 @@ class Explainer:
         try:
             process.stdin.write(line)
             process.stdin.flush()
-        except OSError:  # it has just ended
+        except (OSError, ValueError):  # it has just ended, by itself or by another thread
             return self._gone(question, process)
         with self._lock:
             question.sent = True

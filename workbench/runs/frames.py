@@ -50,13 +50,16 @@ class Frames:
     def __init__(self, history: History) -> None:
         self._history = history
         self._stood: tuple[int, ExperimentSpec | None] = (-1, None)
+        self.unread = ""
+        """Why the experiment cannot be read, once somebody asked for it."""
 
     @cached_property
     def first(self) -> ExperimentSpec | None:
         """The experiment as it was started, or None if this workbench cannot read it any more."""
         try:
             return ExperimentSpec.parse(self._history.row.experiment)
-        except WorkbenchError:
+        except WorkbenchError as error:
+            self.unread = str(error)
             return None
 
     @property
@@ -180,7 +183,7 @@ class Frames:
             frame = curves.frame({}, facts)
             return replace(frame, waiting=waits_for) if waits_for else frame
         facts["n"] = self._probe_rows()
-        if per_epoch := self._steps_per_epoch():
+        if per_epoch := self.steps_per_epoch:
             facts["steps_per_epoch"] = per_epoch
         facts["times"] = [list(pair) for pair in history.times]
         facts["phases"] = self._phases()
@@ -299,7 +302,9 @@ class Frames:
         found: Sequence[Any] = getattr(schedule, "phases", lambda _: [])(steps) if steps else []
         return [list(phase) for phase in found]
 
-    def _steps_per_epoch(self) -> int | None:
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Batches of one pass; None where the length is given in steps or not known yet."""
         stage, steps = (self.spec.stage if self.spec else None), self._history.row.steps
         return steps // stage.epochs if stage is not None and stage.epochs and steps else None
 

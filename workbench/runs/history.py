@@ -140,6 +140,16 @@ class History:
             self.over_seeds = over_seeds(store, run)
 
     @property
+    def student_accuracy(self) -> float | None:
+        """Of the student on the probe split, in [0, 1]: at the newest snapshot if it measured it.
+
+        Its metric may be written up to 50 ms after the snapshot: the last one is of another step.
+        """
+        if self.latest is not None and "trilateral.student_right" in self.latest.arrays:
+            return float(np.mean(self.latest.arrays["trilateral.student_right"]))
+        return float(self.probe.column("accuracy")[-1]) if len(self.probe.steps) else None
+
+    @property
     def teacher_accuracy(self) -> float | None:
         """Of the teacher on the probe split, in [0, 1]; from the snapshot where there is one."""
         if self.latest is not None and "trilateral.teacher_right" in self.latest.arrays:

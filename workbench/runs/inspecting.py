@@ -112,7 +112,10 @@ class Inspection:
         ended = False
         with out:
             for line in out:
-                seen = _read(json.loads(line))
+                told = _told(line)
+                if told is None:
+                    continue
+                seen = _read(told)
                 ended = seen.state != "working"
                 self._heard(seen)
         code = self._process.wait()
@@ -120,6 +123,15 @@ class Inspection:
             words = f"The process ended without a word (exit code {code}). Try again."
             state = ("cancelled", "Cancelled.") if self._cancelled else ("refused", words)
             self._heard(Seen(*state))
+
+
+def _told(line: str) -> dict[str, Any] | None:
+    """A line of :func:`answer`; None for one that a user's own module has printed."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) and "state" in told else None
 
 
 def _read(told: Mapping[str, Any]) -> Seen:
@@ -187,7 +199,10 @@ def main(arguments: list[str]) -> int:
     """``python -m workbench.runs.inspecting STORE QUESTION``."""
     store_url, asked = arguments
     os.nice(NICENESS)
-    return answer(store_url, Question(**json.loads(asked)), sys.stdout)
+    # Answers have the pipe for themselves: what a user's own module prints goes to the errors.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        os.dup2(2, 1)
+        return answer(store_url, Question(**json.loads(asked)), out)
 
 
 if __name__ == "__main__":

@@ -336,10 +336,24 @@ def _in_fresh_process(module: str, *arguments: str) -> dict[str, Any]:
         text=True,
         check=False,
     )
-    if done.returncode not in (0, 1) or not done.stdout.strip():
+    found = last_word(done.stdout)
+    if done.returncode not in (0, 1) or found is None:
         raise RefusedCommand(done.stderr.strip() or f"{module} ended without a word.")
-    found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def last_word(said: str) -> dict[str, Any] | None:
+    """The answer of a process: its last line as JSON, whatever a user's own module printed before.
+
+    Returns:
+        None where that line is no answer: the process has broken.
+    """
+    lines = said.strip().splitlines()
+    try:
+        found = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def module_command(module: str, *arguments: str) -> list[str]:

@@ -6,6 +6,7 @@ runs costs one small query; no block of metrics is read for any of them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -15,6 +16,7 @@ from functools import lru_cache
 from statistics import median
 from typing import Any, Final
 
+from workbench.errors import UnknownRun
 from workbench.runs.seeds import paired
 from workbench.runs.settings import SEEDS, as_started, values_of
 from workbench.specs.experiment import ExperimentSpec
@@ -134,7 +136,11 @@ class Listing:
     def _read(self, runs: Sequence[str]) -> list[RunRow]:
         if len(runs) > MANY:
             return self._store.runs.list()
-        return [self._store.runs.get(run) for run in runs]
+        found = []
+        for run in runs:
+            with contextlib.suppress(UnknownRun):  # removed since its mark was read
+                found.append(self._store.runs.get(run))
+        return found
 
 
 def line_of(row: RunRow, events: Sequence[Event] = ()) -> Line:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import traitlets
 
-from workbench.errors import BadInput, UnknownName, WorkbenchError
+from workbench.errors import BadInput, StoreLocked, UnknownName, WorkbenchError
 from workbench.runs.history import History
 from workbench.runs.in_cell import BadSelection, InCell, SampleIds, kept_picture
 from workbench.runs.looking import check_view, frames_at
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from workbench_widgets import Frame
 
     from workbench.runs.shown import Shown
+    from workbench.store.store import Store
 
 POLL_SECONDS = 0.05
+LOOK_SECONDS = 1.0
+"""Between two looks whether the worker of a run in which nothing moves still lives."""
 PUSH_SECONDS = 0.25
 """Between two pushes: a page draws at most four a second."""
 KEEP_SECONDS = 1.0
@@ -183,16 +186,23 @@ class LiveViews(InCell, traitlets.HasTraits):
 
     def _follow(self) -> None:
         store = self._run.store
-        watch, drawn = store.watch(), time.monotonic()
+        watch, drawn, looked = store.watch(), time.monotonic(), time.monotonic()
+        due = False
         try:
             while not self._stop.is_set():
-                if watch.changed():
-                    with self._lock:
-                        self._history.refresh(store)
-                    self._push()
-                    if time.monotonic() - drawn >= RENEW_SECONDS:
-                        drawn = time.monotonic()
-                        self._keep()
+                try:
+                    due = watch.changed() or due
+                    if not due and time.monotonic() - looked >= LOOK_SECONDS:
+                        looked = time.monotonic()
+                        due = store.runs.get(self._run.id).status != self._history.row.status
+                    if due:
+                        self._renew(store)
+                        due = False
+                        if time.monotonic() - drawn >= RENEW_SECONDS:
+                            drawn = time.monotonic()
+                            self._keep()
+                        time.sleep(PUSH_SECONDS)
+                except StoreLocked:  # whoever holds it lets go; what is drawn stays until then
                     time.sleep(PUSH_SECONDS)
                 if not self._history.row.active:
                     self._keep()
@@ -200,6 +210,11 @@ class LiveViews(InCell, traitlets.HasTraits):
                 time.sleep(POLL_SECONDS)
         finally:
             watch.close()
+
+    def _renew(self, store: Store) -> None:
+        with self._lock:
+            self._history.refresh(store)
+        self._push()
 
     @traitlets.observe("step")
     def _turned(self, change: Any) -> None:

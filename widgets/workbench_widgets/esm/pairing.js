@@ -24,7 +24,7 @@ class LabelDrag {
     const inside = { x: across >= 0 && across < xaxis._length, y: down >= 0 && down < yaxis._length };
     const j = inside.x ? Math.min(Math.max(Math.round(xaxis.p2l(across)), 0), view.frame.cursor.x.count - 1) : null;
     const i = inside.y ? Math.min(Math.max(Math.round(yaxis.p2l(down)), 0), view.frame.cursor.y.count - 1) : null;
-    const below = down >= yaxis._length && down < yaxis._length + view.frame.facts.names_px;
+    const below = down >= yaxis._length && down < yaxis._length + view.frame.facts.names_px[xaxis.tickangle ? 1 : 0];
     if (inside.y && across < 0) return { i, j: null, label: "i" };
     if (inside.x && below) return { i: null, j, label: "j" };
     return inside.x && inside.y ? { i, j, label: null } : null;

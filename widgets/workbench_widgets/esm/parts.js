@@ -31,12 +31,13 @@ function morph(old, made) {
   return undefined;
 }
 
-function runs(list, tokens) {
+// `textOf` gives a run's text; of the step that is looked at, where a view knows one.
+function runs(list, tokens, textOf = (run) => run.text) {
   return list.map((run) => {
     if (typeof run === "string") return document.createTextNode(coloured(run, tokens));
     if ("mark" in run) return h("span", { class: "wb-mark" }, String(run.mark));
     const style = run.colour ? `color:${coloured(run.colour, tokens)}` : null;
-    return h(run.strong ? "b" : "span", { style }, coloured(run.text, tokens));
+    return h(run.strong ? "b" : "span", { style }, coloured(textOf(run), tokens));
   });
 }
 
@@ -44,7 +45,7 @@ const spaced = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, "\u2009");
 
 // One function per kind of part; each gets (part, {tokens, emit, pick}).
 const PARTS = {
-  note: (part, { tokens }) => h("div", { class: "wb-note" }, runs(part.text, tokens)),
+  note: (part, { tokens, textOf }) => h("div", { class: "wb-note" }, runs(part.text, tokens, textOf)),
   stats(part, { tokens }) {
     const rows = part.rows.map(([name, value]) =>
       h("div", {}, h("span", {}, runs([name].flat(), tokens)), h("span", { class: "wb-value" }, value)),
@@ -73,8 +74,8 @@ const PARTS = {
       const onclick = ({ shiftKey }) => pick(picks, 0, { kind: "select" }, shiftKey);
       return picks ? h("button", { type: "button", title: `Select ${which}: ${picks.words}; Shift adds`, "aria-label": `${picks.words}: ${text}`, onclick }, text) : text;
     };
-    const names = part.columns.map((name, k) => h("th", { title: name }, picker(part.picks?.[k], name, "the whole class")));
-    const head = h("tr", {}, h("th", {}, part.heading), names);
+    const names = part.columns.map((name, k) => h("th", { title: part.picks ? null : name }, picker(part.picks?.[k], name, "the whole class")));
+    const head = h("tr", {}, h("th", { title: part.heading }, part.heading), names);
     const rows = part.rows.map((row) => {
       const cells = row.values.map((value, k) => {
         const shade = scaleColour("measure", (0.62 * value) / part.top, tokens);

@@ -21,7 +21,8 @@ const CSS = `
 .wb-view .wb-toggle button[aria-pressed="true"] { background: var(--wb-ink); color: var(--wb-surface); }
 .wb-lead { white-space: pre; }
 .wb-chip ~ .wb-toggle .wb-lead { display: none; }
-@container (max-width: 330px) { .wb-lead { display: none; } }
+@container (max-width: 330px) { .wb-lead { display: none; } .wb-view .wb-footer { white-space: normal; } }
+.wb-view:has(.wb-chip) .wb-footer { white-space: normal; } /* n and protocol give way to nothing */
 @container (max-width: 520px) { [data-view="trilateral"] .wb-word { display: none; }
   .wb-view[data-view="trilateral"] .wb-toggle button { padding: 0 5px; } }
 @container (max-width: 420px) { .wb-chip:has(~ .wb-toggle) .wb-long { display: none; } }

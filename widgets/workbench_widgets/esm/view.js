@@ -43,7 +43,7 @@ class View {
   listen() {
     const { model } = this;
     this.onData = () => this.schedule(model.get("by_hand") === true); // who scrubs does not wait for a pointer
-    this.onMarker = () => this.point();
+    this.onMarker = () => this.turned();
     model.on("change:marker", this.onMarker);
     this.onOwn = () => this.schedule(true);
     for (const name of ["rev", "frame", "buffers"]) model.on(`change:${name}`, this.onData);
@@ -202,9 +202,24 @@ class View {
     root.setAttribute("aria-label", `${frame.title}. ${coloured(read, tokens)} ${frame.waiting ?? frame.summary}`);
   }
 
+  // Who looks back sees the numbers of that step: a run that says where they are kept, and one that names the step.
+  textAt({ text, at }) {
+    const step = this.model.get("marker") ?? null;
+    if (!at || step === null) return text;
+    if (at === "step") return `${text}, step ${spaced(step)}`;
+    const [steps, values] = at.map((name) => this.arrays[name].data);
+    return `${(values[steps.findLastIndex((known) => known <= step)] ?? NaN).toFixed(1)}\u00a0%`.replace("NaN", "–");
+  }
+
+  turned() {
+    this.point();
+    if (this.written) this.write(...this.written);
+  }
+
   write(frame, around) {
+    this.written = [frame, around];
     const { tokens } = around;
-    const tools = { tokens, emit: (event) => this.emit(event), pick: (...given) => this.chooser.pick(...given) };
+    const tools = { tokens, emit: (event) => this.emit(event), pick: (...given) => this.chooser.pick(...given), textOf: (run) => this.textAt(run) };
     if (this.title.textContent !== frame.title) this.title.textContent = frame.title;
     morph(this.controls, h("div", { class: "wb-controls" }, this.chip(frame), this.toggles(frame, around)));
     morph(this.read, h("div", { class: "wb-read" }, runs(frame.read.filter(({ show }) => holds(show, around)), tokens)));

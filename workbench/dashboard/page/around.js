@@ -5,7 +5,7 @@ const AROUND = `
 .group { padding: 11px 12px; border-bottom: 1px solid var(--wb-line); }
 .group:last-child { border-bottom: 0; }
 .loss { margin: 6px 0 0; padding: 6px 8px; border-radius: 4px; background: var(--wb-sunken); overflow-wrap: anywhere; }
-.watch { margin: 6px 0 0; } .about { margin: 0 0 8px; }
+.watch { margin: 6px 0 0; } [data-key="watch"] > .watch { margin: 0; }
 .model + .model { margin-top: 8px; }
 .model .acc { font-weight: 600; }
 dl { margin: 0; display: grid; grid-template-columns: auto 1fr; gap: 3px 10px; }
@@ -14,12 +14,15 @@ dt { color: var(--wb-ink3); } dd { margin: 0; text-align: right; overflow-wrap: 
 .rail > .group { flex: none; }
 .rail > .journal { flex: 1 0 auto; }
 .strip { display: none; }
+.strip > .now { min-height: 0; display: flex; flex-direction: column; gap: 12px; overflow: hidden; }
+.strip > .now > div { width: 46px; } .strip > .now > div > * { overflow: hidden; text-overflow: ellipsis; }
+.strip b { display: block; } .strip hr { width: 100%; margin: 0; border: 0; border-top: 1px solid var(--wb-line); }
 @media (max-width: 1199px) and (min-width: 900px) {
   .rail:not(.open) > .group { display: none; }
   .rail:not(.open) > .strip { display: flex; flex-direction: column; align-items: center; gap: 12px; padding: 12px 2px;
     height: 100%; text-align: center; }
   .rail.open > .strip { display: flex; justify-content: flex-end; padding: 4px 6px 0; }
-  .rail.open > .strip > div { display: none; }
+  .rail.open > .strip > .now { display: none; }
   .strip button { margin-top: auto; }
 }
 .result { height: 100%; display: flex; flex-direction: column; overflow: auto; }
@@ -33,6 +36,21 @@ td:first-child, th:first-child { text-align: left; font-weight: 400; color: var(
 .foot { margin-top: auto; padding-top: 8px; color: var(--wb-ink3); font-size: 11px; line-height: 14px; }
 `;
 
+// The rail folded up: what stands now of what can be set, and who pulls hardest. Its buttons open it.
+const STRIP_MOST = 6;
+const stripValue = (name, text, colour) => h("div", { title: `${[name].flat().filter((one) => typeof one === "string").join(" ")} ${text}` }, h("div", { class: "ink3 small" }, name), h("b", { class: colour || null }, text));
+const stripName = (one) => one.path.endsWith(".lr") ? "LR" : one.path.endsWith(".temperature") ? "T" : one.of || one.name;
+
+function stripKnobs(told, own) {
+  const shown = (told?.knobs ?? []).filter(({ path, name, of }) => path.endsWith(".lr") || name === "weight" || (path.endsWith(".temperature") && !of));
+  return shown.slice(0, STRIP_MOST).map((one) => stripValue(stripName(one), own.sent?.[one.path]?.text ?? one.text, one.colour));
+}
+
+function stripPull(told) {
+  const most = (told?.bars ?? []).reduce((a, b) => (b.share > (a?.share ?? 0) ? b : a), null);
+  return most ? [h("hr"), stripValue(["share", h("br"), most.name], most.text, most.colour)] : [];
+}
+
 function rail(state, own) {
   const open = document.documentElement.dataset.rail === "open";
   if (!state.models) return h("div", { class: "root card rail" });
@@ -43,21 +61,21 @@ function rail(state, own) {
       h("div", { class: "small ink3 row" }, h("span", {}, model.weights || model.who), model.accuracy ? h("span", {}, Number.isInteger(own.shown?.step) && model.who === "student" ? "newest, probe accuracy" : "probe accuracy") : "")));
   const facts = state.facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
   const doing = state.activity;
-  const small = state.models.map((model) => h("div", {}, h("div", { class: "ink3 small" }, `${model.letter}, %`),
-    h("b", { class: model.who }, model.accuracy ? model.accuracy.replace(/[^\d.]/g, "") : "–")));
+  const small = [...state.models.map((model) => stripValue(`${model.letter}, %`, model.accuracy ? model.accuracy.replace(/[^\d.]/g, "") : "–", model.who)),
+    ...stripKnobs(state.controls, own), ...stripPull(own.shown?.pull ?? state.pull)];
   return h("div", { class: `root card rail${open ? " open" : ""}` },
-    h("div", { class: "strip" }, small, h("button", { type: "button", class: "bare", "data-do": "rail",
+    h("div", { class: "strip" }, h("div", { class: "now" }, small), h("button", { type: "button", class: "bare", "data-do": "rail",
       "aria-label": open ? "Close the experiment" : "Open the experiment" }, open ? "«" : "»")),
     controls(state, own),
     viewOnlyGroup(state, own),
-    h("div", { class: "group", "data-key": "models" },
-      state.watch ? h("p", { class: "read about" }, state.watch) : null, models),
+    state.watch ? h("div", { class: "group", "data-key": "watch" }, h("p", { class: "read watch" }, state.watch)) : null,
     doing ? h("div", { class: "group activity", "data-key": "activity" }, h("b", {}, doing.text),
       doing.share === null || doing.share === undefined ? null
         : h("div", { class: "bar" }, h("div", { style: `width:${100 * doing.share}%` }))) : null,
     checks(state),
     pull(state, own),
     journalGroup(state, own),
+    h("div", { class: "group", "data-key": "models" }, models),
     h("div", { class: "group", "data-key": "facts" }, h("dl", { class: "small" }, facts)));
 }
 

@@ -22,7 +22,7 @@ const BAR = `
 .keys-dialog kbd { padding: 1px 5px; border: 1px solid var(--wb-line-strong); border-radius: 3px; background: var(--wb-sunken);
   font: 11px/14px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; }
 @media (max-width: 1099px) { .machine { display: none; } }
-@media (max-width: 699px) { .root a.neu { display: none; } .places { overflow-x: auto; } }
+@media (max-width: 799px) { .root a.neu { display: none; } .places { min-width: 0; overflow-x: auto; } .root .places a { padding: 4px 6px; white-space: nowrap; } }
 `;
 
 const PLACES = [

@@ -36,8 +36,10 @@ const UNDO = "↶";
 
 function controls(state, own) {
   const told = state.controls;
+  if (!told && state.unread) return h("div", { class: "group", "data-key": "unread" }, h("h2", { class: "title" }, "Controls"),
+    h("p", { class: "read watch", style: "overflow-wrap:anywhere" }, "This server cannot read the run's experiment, so nothing can be set here. ", state.unread));
   if (!told) return null;
-  const refused = state.refused ?? {};
+  const refused = stillRefused(state, own);
   const head = h("div", { class: "row" }, h("h2", { class: "title" }, "Controls"),
     h("span", { class: "small ink3" }, !told.live ? "as they stood" : looksOnly(state) ? "as they stand" : Number.isInteger(own.shown?.step) ? "act on the live run" : "applied at the next step"));
   const loss = h("p", { class: "code loss" }, pieces(state.loss));
@@ -50,6 +52,9 @@ function controls(state, own) {
   return h("div", { class: "group", "data-key": "live" }, head, loss,
     told.knobs.map((one) => knob(one, own, refused[one.path])), more(told, own, refused));
 }
+
+// What was refused stands until the next try; who types on or presses Escape has read it.
+const stillRefused = (state, own) => Object.fromEntries(Object.entries(state.refused ?? {}).filter(([path, why]) => own.read?.[path] !== why));
 
 const named = (one) => [one.of ? h("span", { class: one.colour || null }, `${one.of} `) : "", one.name];
 
@@ -121,10 +126,13 @@ function typed(box) {
 function listenToKnobs(el, own, send, draw) {
   const set = (path, text) => {
     own.sent = { ...own.sent, [path]: { text, from: stands(own.state, path) } };
+    own.read = { ...own.read, [path]: null };
     send({ do: "set", path, value: text });
     draw();
   };
+  const seen = (path) => (own.read = { ...own.read, [path]: own.state.refused?.[path] });
   el.addEventListener("input", ({ target }) => {
+    if (target.dataset.path) seen(target.dataset.path);
     if (target.type !== "range") return;
     target.closest(".knob").querySelector("[data-box]").value = valueAt(target);
   });
@@ -145,7 +153,11 @@ function listenToKnobs(el, own, send, draw) {
       if (path.trim()) set(path.trim(), value.join("=").trim());
       target.value = "";
     } else if (event.key === "Enter" && "box" in (target.dataset ?? {})) target.blur();
-    else if (event.key === "Escape" && "box" in (target.dataset ?? {})) target.value = target.dataset.now;
+    else if (event.key === "Escape" && "box" in (target.dataset ?? {})) {
+      target.value = target.dataset.now;
+      seen(target.dataset.path);
+      draw();
+    }
     else if (event.shiftKey && target.type === "range" && /^Arrow/.test(event.key)) {
       const up = event.key === "ArrowRight" || event.key === "ArrowUp";
       target.value = Number(target.value) + (up ? 0.1 : -0.1);

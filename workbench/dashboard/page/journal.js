@@ -104,7 +104,7 @@ function listenToJournal(el, own, draw) {
     if (pressed === "sort") filter({ journal: (sorted = target.dataset.sort) });
     if (pressed !== "copy-journal") return;
     try {
-      await navigator.clipboard.writeText(own.state.script);
+      await clipboard().writeText(own.state.script);
       own.copied = "Copied.";
     } catch (error) {
       own.copied = `Not copied: ${error.message}`; // a page without the right to the clipboard

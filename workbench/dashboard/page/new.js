@@ -227,11 +227,7 @@ function listenToNew(el, own, send, draw) {
       own.paper = undefined;
       draw();
     } else if ("copy" in data) {
-      navigator.clipboard.writeText(own.state.text[own.kind ?? "yaml"]).then(() => {
-        own.copied = true;
-        draw();
-        setTimeout(() => { own.copied = false; draw(); }, 1500);
-      });
+      copyPaper(el, own, draw);
     } else if ("open" in data) el.querySelector("[data-file]").click();
     else if ("save" in data) saveText(own.state.text.yaml, "experiment.yaml");
   });
@@ -249,7 +245,7 @@ function listenToNew(el, own, send, draw) {
     }
   });
   el.addEventListener("dragover", (event) => event.preventDefault());
-  takeCarried((value) => send({ do: "open", value })); // a file dropped on Start
+  takeCarried(send); // a file dropped on Start
   el.addEventListener("drop", (event) => {
     event.preventDefault();
     opened(event.dataTransfer.files[0], send);
@@ -260,6 +256,16 @@ function listenToNew(el, own, send, draw) {
 const LARGEST = 100_000;
 const opened = (file, send) =>
   file && (file.size > 4 * LARGEST ? send({ do: "open", size: file.size }) : file.text().then((value) => send({ do: "open", value: value.slice(0, LARGEST + 1) })));
+
+async function copyPaper(el, own, draw) {
+  // Without TLS a browser gives no clipboard; then the text stands there, selected.
+  const text = own.state.text[own.kind ?? "yaml"];
+  const copied = await (navigator.clipboard?.writeText(text).then(() => true, () => false) ?? false);
+  own.copied = copied ? "Copied" : "Press Ctrl C";
+  draw();
+  if (!copied) el.querySelector("[data-paper]")?.select();
+  setTimeout(() => { own.copied = null; draw(); }, 1500);
+}
 
 function saveText(text, name) {
   const link = h("a", { href: URL.createObjectURL(new Blob([text], { type: "text/yaml" })), download: name });

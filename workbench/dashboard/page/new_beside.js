@@ -44,7 +44,7 @@ function textCard(state, own) {
   return h("section", { class: "card text-card", "data-key": "text" },
     h("div", { class: "row" }, h("h2", { class: "title" }, "Same experiment as text"), h("span", { class: "valued" },
       h("span", { class: "toggle", role: "group", "aria-label": "Text as" }, tab("yaml", "YAML"), tab("python", "Python")),
-      h("button", { type: "button", "data-copy": "" }, own.copied ? "Copied" : "Copy"))),
+      h("button", { type: "button", "data-copy": "" }, own.copied ?? "Copy"))),
     h("div", { class: "paper", "data-key": `paper-${kind}` },
       h("pre", { "aria-hidden": "true" }, painted(kind, text, state).map((line, k) => h("div", { class: off.has(k + 1) ? "off" : "" }, line))),
       h("textarea", { "data-paper": kind, "aria-label": `The experiment as ${kind === "yaml" ? "YAML" : "Python"}`, spellcheck: "false", wrap: "off",

@@ -38,7 +38,7 @@ function here(what, data, own) {
 const toggled = (list, item) => (list.includes(item) ? list.filter((other) => other !== item) : [...list, item]);
 
 function begin(model, own, recipe) {
-  if (own.starting) return;
+  if (own.starting || own.state.may === false) return;
   own.starting = true;
   ask(model, own, { do: "start", recipe });
 }
@@ -104,7 +104,10 @@ function render({ model, el }) {
       document.title = state.run ? `${state.name}, ${state.word} · Workbench` : state.place && state.place !== "start" ? `${PLACES.find(([place]) => place === state.place)?.[1] ?? "Compare"} · Workbench` : "Workbench";
     }
     if (["runs", "models", "pair"].includes(kind)) followAddress(own);
-    if (["compare", "new"].includes(kind) && state.address) history.replaceState(null, "", state.address.slice(1));
+    if (["compare", "new"].includes(kind) && state.address && own.address !== state.address) {
+      own.address = state.address; // not at each picture: a browser ignores, or refuses, too many
+      history.replaceState(null, "", state.address.slice(1));
+    }
     html.dataset.drawn = "";
     if (kind === "start") fetchAhead();
   };

@@ -98,15 +98,15 @@ function recipeFacets(state, wanted) {
     groups);
 }
 
-function recipeCard(card, own) {
+function recipeCard(card, own, may) {
   const gain = card.gain_words
     ? h("span", { title: card.gain_note }, h("b", {}, card.gain_words), `, ${card.gain_of}`)
     : h("span", { class: "ink2" }, card.time ? "no control here" : "not run here");
   return h("article", { class: "card recipe", "data-card": card.name, "data-key": card.name },
     h("div", { class: "row" }, h("h3", { class: "title" }, h("a", { href: `?new=${encodeURIComponent(card.name)}`, title: card.summary }, card.title)),
       h("span", { class: "code file" }, card.file)),
-    h("button", { type: "button", class: "now", "data-do": "recipe", "data-recipe": card.name, disabled: own.starting,
-      "aria-label": `Start ${card.name}`, title: "Start at once (Shift+Enter)", tabindex: -1 }, icon("▶"), "Start"),
+    may ? h("button", { type: "button", class: "now", "data-do": "recipe", "data-recipe": card.name, disabled: own.starting,
+      "aria-label": `Start ${card.name}`, title: "Start at once (Shift+Enter)", tabindex: -1 }, icon("▶"), "Start") : null,
     h("p", { class: "ink2 what" }, card.short),
     h("p", { class: "code loss" }, pieces(card.loss)),
     card.way ? h("p", { class: "small ink3" }, `stages: ${card.way}`) : null,
@@ -124,7 +124,7 @@ function recipeGrid(state, wanted, own) {
         h("span", { class: "ink2", role: "status" }, `one readable file per paper${words}`)),
       h("span", { class: "sorts", role: "group", "aria-label": "Order" }, Object.entries(RECIPE_SORTS).map(([name, text]) =>
         h("button", { type: "button", "data-sort": name, "aria-pressed": String(wanted.sort === name) }, text)))),
-    found.length ? h("div", { class: "cards3", "data-key": "cards" }, found.map((card) => recipeCard(card, own)))
+    found.length ? h("div", { class: "cards3", "data-key": "cards" }, found.map((card) => recipeCard(card, own, state.may !== false)))
       : h("p", { class: "ink2", "data-key": "none" }, "No recipe has all that. Take a filter away.")];
 }
 
@@ -217,19 +217,17 @@ function listenToRecipes(el, own, draw, begin) {
 }
 
 const CARRIED = "workbench-carried";
-const MOST_BYTES = 1024 * 1024;
 
-// A file goes to New as text in this tab's own memory; New takes it from there.
+// A file goes to New in this tab's own memory, as the message that opens it there; New also says what it cannot open.
 async function carry(file) {
-  if (file.size > MOST_BYTES) return;
-  sessionStorage.setItem(CARRIED, await file.text());
+  await opened(file, (message) => sessionStorage.setItem(CARRIED, JSON.stringify(message)));
   location.search = "?new=";
 }
 
-function takeCarried(open) {
-  const text = sessionStorage.getItem(CARRIED);
+function takeCarried(send) {
+  const kept = sessionStorage.getItem(CARRIED);
   sessionStorage.removeItem(CARRIED);
-  if (text) open(text);
+  if (kept) send(JSON.parse(kept));
 }
 
 const bringYourOwn = () =>

@@ -149,7 +149,7 @@ function samples(state, own) {
   const list = look.order ?? [];
   const count = `${spaced(list.length)} ${list.length === 1 ? "sample" : "samples"}`;
   const picks = h("div", { class: "row" }, h("span", { class: "seg", role: "group", "aria-label": "Which samples" }, cells),
-    h("span", { class: "small ink3 cut", title: "Ordered by the student's probability of its own answer" }, `${count}${look.selected ? "" : ", surest first"}`));
+    h("span", { class: "small ink3 cut", title: "Ordered by the student's probability of its own answer" }, look.cell === "selected" ? "surest first" : `${count}${look.selected ? "" : ", surest first"}`));
   const gap = Math.max(...Object.values((state.maps?.sample === look.sample && state.maps.head.gap) || {}), -1);
   const foot = `n = ${spaced(answers.n)} probe · step ${spaced(answers.step)} · raw, T = 1${gap >= 0 ? ` · gap ≤ ${gap.toPrecision(1)} logit` : ""}`;
   const one = told;
@@ -187,9 +187,9 @@ function sampleFacts(answers, one) {
 // A few letters under each bar; class numbers where these would not tell the classes apart.
 function barLetters(bars) {
   const names = bars.map(({ name }) => name);
-  if (names.every((name) => name.length <= 3 || name === "other")) return names.map((name) => name.slice(0, 3));
-  const cut = names.map((name) => name.slice(0, 3));
-  return new Set(cut).size === cut.length ? cut : bars.map(({ k }) => (k < 0 ? "oth" : String(k)));
+  if (names.every((name) => name.length <= 3 || name === "other")) return names.map((name) => (name === "other" ? "rest" : name));
+  const cut = bars.map(({ k, name }) => (k < 0 ? "rest" : name.slice(0, 3)));
+  return new Set(cut).size === cut.length ? cut : bars.map(({ k }) => (k < 0 ? "rest" : String(k)));
 }
 
 function sampleChart(one) {

@@ -31,6 +31,7 @@ kbd { font: 11.5px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; 
   border-top: 1px solid var(--wb-line); }
 .run:hover { background: var(--wb-sunken); }
 .run b, .run .small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.called { display: flex; gap: 5px; min-width: 0; white-space: nowrap; } .called > span { flex: none; }
 .run .small { color: var(--wb-ink2); }
 .run .small.failed { color: var(--wb-error); }
 .run > :nth-child(4) { grid-column: 2; }
@@ -50,10 +51,12 @@ pre { margin: 8px 0 0; padding: 8px; border-radius: 4px; background: var(--wb-su
 @media (max-width: 1199px) { .hero .picture { display: none; } }
 @media (max-width: 899px) { .hero { grid-template-columns: minmax(0, 1fr); } }
 @media (max-width: 1199px) { .start { grid-template-columns: 168px minmax(0, 1fr); } .start > .right { grid-column: 2; } }
-@media (max-width: 899px) { .start { grid-template-columns: minmax(0, 1fr); } .start > .right { grid-column: 1; } }
+@media (max-width: 899px) { .start { grid-template-columns: minmax(0, 1fr); } .start > .right { grid-column: 1; } .start > .right { order: 3; }
+  .start > .col:not(.right) { display: contents; } .start > .col:not(.right) > :not(.hero, .warn) { order: 2; }
+  .start > .facets { order: 1; flex-flow: row wrap; align-items: start; } .start > .facets > .filter { width: 100%; } .start > .facets fieldset { min-width: 150px; } }
 `;
 
-function hero({ models, loss, summary, data, about, expected, scored: scoredBy }, own) {
+function hero({ models, loss, summary, data, about, expected, scored: scoredBy }, own, may) {
   const known = models.every((model) => model.weights);
   const [teacher, student] = models;
   const head = known
@@ -69,10 +72,10 @@ function hero({ models, loss, summary, data, about, expected, scored: scoredBy }
       h("table", {}, h("thead", {}, h("tr", {}, heads.map((text) => h(text ? "th" : "td", {}, text)))), h("tbody", {}, rows)),
       h("p", { class: "small", style: "margin-top:8px" }, h("span", { class: "code" }, pieces(loss)), ` · ${data}`),
       h("div", { class: "go" },
-        h("button", { type: "button", class: "primary", "data-do": "start", disabled: own.starting, "aria-label": "Start" },
-          icon("▶"), "Start"),
-        h("a", { class: "look", href: "?new=quickstart" }, "Look inside first"),
-        h("span", { class: "ink2" }, own.starting ? "Starting…" : [`${about} · key `, h("kbd", {}, "Enter")]))),
+        may ? h("button", { type: "button", class: "primary", "data-do": "start", disabled: own.starting, "aria-label": "Start" },
+          icon("▶"), "Start") : null,
+        h("a", { class: "look", href: "?new=quickstart" }, may ? "Look inside first" : "Look inside"),
+        h("span", { class: "ink2" }, !may ? "This page may only look; nothing is started here." : own.starting ? "Starting…" : [`${about} · key `, h("kbd", {}, "Enter")]))),
     expected ? expectation(expected) : idea(loss));
 }
 
@@ -105,19 +108,19 @@ const watched = () =>
   h("section", { class: "card", "data-key": "watched" }, h("h2", { class: "title" }, "What you will see, live"),
     h("dl", { class: "watched" }, WATCHED.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])));
 
-function recent(runs, own) {
+function recent(runs, own, may) {
   const chosen = runs.map((run) => run.run).filter((run) => own.chosen?.includes(run));
   const rows = runs.map((run) =>
     h("div", { class: "line", "data-key": run.run },
       h("input", { type: "checkbox", "data-do": "choose", "data-chosen": run.run, checked: chosen.includes(run.run),
         "aria-label": `Compare ${run.name}, seed ${run.seed}`, title: "Choose for Compare" }),
       h("a", { class: "run", href: `?run=${encodeURIComponent(run.run)}` },
-        icon(run.icon), h("b", {}, run.name, h("span", { class: "ink3", style: "font-weight:400" }, ` seed ${run.seed}`)),
+        icon(run.icon), h("div", { class: "called" }, h("b", { title: run.name }, run.name), h("span", { class: "ink3" }, `seed ${run.seed}`)),
         h("b", { class: "student" }, run.accuracy || "–"), h("span", { class: "small" }, run.step || "\u00a0"),
         h("span", { class: `small ${run.status}` }, run.word))));
   const body = runs.length
     ? [rows, h("div", { class: "foot small ink3" }, "student accuracy; on test once done, on probe before")]
-    : h("div", { class: "empty" }, nothingYet("No runs yet", DEMO, own, { primary: false })); // the hero has the first button
+    : h("div", { class: "empty" }, nothingYet("No runs yet", DEMO, own, { may, primary: false })); // the hero has the first button
   return h("section", { class: "card runs", "data-key": runs.length ? "runs" : "empty" },
     h("div", { class: "row" }, h("h2", { class: "title" }, "Recent runs"),
       chosen.length ? h("a", { class: "go-compare", href: `?compare=${chosen.map(encodeURIComponent).join(",")}` },
@@ -127,7 +130,7 @@ function recent(runs, own) {
 
 function start(state, own) {
   if (!state.hero) return h("div", { class: "root" });
-  const wanted = wantedRecipes(state.facets);
+  const [wanted, may] = [wantedRecipes(state.facets), state.may !== false];
   const missing = state.missing
     ? h("div", { class: "warn", role: "alert" }, state.missing.text, " ",
         h("a", { href: "./" }, "Go to the start page"))
@@ -141,8 +144,8 @@ function start(state, own) {
   ].map(([name, text]) => [h("span", {}, name), h("span", { class: "ink2" }, text)]);
   return h("div", { class: "root start" },
     recipeFacets(state, wanted),
-    h("div", { class: "col" }, missing, refused, hero(state.hero, own), recipeGrid(state, wanted, own)),
-    h("div", { class: "col right" }, recent(state.runs ?? [], own), bringYourOwn(),
+    h("div", { class: "col" }, missing, refused, hero(state.hero, own, may), recipeGrid(state, wanted, own)),
+    h("div", { class: "col right" }, recent(state.runs ?? [], own, may), bringYourOwn(),
       h("section", { class: "card" }, h("h2", { class: "title" }, "Colours, everywhere"), h("div", { class: "legend" }, legend)),
       watched()));
 }

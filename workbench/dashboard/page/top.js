@@ -12,7 +12,7 @@ const TOP = `
 .chip.failed { border-color: var(--wb-error); color: var(--wb-error); }
 .progress { width: 190px; flex: 0 1 190px; min-width: 104px; }
 .progress .bar { margin-top: 5px; }
-.pair { min-width: 88px; }
+.pair { min-width: 88px; flex: none; }
 .pair.left { min-width: 76px; flex: 0 1 auto; }
 .pair.left > div { overflow: hidden; text-overflow: ellipsis; }
 .gap { flex: 1 1 0; min-width: 0; }
@@ -31,6 +31,8 @@ const TOP = `
   border: 1px solid var(--wb-line-strong); border-radius: 5px; }
 .theme { min-width: 30px; font-size: 14px; }
 .root button.theme { padding: 0 6px; }
+@media (max-width: 1599px) { .progress .epoch { display: none; } }
+@media (max-width: 1279px) { .progress .unit { display: none; } }
 @media (max-width: 1279px) { .top[data-run] .brand b { display: none; } .top { gap: 10px; } .probes { display: none; } }
 @media (max-width: 1099px) { .pair { min-width: 64px; } .progress { flex-basis: 120px; } }
 @media (max-width: 1439px) { .acts.asking > :is(.slow, [data-key="pause"], [data-key="resume"], [data-key="fork"], [data-key="export"]) { display: none; } }
@@ -125,7 +127,8 @@ function top(state, own) {
       : h("span", { class: `chip ${state.status}`, role: "status" }, icon(state.icon), state.word),
     looksOnly(state) ? h("span", { class: "chip eye", "data-key": "eye" }, icon("◉"), "View only") : null,
     h("div", { class: "progress" },
-      h("div", { class: "row" }, h("span", {}, state.step_text ? h("b", {}, state.step_text) : ""), h("span", { class: "ink2" }, state.share)),
+      h("div", { class: "row" }, h("span", {}, state.step_text ? [h("span", { class: "unit" }, "step "), h("b", {}, state.step_text)] : ""),
+        h("span", { class: "ink2" }, state.epoch ? h("span", { class: "epoch" }, `${state.epoch} · `) : null, state.share)),
       h("div", { class: "bar", role: "progressbar", "aria-label": "Steps", "aria-valuemin": 0, "aria-valuemax": 100,
         "aria-valuenow": Math.round(part) }, h("div", { style: `width:${part}%` }))),
     own.lost ? null : h("div", { class: "pair speed" }, h("div", {}, state.speed || "\u00a0"), h("div", { class: "small ink2 probes" }, state.probes || "\u00a0")),

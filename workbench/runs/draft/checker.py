@@ -164,7 +164,8 @@ class Checker:
                     answer = json.loads(line)
                 except ValueError:  # a child was ended in the midst of its line, or an empty line
                     continue
-                self._answered(answer)
+                if _is_answer(answer):
+                    self._answered(answer)
         if process is self._process:
             self._let_go("The process that checks has ended; the next edit starts another.")
 
@@ -180,7 +181,7 @@ class Checker:
 
     def _answered(self, answer: dict[str, Any]) -> None:
         with self._lock:
-            number, heard = self._heard.get(answer.get("who", ""), (0, None))
+            number, heard = self._heard.get(answer["who"], (0, None))
             if heard is None or number != answer["number"]:  # "ready", or asked again meanwhile
                 return
             del self._heard[answer["who"]]
@@ -201,3 +202,12 @@ class Checker:
         clock = self._clocks.pop(who, None)
         if clock is not None:
             clock.cancel()
+
+
+def _is_answer(found: object) -> bool:
+    """Whether a line is a child's answer: what a user's own module prints is none."""
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("who"), str)
+        and isinstance(found.get("number"), int)
+    )

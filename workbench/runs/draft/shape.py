@@ -11,6 +11,8 @@ from typing import Any, Final
 
 MOST_DEEP: Final = 24
 """Values within values."""
+MOST_BITS: Final = 63
+"""Of a whole number; one of thousands could not even be written down."""
 PICKED: Final = ("data", "student", "teacher")
 
 
@@ -40,6 +42,8 @@ def _not_plain(value: Any, path: str, depth: int) -> str:
         return next(filter(None, inside), "")
     if isinstance(value, float) and not math.isfinite(value):
         return f"{where}: {value} is no finite number."
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        return f"{where}: a whole number of more than {MOST_BITS} bits."
     if value is None or isinstance(value, (bool, int, float, str)):
         return ""
     return f"{where}: a {type(value).__name__} is no number, text, list or mapping."

@@ -176,6 +176,7 @@ def serve(store_url: str) -> None:
     children: dict[str, int] = {}
     for line in sys.stdin:
         order = json.loads(line)
+        reap(children)
         _end(children.pop(order["who"], 0))
         if "experiment" not in order:  # that page has gone
             continue
@@ -185,6 +186,17 @@ def serve(store_url: str) -> None:
         children[order["who"]] = child
     for child in children.values():
         _end(child)
+
+
+def reap(children: dict[str, int]) -> None:
+    """Let the system forget children that have ended: a page that leaves says so only if it waits.
+
+    Args:
+        children: Process by page; those that have ended are taken out.
+    """
+    for who, child in list(children.items()):
+        if os.waitpid(child, os.WNOHANG) != (0, 0):
+            del children[who]
 
 
 def _end(child: int) -> None:
