@@ -17,7 +17,7 @@ serve: setup ## open the workbench in the browser (PORT=8000, ARGS=--no-browser)
 	@$(BIN)/workbench serve $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: setup ## run the whole test suite, three files at a time (ARGS="-k kd" for a part)
-	@$(PYTHON_BIN) -m pytest -q --durations=15 -n 3 --dist loadfile $(ARGS)
+	@$(PYTHON_BIN) -m pytest -q --durations=15 -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks

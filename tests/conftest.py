@@ -6,7 +6,10 @@ import ipaddress
 import os
 import shutil
 import socket
-from collections.abc import Generator, Iterator
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -33,8 +36,13 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-EXPECT_MS = 60_000
+EXPECT_MS = 90_000
 """How long a browser test waits for what it expects."""
+SECONDS = {
+    "notebook": 20.0, "recipe": 5.0, "slow": 10.0, "browser": 5.0,
+    "workers": 4.0, "shell": 1.0, "train": 0.5, "hand": 0.5,
+}  # fmt: skip
+"""What a test with a mark or a fixture takes, roughly; all others far less."""
 NO_CHROMIUM = (
     "no Chromium found; install Debian's `chromium`, or name one in WORKBENCH_CHROMIUM=/path/to/it"
 )
@@ -52,10 +60,24 @@ def find_chromium() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):  # whatever asks for a page
+            item.add_marker("browser")
     if find_chromium() is None:
         for item in items:
             if item.get_closest_marker("browser"):
                 item.add_marker(pytest.mark.skip(reason=NO_CHROMIUM))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _longest_files_first(items)
+
+
+def _longest_files_first(items: list[pytest.Item]) -> None:
+    """A file goes to one process: a long one at the end would leave the others without work."""
+    weights: Counter[Path] = Counter()
+    for item in items:
+        known = {*getattr(item, "fixturenames", ()), *(mark.name for mark in item.iter_markers())}
+        weights[item.path] += max((SECONDS[name] for name in known & SECONDS.keys()), default=0.05)
+    items.sort(key=lambda item: -weights[item.path])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -118,6 +140,24 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks | None]:
     started = Forks(tmp_path_factory.mktemp("forks"))
     yield started
     started.close()
+
+
+@pytest.fixture(scope="session")
+def python(forks: Forks | None) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a file of Python to its end, in a process of its own: ``python(*words, folder=...)``."""
+    from .forked import Order
+    from .waiting import PATIENCE
+
+    def run(file: Path, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(file), *words]
+        if forks is None or not forks.fit(os.environ):
+            return subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+            )
+        order = Order(str(file), words, str(folder), dict(os.environ))
+        return subprocess.CompletedProcess(command, *forks.run(order, timeout=PATIENCE))
+
+    return run
 
 
 @pytest.fixture(scope="module")

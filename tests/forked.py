@@ -71,17 +71,22 @@ READ_LATE = frozenset(
         "CUBLAS_WORKSPACE_CONFIG",
         "PYTEST_CURRENT_TEST",
         "PYTHONUNBUFFERED",
+        "TORCHINDUCTOR_CACHE_DIR",
         "TORCHINDUCTOR_DETERMINISTIC",
         "WORKBENCH_HOME",
         "WORKBENCH_RUN_BUDGET",
+        "_PYVIZ_COMMS_INSTALLED",
     }
 )
-"""Variables that are read when they are needed, never at an import: they may differ."""
+"""Variables that are read when they are needed, or set by an import: they may differ."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """One process to start: ``python -m module words``; the module ``-c`` is a program in words."""
+    """One process to start: ``python -m module words``.
+
+    The module ``-c`` is a program in words, one that ends in ``.py`` a file.
+    """
 
     module: str
     words: tuple[str, ...]
@@ -348,15 +353,21 @@ def become(order: Order, streams: Sequence[int]) -> NoReturn:
         sys.stderr.reconfigure(write_through=True)
     os.chdir(order.folder)
     sys.path.pop(0)  # of this script
-    inline = order.module == "-c"
+    inline, file = order.module == "-c", order.module.endswith(".py")
+    path, argv = order.folder, ["-m", *order.words]
+    if inline:
+        path, argv = "", ["-c", *order.words[1:]]
+    elif file:
+        path, argv = str(Path(order.module).parent), [order.module, *order.words]
     if not order.safe:
-        sys.path.insert(0, "" if inline else order.folder)
-    sys.argv = ["-c", *order.words[1:]] if inline else ["-m", *order.words]
-    code = 0
+        sys.path.insert(0, path)
+    sys.argv, code = argv, 0
     try:
         if inline:
             sys.modules["__main__"] = here = types.ModuleType("__main__")
             exec(order.words[0], vars(here))  # noqa: S102  # a test's own program
+        elif file:
+            runpy.run_path(order.module, run_name="__main__")
         else:
             sys.modules.pop(order.module, None)  # as yet it is nobody's `__main__`
             runpy.run_module(order.module, run_name="__main__", alter_sys=True)

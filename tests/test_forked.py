@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from .forked import COMMAND, Forks, Order
+from .waiting import PATIENCE
 
 LOOK = """
 import atexit, os, sys
@@ -38,7 +39,7 @@ def both(made: Forks, folder: Path, module: str, *words: str) -> list[tuple[int,
     real = subprocess.run(
         [sys.executable, *head, *words], cwd=folder, env=env, capture_output=True, text=True
     )
-    return [made.run(order, timeout=60), (real.returncode, real.stdout, real.stderr)]
+    return [made.run(order, timeout=PATIENCE), (real.returncode, real.stdout, real.stderr)]
 
 
 def test_words_folder_environment_streams_and_end_are_those_of_a_fresh_interpreter(made, tmp_path):
@@ -68,7 +69,7 @@ def test_one_that_is_killed_says_by_which_signal(made, tmp_path):
     started = made.start(order, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert started.poll() is None
     started.kill()
-    assert started.wait(timeout=60) == -signal.SIGKILL
+    assert started.wait(timeout=PATIENCE) == -signal.SIGKILL
     started.stdin.close()
     started.stdout.close()
 

@@ -22,7 +22,7 @@ def until(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE) -
     """Wait until ``condition`` is true; its value then.
 
     Args:
-        condition: Asked some hundred times a second.
+        condition: Asked up to fifty times a second.
         what: Said where it does not come.
         seconds: To wait at most.
     """
@@ -33,4 +33,4 @@ def until(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE) -
             return found
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.01)
+        time.sleep(0.02)

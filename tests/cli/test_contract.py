@@ -12,6 +12,8 @@ import pytest
 
 from workbench.store.store import Store
 
+from ..waiting import PATIENCE
+
 # conftest's helpers reach tests through fixtures; the constants are arguments of commands
 SMOKE = ("--scale", "smoke", "--set", "data.limit=300", "--set", "data.labels_per_class=3")
 COMMANDS = [
@@ -242,7 +244,7 @@ def test_a_file_of_the_working_folder_stands_in_for_no_library(fresh):
     words = [script, "run", "quickstart", *SMOKE, "--set", "control=false", "--json"]
     done = subprocess.run(
         [*map(str, words), "--store", str(fresh.store)],
-        cwd=fresh.folder, capture_output=True, text=True, timeout=120, check=False,
+        cwd=fresh.folder, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [row.status for row in Store(str(fresh.store)).runs.list()] == ["finished"]

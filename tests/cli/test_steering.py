@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ..waiting import until
+from ..waiting import PATIENCE, until
 
 SMALL = ("--set", "data.limit=300", "--set", "data.labels_per_class=3", "--set", "control=false")
 SMALL += ("--set", "teacher.train.epochs=1")
@@ -63,7 +63,7 @@ def test_detach_returns_with_a_queued_row_and_the_run_can_be_steered(shell):
     said = shell("stop", run)
     step = shell.row(run)["step"]
     assert said.out == f"{run}: stopped at step {step}\n"
-    out, err = follower.communicate(timeout=60)
+    out, err = follower.communicate(timeout=PATIENCE)
     assert follower.returncode == 1, err
     assert f'"steps": {step}' in out
     assert '"status": "stopped"' in out
@@ -93,7 +93,7 @@ def test_follower_of_a_killed_worker_exits_1_with_json_and_a_way_out(shell):
     until(lambda: len(shell.rows()) > len(known), "a new run")
     run = next(row["run"] for row in shell.rows() if row["run"] not in known)
     os.kill(training(shell, run)["pid"], signal.SIGKILL)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 1
     assert '"status": "interrupted"' in out
     assert f"workbench resume {run}" in err
@@ -114,7 +114,7 @@ def test_of_two_resumes_one_goes_on_and_the_other_names_its_pid(shell):
     assert out == ""
     assert row["status"] in ("preparing", "training")
     shell("stop", run)
-    going.communicate(timeout=60)
+    going.communicate(timeout=PATIENCE)
     assert going.returncode == 1
 
 
@@ -129,7 +129,7 @@ def test_interrupt_leaves_the_worker_training(shell):
     run = next(row["run"] for row in shell.rows() if row["run"] not in known)
     step = training(shell, run)["step"]
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 130
     assert f"workbench stop {run}" in err
     assert f"workbench resume {run}" in err

@@ -19,7 +19,7 @@ from workbench.runs.launch import accept
 from workbench.store import Store
 
 from ..forked import Forks, Order, Started
-from ..waiting import PATIENCE
+from ..waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 SERVE = """
 import json, pathlib, sys
 from workbench.dashboard.server import Team, serve
-from workbench.dashboard import server
+from workbench.dashboard import server, start
+start.WATCH_SECONDS = 90.0  # a busy browser needs that long for what comes before the run's end
 given = json.loads(sys.argv[3])
 server.UNUSED_SESSION_MS = given.pop("session_ms", server.UNUSED_SESSION_MS)
 server.CHECK_SESSIONS_MS = min(server.CHECK_SESSIONS_MS, server.UNUSED_SESSION_MS)
@@ -166,6 +167,30 @@ def served(finished: Finished, forks: Forks | None) -> Iterator[Served]:
     started = Servers(forks)
     yield started.start(finished.store.path)
     started.end()
+
+
+@pytest.fixture
+def quiet_end(servers: Servers, tmp_path: Path) -> Iterator[Callable[[], Served]]:
+    """Starts a server; afterwards every run of its store is stopped and its worker gone."""
+    served: list[Served] = []
+
+    def start() -> Served:
+        served.append(servers.start(tmp_path / "store" / "workbench.db"))
+        return served[-1]
+
+    yield start
+    for one in served:
+        stop_all(one)
+
+
+def stop_all(served: Served) -> None:
+    """Stop every run of a server's store, and wait until its worker has gone."""
+    store = Store(str(served.store))
+    for row in store.runs.list():
+        if row.active:
+            store.journal.send(row.id, "stop", who="test")
+    until(lambda: not any(row.active for row in store.runs.list()), "stop")
+    store.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from workbench.store import Store
 
-from .test_page import stop_all
+from .conftest import stop_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

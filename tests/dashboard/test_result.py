@@ -201,3 +201,17 @@ def test_the_accuracy_beside_the_views_is_of_their_step_where_its_metric_is_not_
     assert rows(result(running), 0)["accuracy, %"][0] == f"{100 * now:.1f}"
     shown = rail(running, Frames(running))["models"][0]["accuracy"]
     assert shown == f"{100 * now:.1f}\u00a0%"
+
+
+def test_a_run_that_only_measures_its_layers_says_its_step_and_its_rows_as_far_as_they_are_known(
+    history,
+):
+    layers = replace(history.latest, facts={"cka": history.latest.facts["cka"]}, arrays={})
+    ended = replace(history, row=replace(history.row, result=None), latest=layers)
+    n = history.row.protocol["splits"]["probe"]["rows"]
+    assert result(ended)["footer"] == f"step {history.steps[-1]} · n = {n} probe"
+    trains = replace(ended, row=replace(ended.row, protocol=None))
+    words = f"step {history.steps[-1]} · probe, n is told at the run's end"
+    assert result(trains)["footer"] == words
+    begins = replace(trains, latest=None, steps=[])
+    assert result(begins)["footer"] == "before the first snapshot"

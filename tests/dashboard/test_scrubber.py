@@ -86,6 +86,17 @@ def test_a_running_run_shows_the_grid_that_is_still_to_come(finished, store, ste
     assert found["to_come"] == [step for step in planned if step > steps[2]]
 
 
+def test_the_bar_has_its_end_before_the_first_step_and_no_number_before_that(store):
+    spec, recipe, base = open_experiment("quickstart")
+    run = accept(store, spec.at_scale("smoke"), recipe=recipe, base=base)
+    assert bar(store, run)["ticks"] == []
+    store.recorder(run).update(status="preparing", activity="Preparing the teacher", steps=30)
+    found = bar(store, run)
+    assert (found["steps"], found["snapshots"]) == (30, [])
+    assert found["ticks"][0] == [0, "0"] and found["ticks"][-1][0] <= 30
+    assert Frames(History.load(store, run)).curves("Waits.").figure().layout.xaxis.range[1] > 30
+
+
 def test_a_snapshot_that_is_newer_than_what_was_read_waits_for_the_next_look(finished):
     history = History.load(finished.store, finished.run)
     stored = [*history.steps, history.steps[-1] + 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from workbench.dashboard.pair_place import PairAsked
 from workbench.dashboard.places import PlaceSession
 from workbench.dashboard.session import Session
 from workbench.errors import BadFile, RefusedCommand
+from workbench.runs import launch
 from workbench.runs.inspecting import Seen
 from workbench.runs.kept_models import kept_models
 from workbench.runs.listing import Listing
@@ -93,7 +95,7 @@ def test_a_pair_that_is_refused_before_its_process_is_known_to_the_page_is_said(
 
 
 def test_a_replay_that_breaks_is_said_and_the_next_one_may_begin(finished, monkeypatch):
-    def breaks(store, run):
+    def breaks(store, run, began):
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(after, "replay_in_fresh_process", breaks)
@@ -265,10 +267,54 @@ def test_a_press_that_breaks_is_said_and_those_of_the_same_message_are_followed(
         monkeypatch.setattr(page.hub.quickstart, "start", breaks)
         pressed = [{"do": "start", "count": 1}, {"do": "name", "value": "mira", "count": 2}]
         page._parts["start"].asked = pressed
-        return page
+        return page.person.who, [page._parts[part].told["refused"] for part in ("start", "top")]
 
-    page = asyncio.run(run())
-    words = "That broke; the server's log says why."
-    assert page._parts["start"].told["refused"] == page._parts["top"].told["refused"] == words
-    assert page.person.who == "mira"
+    who, told = asyncio.run(run())
+    assert told == ["That broke; the server's log says why."] * 2
+    assert who == "mira"
     assert "Permission denied" in caplog.text
+
+
+class Looked:
+    """A pair that is looked at, without its process."""
+
+    lives = True
+
+    def __init__(self, *_):
+        self.cancelled = 0
+
+    def cancel(self):
+        self.cancelled += 1
+
+
+def test_a_closed_page_is_not_held_by_the_pair_that_it_looked_at(finished, hub_of, monkeypatch):
+    monkeypatch.setattr(places, "Inspection", Looked)
+    ids = {model.role: model.id for model in kept_models(finished.store)}
+    watching = hub_of(finished.store)
+
+    async def run():
+        page, _session = await page_of(PlaceSession, watching, PairAsked(**ids))
+        (looked,) = watching.inspections
+        page._end()
+        return looked
+
+    assert asyncio.run(run()).cancelled == 1
+    assert watching.inspections == []
+
+
+def test_a_server_that_ends_takes_along_what_it_has_started_to_look_at(
+    finished, tmp_path, monkeypatch
+):
+    waits = "import sys; sys.stdin.read(); import time; time.sleep(600)"
+    monkeypatch.setattr(launch, "module_command", lambda *_: [sys.executable, "-c", waits])
+    store = Store(str(tmp_path / "workbench.db"))
+    ending = Hub(store, Kept())
+    ending.after = after.After(finished.store, Kept())
+    ending.inspections = [Looked()]
+    ending.after.act(finished.run, "replay", lambda: None, who="page")
+    until(lambda: ending.after._process is not None, "it replays")
+    process = ending.after._process
+    ending.close()
+    assert process.wait(timeout=30) < 0
+    assert ending.inspections[0].cancelled == 1
+    store.close()

@@ -15,7 +15,8 @@ from playwright.sync_api import Page, expect
 from workbench.store import Store
 
 from ..waiting import until
-from .test_page import press_start, stop_all
+from .conftest import stop_all
+from .test_page import press_start
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -154,12 +155,14 @@ def test_a_tab_that_nobody_looks_at_is_told_nothing_and_catches_up(started, page
     curves = page.locator('[data-view="curves"]')
     expect(curves).to_have_attribute("data-step", re.compile("[1-9]"))
     page.evaluate(TURN, "hidden")
+
+    def behind() -> int:
+        return store.runs.get(run).step - int(curves.get_attribute("data-step"))
+
+    until(lambda: behind() > 20, "steps that the tab is not told")
     at = store.runs.get(run).step
-    until(lambda: store.runs.get(run).step >= at + 60, "sixty more steps")
-    behind = int(curves.get_attribute("data-step"))
-    assert behind <= at + 40, "the word that it is hidden takes a moment to arrive"
     page.evaluate(TURN, "visible")
-    until(lambda: int(curves.get_attribute("data-step")) >= at + 60, "the newest step")
+    until(lambda: int(curves.get_attribute("data-step")) >= at, "the newest step")
 
 
 def test_a_killed_worker_is_said_and_resume_trains_on_from_its_checkpoint(started, page):

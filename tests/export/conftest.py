@@ -83,22 +83,21 @@ def untouched(train: Train) -> RunRow:
     return train()
 
 
-def python(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """A fresh interpreter, in a folder."""
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-
-
 @pytest.fixture
 def fresh() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run Python in a process of its own: ``fresh(*words, folder=...)``."""
-    return python
+    """Run Python in an interpreter of its own: ``fresh(*words, folder=...)``."""
+
+    def run(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    return run
 
 
 @pytest.fixture

@@ -48,10 +48,10 @@ def exported(store: Store, runs: list[str], tmp_path_factory: pytest.TempPathFac
     return write(store, runs, tmp_path_factory.mktemp("script") / "x.py")
 
 
-def test_check_is_fine_in_a_fresh_process_at_the_root(
-    exported: Path, fresh: Fresh, store: Store, runs: list[str]
+def test_check_is_fine_in_another_process_at_the_root(
+    exported: Path, python: Fresh, store: Store, runs: list[str]
 ):
-    done = fresh(str(exported), "--check", folder=Path("/"))
+    done = python(exported, "--check", folder=Path("/"))
     assert done.returncode == 0, done.stdout + done.stderr
     (told,) = (row["difference"] for row in compare(store, runs)["settings"] if row["difference"])
     for value in (told["mean"], *told["interval"], *(pair["value"] for pair in told["pairs"])):

@@ -50,7 +50,7 @@ def test_check_is_fine_in_a_fresh_process_at_the_root(exported: Path, fresh: Fre
 
 
 def test_a_changed_digit_is_named_and_ends_with_1(
-    exported: Path, fresh: Fresh, nasty: RunRow, tmp_path: Path
+    exported: Path, python: Fresh, nasty: RunRow, tmp_path: Path
 ):
     recorded = (nasty.result or {})["metrics"]["student"]["nll"]
     digits = repr(recorded)
@@ -59,7 +59,7 @@ def test_a_changed_digit_is_named_and_ends_with_1(
     assert source.count(digits) == 1
     changed = tmp_path / "changed.py"
     changed.write_text(source.replace(digits, digits[:-1] + last), encoding="utf-8")
-    done = fresh(str(changed), "--check", "--json", folder=tmp_path)
+    done = python(changed, "--check", "--json", folder=tmp_path)
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
     assert report["equal"] is False
@@ -150,7 +150,7 @@ def test_it_reads_as_our_own_code_does(store: Store, untouched: RunRow, tmp_path
 
 
 def test_a_module_of_the_experiments_folder_is_found_from_elsewhere(
-    store: Store, train: Callable[..., RunRow], fresh: Fresh, tmp_path: Path
+    store: Store, train: Callable[..., RunRow], python: Fresh, tmp_path: Path
 ):
     study = tmp_path / "a study; $HOME"
     study.mkdir()
@@ -161,9 +161,9 @@ def test_a_module_of_the_experiments_folder_is_found_from_elsewhere(
     row = train(weight, base=study)
     path = export_run(store, row.id, "script", tmp_path / "x.py")
     assert constants(path)["BASE"] == str(study)
-    done = fresh(str(path), "--check", folder=ROOT)
+    done = python(path, "--check", folder=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
-    elsewhere = fresh(str(path), "--check", "--base", str(tmp_path), folder=ROOT)
+    elsewhere = python(path, "--check", "--base", str(tmp_path), folder=ROOT)
     assert elsewhere.returncode == 2
     assert "halving_ramp:half" in elsewhere.stderr
     assert "Traceback" not in elsewhere.stderr

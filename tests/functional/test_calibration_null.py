@@ -58,10 +58,10 @@ def test_null_is_cheap_enough_for_every_refresh():
     ece_null(table)
     fastest = math.inf
     for _ in range(10):
-        start = time.perf_counter()
+        start = time.process_time()  # not by the clock: others may have the processor meanwhile
         ece_null(table)
-        fastest = min(fastest, time.perf_counter() - start)
-    assert fastest < 0.02  # measured 1.7 ms; ten times that on a busy machine
+        fastest = min(fastest, time.process_time() - start)
+    assert fastest < 0.02  # measured 1.7 ms; ten times that on a slow machine
 
 
 def test_band_is_the_exact_binomial_one():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -219,15 +217,9 @@ def test_a_replay_is_equal(hand, run):
     assert found.weights == hand.weights(run)
 
 
-def test_the_exported_script_finds_the_same_numbers_in_a_fresh_process(hand, run, tmp_path):
+def test_the_exported_script_finds_the_same_numbers_in_another_process(hand, run, python, tmp_path):
     script = export_run(hand.store, run, "script", tmp_path / "further.py")
-    done = subprocess.run(
-        [sys.executable, str(script), "--check"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python(script, "--check", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bit for bit" in done.stdout
 

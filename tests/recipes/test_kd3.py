@@ -25,7 +25,6 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import dump_yaml, parse_yaml
 from workbench.store.store import Store
 
-from ..export.conftest import python
 from ..runs.touched import Hand, assert_same, killed, untouched_torch
 
 MAIN = "stages.main"
@@ -128,9 +127,9 @@ def test_a_fork_goes_on_with_the_rows_of_its_epoch(hand, ended):
     assert hand.weights(child) != hand.weights(ended)
 
 
-def test_the_exported_script_trains_it_again_to_the_same_bits(store, ended, tmp_path):
+def test_the_exported_script_trains_it_again_to_the_same_bits(store, ended, python, tmp_path):
     script = export_run(store, ended, "script", tmp_path / "kd3.py")
-    done = python(str(script), "--check", folder=tmp_path)
+    done = python(script, "--check", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -29,7 +29,6 @@ from workbench.store.store import Store
 from workbench.training import loop
 from workbench.training.part import Part
 
-from ..export.conftest import python
 from ..runs.touched import Hand, killed, untouched_torch
 
 MAIN = "stages.main"
@@ -194,9 +193,9 @@ def test_a_replay_is_equal(store, whole):
     assert replay(store, whole.id).equal
 
 
-def test_the_script_finds_the_recorded_numbers(store, whole, tmp_path):
+def test_the_script_finds_the_recorded_numbers(store, whole, python, tmp_path):
     script = export_run(store, whole.id, "script", tmp_path / "ps-kd.py")
-    done = python(str(script), "--check", folder=tmp_path)
+    done = python(script, "--check", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "student aurc" in done.stdout
 

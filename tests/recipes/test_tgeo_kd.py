@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -67,12 +66,9 @@ def test_its_replay_is_equal(hand, ended, name):
     assert found.weights == hand.weights(ended[name])
 
 
-def test_the_exported_script_trains_it_again_to_the_same_bits(store, ended, tmp_path):
+def test_the_exported_script_trains_it_again_to_the_same_bits(store, ended, python, tmp_path):
     path = export_run(store, ended["tgeo-kd-table"], "script", tmp_path / "tgeo.py")
-    done = subprocess.run(
-        [sys.executable, str(path), "--check"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
+    done = python(path, "--check", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bit for bit" in done.stdout
 

@@ -46,10 +46,10 @@ MERGE_BOMB = "b0: &b0 {k0: 1}\n" + "".join(
 def test_a_file_that_is_no_experiment_is_told_why(tmp_path, content, said):
     path = tmp_path / "experiment.yaml"
     path.write_bytes(content)
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(BadFile) as caught:
         read_yaml(path)
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
     message = str(caught.value)
     assert said in message
     assert message.startswith(f"[WB104] {path} ")

@@ -14,6 +14,8 @@ import pytest
 
 from workbench.store.store import Store
 
+from ..waiting import PATIENCE
+
 Ran = subprocess.CompletedProcess[str]
 
 HOLDER = """
@@ -88,7 +90,7 @@ def bound(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ran]:
             [*prefix, sys.executable, *words],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 

@@ -8,7 +8,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from workbench.store.database import Database, store_path
 from workbench.store.schema import VERSION
 from workbench.store.store import Store
 
+from ..waiting import PATIENCE
 from .conftest import READERS_OUT, WRITERS_OUT, sound
 
 
@@ -248,9 +248,7 @@ def test_writers_wait_for_a_lock_and_go_on_when_it_is_free(tmp_path, monkeypatch
 
 def test_readers_do_not_wait_for_a_writer(store, run, hold):
     hold(store.path, WRITERS_OUT)
-    begun = time.monotonic()
-    assert store.runs.get(run).id == run
-    assert time.monotonic() - begun < 1.0
+    assert store.runs.get(run).id == run  # the lock is held until this test ends
 
 
 def test_a_writer_that_has_waited_long_enough_says_who_is_in_the_way(tmp_path, monkeypatch, hold):
@@ -274,7 +272,7 @@ def test_a_reader_that_is_kept_out_answers_in_words(tmp_path, hold):
             [sys.executable, "-c", script, *words, "--store", str(path)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 2, done.stderr
@@ -355,7 +353,7 @@ def test_without_space_the_bytes_are_named_nothing_is_kept_and_less_still_fits(s
         [sys.executable, "-c", LIMITED, str(store.path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -388,7 +386,7 @@ def test_many_processes_may_make_the_same_store_at_once(tmp_path):
         maker.stdin.write("go\n")
         maker.stdin.flush()
     for maker in makers:
-        _, said = maker.communicate(timeout=60)
+        _, said = maker.communicate(timeout=PATIENCE)
         assert maker.returncode == 0, said
     store = Store(str(path))
     assert len(store.runs.list()) == 5

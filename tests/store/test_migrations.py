@@ -16,6 +16,7 @@ from workbench.store.migrations import MIGRATIONS, keep_copy
 from workbench.store.schema import VERSION
 from workbench.store.store import Store
 
+from ..waiting import PATIENCE
 from .conftest import dump, sound
 
 VERSION_1 = Path(__file__).with_name("version1.sql").read_text("utf-8")
@@ -190,7 +191,7 @@ def python(script: str, *words: str) -> subprocess.Popen[str]:
 def test_a_process_killed_in_the_middle_leaves_the_old_version_and_every_row(old):
     before = dump(old)
     killed = python(KILLED, str(old))
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=PATIENCE)
     assert killed.returncode == -9
     assert version(old) == "1"
     assert dump(old) == before
@@ -262,8 +263,8 @@ def test_of_two_openers_one_migrates_and_the_other_waits_and_sees_the_new_versio
     assert second.stdout is not None
     assert "locked by another process; waiting up to 60 s" in second.stdout.readline()
     assert version(old) == "1"
-    _, first_said = first.communicate("go\n", timeout=60)
-    _, second_said = second.communicate(timeout=60)
+    _, first_said = first.communicate("go\n", timeout=PATIENCE)
+    _, second_said = second.communicate(timeout=PATIENCE)
     assert (first.returncode, second.returncode) == (0, 0), first_said + second_said
     assert version(old) == str(VERSION)
     assert sound(old)
@@ -278,7 +279,7 @@ def test_many_openers_at_once_all_get_the_new_version(old):
         opener.stdin.write("go\n")
         opener.stdin.flush()
     for opener in openers:
-        _, said = opener.communicate(timeout=60)
+        _, said = opener.communicate(timeout=PATIENCE)
         assert opener.returncode == 0, said
     assert version(old) == str(VERSION)
     assert names(old.parent) == ["workbench.db", "workbench.db.v1.bak"]
@@ -302,7 +303,7 @@ except WorkbenchError as error:
 def test_without_space_for_the_copy_the_store_is_left_as_it_is_and_the_bytes_are_named(old):
     before = dump(old)
     refused = python(LIMITED, str(old))
-    said, errors = refused.communicate(timeout=60)
+    said, errors = refused.communicate(timeout=PATIENCE)
     assert refused.returncode == DiskFull.exit_code, errors
     assert f"[WB202] {old}.v1.bak: no space for {old.stat().st_size} bytes" in said
     assert dump(old) == before

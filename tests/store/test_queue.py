@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from workbench.errors import RefusedCommand, UnknownRun
@@ -14,6 +15,8 @@ from workbench.store import queue as queue_module
 from workbench.store import turns as turns_module
 from workbench.store.queue import Standing, call_next, standing, to_front
 from workbench.store.store import Store
+
+from ..waiting import PATIENCE
 
 CALL = """
 import sys
@@ -108,7 +111,8 @@ def test_a_killed_worker_leaves_the_queue_as_it_is_and_the_next_goes_on(store, s
     first, second, third = queued(store, 3)
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     store.runs.claim(first)
-    fields = {"pid": child.pid, "process_started": turns_module.now_ns() / 1e9, "status": status}
+    started = psutil.Process(child.pid).create_time()
+    fields = {"pid": child.pid, "process_started": started, "status": status}
     store.runs.update(first, **fields)
     assert standing(store.database).holder == first
     child.kill()
@@ -200,7 +204,7 @@ def test_of_two_servers_on_one_store_one_alone_starts_a_run(store):
         other.stdin.flush()
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(ask, range(8)))
-    answers += [other.communicate(timeout=60)[0].strip() for other in others]
+    answers += [other.communicate(timeout=PATIENCE)[0].strip() for other in others]
     assert [one for one in answers if one not in (None, "None")] == [run]
 
 

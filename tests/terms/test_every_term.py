@@ -82,6 +82,9 @@ def checked(
     found = term(student, teacher, batch, values)
     total = found.reduced()
     assert torch.isfinite(total), "the value is not finite"
+    assert {*found.log} == {*getattr(term, "logs", ())}, "what is logged is what is declared"
+    for key, logged in found.log.items():
+        assert logged.shape == (len(batch.ids),) and not logged.requires_grad, key
     total.backward()
     for key, tensor in student.items():
         if tensor.grad is not None:

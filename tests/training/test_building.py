@@ -187,6 +187,23 @@ def test_a_budget_that_nothing_meets_is_refused_before_anything_is_done(alone):
     assert not list((alone.store.folder / "runs").glob("*-stage-*"))
 
 
+def test_a_term_that_no_student_could_serve_is_refused_before_the_search(alone):
+    hint = {"use": "hint", "teacher_tap": "stage9"}
+    run = accepted(alone, {"stages.main.terms.hint": hint})
+    with pytest.raises(BadModel, match="no tap 'stage9'"):
+        alone.train(run)
+    assert not list((alone.store.folder / "runs").glob("*-stage-*")), "nothing was searched"
+    assert alone.row(run).teacher is None
+
+
+def test_checks_before_the_search_change_no_bit(whole, alone):
+    """They score two candidates and build a student in vain."""
+    hand, run = whole
+    checked = alone.train(accepted(alone))
+    assert lines(alone, checked, BUILT)[0]["student"] == lines(hand, run, BUILT)[0]["student"]
+    assert alone.weights(checked) == hand.weights(run)
+
+
 def test_a_search_that_is_not_finished_shows_how_far_it_is(alone):
     run = accepted(alone)
     told: list[tuple[str | None, float | None]] = []

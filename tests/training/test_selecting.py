@@ -262,6 +262,16 @@ def test_a_run_without_a_policy_keeps_no_selection(hand):
         _ = Run(run, hand.store).selection
 
 
+def test_a_stopped_run_keeps_what_it_had_chosen_as_a_finished_one_does(hand, whole):
+    run = hand.train(CHANGES, stop_at=PER_EPOCH + 3)
+    assert hand.row(run).status == "stopped"
+    mine, theirs = (Run(name, hand.store).selection for name in (run, whole))
+    np.testing.assert_array_equal(mine["ids"], theirs["ids"])
+    assert mine["epochs"].tolist() == [0, 1]
+    np.testing.assert_array_equal(mine["kept"], theirs["kept"][:2])
+    assert hand.replay(run).equal
+
+
 def test_killed_in_mid_epoch_it_shows_the_same_rows_and_ends_with_the_same_bits(
     hand, whole, monkeypatch
 ):

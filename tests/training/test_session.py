@@ -15,7 +15,7 @@ from workbench.models.batch import Batch
 from workbench.models.taps import Taps
 from workbench.models.weights import read_tensors, weights_hash
 from workbench.targets.teacher import FrozenTeacher
-from workbench.training import probing
+from workbench.training import probing, session
 from workbench.training.meter import Meter
 from workbench.training.part import Part
 
@@ -67,6 +67,13 @@ def test_a_run_says_step_steps_and_a_row_a_step(plain):
 
 
 # Law 6: what is not there does not show
+
+
+def test_a_run_knows_its_end_before_its_teacher_is_made(train, monkeypatch):
+    """A page draws its axes from then on; here somebody stops the run while the teacher trains."""
+    monkeypatch.setattr(session, "prepare_teacher", lambda *asked, **more: None)
+    row = train().row
+    assert (row.status, row.step, row.steps) == ("stopped", 0, 14)
 
 
 def test_a_term_of_constant_weight_zero_equals_the_term_left_out(train, plain):

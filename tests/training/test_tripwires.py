@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from workbench.data.images import ImageData, build_data
-from workbench.errors import BadModel, FailedChecks, InvalidExperiment
+from workbench.errors import BadInput, BadModel, FailedChecks, InvalidExperiment
 from workbench.functional.metadata import Pull
 from workbench.models.adapter import ModelAdapter, wrap_module
 from workbench.models.facts import ModelContext
@@ -352,6 +352,26 @@ def test_a_right_loss_of_a_user_trips_nothing(terms):
             return kl(student / temperature, target / temperature, -1).sum(-1) * temperature**2
 
     assert user(Right).found == ()
+
+
+@pytest.mark.parametrize(
+    ("says", "logs", "told"),
+    [((), ("gap",), "'gap', which its `logs` does"), (("gap",), (), "no 'gap', which its")],
+)
+def test_a_term_that_logs_other_numbers_than_it_says_is_refused(terms, says, logs, told):
+    class Logging(UserTerm):
+        def build(self, context):
+            class Logs(Built):
+                logs = says
+
+                def __call__(self, student, target, batch, values):
+                    value = (student["logits"] - target["logits"]).pow(2).mean(-1)
+                    return TermValue(value, log=dict.fromkeys(logs, value.detach()))
+
+            return Logs(UserTerm, context)
+
+    with pytest.raises(BadInput, match=f"terms.user: the term logs {told}"):
+        user(Logging)
 
 
 def test_a_temperature_on_a_loss_of_features_is_warned_of(terms):

@@ -61,13 +61,11 @@ def _placed(lines: Sequence[str], terms: int) -> tuple[Node, Node, Node]:
         return text, top, floor
     low = {"H<": LOW_PX}
     short = paint(f"{terms} terms, named where you point · {UNIT}", "$ink3")
-    return (
-        {"$if": low, "then": short, "else": text},
-        *(
-            {"$if": low, "then": one, "else": other}
-            for one, other in zip(_ends(1), (top, floor), strict=True)
-        ),
+    top, floor = (
+        {"$if": low, "then": one, "else": other}
+        for one, other in zip(_ends(1), (top, floor), strict=True)
     )
+    return {"$if": low, "then": short, "else": text}, top, floor
 
 
 def _ends(lines: int) -> tuple[Node, Node]:

@@ -17,7 +17,7 @@ from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training.card import SHORT
 from workbench.training.choice import BUILT, MEASURED
-from workbench.training.journal import STAGE
+from workbench.training.journal import STAGE, part_words
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +69,8 @@ def runs(
     elif not rows:
         print("No runs yet. `workbench run quickstart` makes one.")
     else:
-        table(rows, ("run", "name", "role", "status", "step", "steps", "started"))
+        told = [{**row, "part": part_words(row["role"])} for row in rows]
+        table(told, ("run", "name", "part", "status", "step", "steps", "started"))
 
 
 def show(name: RunName, as_json: AsJson = False, store_url: StoreUrl = None) -> None:

@@ -13,6 +13,7 @@ from workbench.errors import RefusedCommand
 from workbench.store.housekeeping import Waste, free, neighbours, size_of, survey
 from workbench.store.store import Store
 from workbench.store.thinning import run_budget
+from workbench.training.journal import part_in_a_sentence
 
 LISTED = 20
 """Things that are listed one by one for people; all are in the JSON."""
@@ -67,7 +68,9 @@ def rm(name: RunName, yes: Yes = False, store_url: StoreUrl = None) -> None:
     store = Store(store_url)
     row = store.runs.get(name)
     if row.role != "student":
-        raise RefusedCommand(f"Run {name} is a {row.role}; remove the whole run, {row.group}.")
+        raise RefusedCommand(
+            f"Run {name} is {part_in_a_sentence(row.role)}; remove the whole run, {row.group}."
+        )
     store.runs.refuse_removal(name)
     if not yes:
         size = sum(

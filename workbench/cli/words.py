@@ -10,6 +10,7 @@ from workbench.runs.seeds import CONTROLS, LEVEL, summary
 from workbench.runs.settings import by_setting, in_words, settings_apart
 from workbench.store.runs import PARTS, RunRow
 from workbench.training import card
+from workbench.training.journal import part_words
 
 METRICS = {"accuracy": "accuracy, %", "nll": "NLL, nats", "ece": "ECE, %", "aurc": "AURC, %"}
 """Metrics of the table with their units."""
@@ -42,7 +43,7 @@ def _single(row: RunRow) -> Iterator[str]:
         found = metrics.get(part)
         if found:
             yield (
-                f"  {part:8} accuracy {found['accuracy']:7.2%}   "
+                f"  {part_words(part):8} accuracy {found['accuracy']:7.2%}   "
                 f"NLL {found['nll']:.4f} nats   ECE {found['ece']:.2%}"
             )
     if metrics:
@@ -53,7 +54,8 @@ def _several(rows: Sequence[RunRow]) -> Iterator[str]:
     yield f"{len(rows)} runs of {rows[0].name}, seed by seed, one teacher"
     parts = [part for part in ORDER if any(_metrics(row).get(part) for row in rows)]
     if parts:
-        yield f"  {'seed':>6} " + "".join(f"{part:>12}" for part in parts) + "   test accuracy, %"
+        heads = "".join(f"{part_words(part):>12}" for part in parts)
+        yield f"  {'seed':>6} {heads}   test accuracy, %"
     for row in rows:
         numbers = "".join(_cell(_metrics(row).get(part)) for part in parts)
         yield f"  {row.experiment.get('seed', 0):>6} {numbers}   {row.id} {row.status}"
@@ -71,7 +73,7 @@ def _summed(told: Mapping[str, Any], name: str, words: str) -> Iterator[str]:
     for part in ("student", *CONTROLS):
         found = (told.get(part) or {}).get(name)
         if found:
-            yield f"  {part:>10} {words}: {_mean(found, scale)}, n = {found['n']} seeds"
+            yield f"  {part_words(part):>10} {words}: {_mean(found, scale)}, n = {found['n']} seeds"
     for part, difference in CONTROLS.items():
         found = (told.get(difference) or {}).get(name)
         if found:
@@ -79,7 +81,8 @@ def _summed(told: Mapping[str, Any], name: str, words: str) -> Iterator[str]:
             if found["interval"]:
                 low, high = (scale * end for end in found["interval"])
                 interval = f"{LEVEL:.0%} interval [{low:+.4g}, {high:+.4g}]"
-            yield f"  student - {part}, {words}, paired: {_mean(found, scale)}; {interval}"
+            than = part_words(part)
+            yield f"  student - {than}, {words}, paired: {_mean(found, scale)}; {interval}"
 
 
 def _mean(found: Mapping[str, Any], scale: float) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from tornado.web import HTTPError, RequestHandler, decode_signed_value
 
+from workbench.dashboard.address import first_of
 from workbench.errors import BadFile
 
 SECRET_FILE = "cookie-secret"  # noqa: S105  a name, not a secret
@@ -168,11 +169,11 @@ class Access:
         known = self.people is None or name is not None
         if known and "view" not in arguments:
             return Visit(name, touch=not self.read_only, fork=not self.read_only)
-        return Visit(name, _first(arguments, "run"), False, known and not self.read_only)
+        return Visit(name, first_of(arguments, "run"), False, known and not self.read_only)
 
     def comes_by_link(self, arguments: Mapping[str, Sequence[bytes]]) -> str | None:
         """The run to which an address is a good view-only link, where those need no login."""
-        run, token = _first(arguments, "run"), _first(arguments, "view")
+        run, token = first_of(arguments, "run"), first_of(arguments, "view")
         return run if self.share_links and run and self.opens(run, token) else None
 
     def refuses(
@@ -259,8 +260,3 @@ def kept_secret(folder: Path) -> str:
             "a new one is made."
         )
     return secret
-
-
-def _first(arguments: Mapping[str, Sequence[bytes]], name: str) -> str:
-    values = arguments.get(name) or [b""]
-    return values[0].decode("utf-8", "replace")

@@ -54,12 +54,12 @@ class Place:
     @classmethod
     def read(cls, arguments: Mapping[str, Sequence[bytes]]) -> Place:
         """From the arguments of a request; the first of each name counts."""
-        run = _first(arguments, "run")
-        step = _first(arguments, "step")
-        select = _first(arguments, "select")
-        texts = ((view, _first(arguments, view)) for view in VIEWS)
+        run = first_of(arguments, "run")
+        step = first_of(arguments, "step")
+        select = first_of(arguments, "select")
+        texts = ((view, first_of(arguments, view)) for view in VIEWS)
         toggles = tuple((view, text) for view, text in texts if text)
-        panes = ((name, _first(arguments, name)) for name in OPENED)
+        panes = ((name, first_of(arguments, name)) for name in OPENED)
         opened = tuple((name, text) for name, text in panes if text)
         if not run or not step:
             return cls(run or None, select=select, toggles=toggles, opened=opened)
@@ -104,9 +104,9 @@ class Compared:
         """From the arguments of a request; None where it asks for another page."""
         if "compare" not in arguments:
             return None
-        runs = (run.strip() for run in _first(arguments, "compare").split(","))
+        runs = (run.strip() for run in first_of(arguments, "compare").split(","))
         names = ("against", "measure", "focus", "along", "lines")
-        picked = (_first(arguments, name) or None for name in names)
+        picked = (first_of(arguments, name) or None for name in names)
         return cls(tuple(dict.fromkeys(run for run in runs if run)), *picked)
 
     @property
@@ -121,7 +121,8 @@ class Compared:
 
 def first_of(arguments: Mapping[str, Sequence[bytes]], name: str) -> str:
     """The first value of an argument; empty if it is not there."""
-    return _first(arguments, name)
+    values = arguments.get(name) or [b""]
+    return values[0].decode("utf-8", "replace")
 
 
 def step_of(value: object) -> int:
@@ -135,11 +136,6 @@ def step_of(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
         raise BadAddress(f"Step {repr(value)[:LONGEST]}: a whole number from 0 on is needed.")
     return value
-
-
-def _first(arguments: Mapping[str, Sequence[bytes]], name: str) -> str:
-    values = arguments.get(name) or [b""]
-    return values[0].decode("utf-8", "replace")
 
 
 def check_host(host: str, *, login: bool = False) -> str:

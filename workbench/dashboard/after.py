@@ -7,6 +7,7 @@ server keeps what it found for as long as it lives, for every page that shows th
 from __future__ import annotations
 
 import logging
+import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -38,6 +39,8 @@ class After:
         self._store, self._starter = store, starter
         self._lock = threading.Lock()
         self._replays: dict[str, Mapping[str, str]] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        """That replays, or has replayed last."""
 
     def of(self, run: str) -> dict[str, Any] | None:
         """What :meth:`told` says of a run; None for one that was removed."""
@@ -105,9 +108,20 @@ class After:
                 raise RefusedCommand(f"Run {busy} is being replayed; one at a time.")
             self._replays[run] = WORKING
 
+    def close(self) -> None:
+        """The server ends: nobody waits for a replay any more."""
+        with self._lock:
+            process = self._process
+        if process is not None:
+            process.kill()  # nothing happens to one that has ended
+
+    def _began(self, process: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            self._process = process
+
     def _replay(self, run: str, heard: Callable[[], object]) -> None:
         try:
-            found = replay_words(replay_in_fresh_process(self._store, run))
+            found = replay_words(replay_in_fresh_process(self._store, run, self._began))
         except WorkbenchError as error:
             found = {"state": "refused", "words": error.message}
         except Exception as error:  # the boundary of the thread: else no replay could begin again

@@ -1,7 +1,7 @@
 """A tab that closes in the middle of a message is no fault: the server's log stays quiet about it.
 
-Unusual here: neither tornado, Bokeh nor Panel lets a sender know, so all write the news, tornado with
-a traceback, to whoever reads the log. What else fails is told as before.
+Unusual here: none of tornado, Bokeh and Panel lets a sender know, so all write the news, tornado
+with a traceback, to whoever reads the log. What else fails is told as before.
 """
 
 from __future__ import annotations

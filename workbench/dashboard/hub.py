@@ -158,11 +158,14 @@ class Hub:
             return ""
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, and the processes that look at something for a page."""
         self._stop.set()
         self._thread.join(timeout=5)
         self.explainer.close()
         self.checker.close()
+        self.after.close()
+        for one in self.inspections:
+            one.cancel()
 
     def _watch(self) -> None:
         watch = self.store.watch()

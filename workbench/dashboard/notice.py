@@ -15,7 +15,7 @@ from workbench.dashboard import wording
 from workbench.dashboard.failure import evidence, failed_step, failure
 from workbench.runs.history import History
 from workbench.store import RunRow
-from workbench.training.journal import STAGE, Event
+from workbench.training.journal import STAGE, Event, part_words
 from workbench.training.timeline import SET
 
 RESUME = "Resume goes on bit for bit."
@@ -94,7 +94,7 @@ def _by(name: str) -> str:
 
 
 def _whose(part: str) -> str:
-    return part if part.startswith(STAGE) else f"the {part.replace('_', ' ')}"
+    return part if part.startswith(STAGE) else f"the {part_words(part)}"
 
 
 def _change_now(history: History, part: str) -> list[str | int]:

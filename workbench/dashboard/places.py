@@ -169,6 +169,7 @@ class PlaceSession(PlainSession):
         looking, self._looking, self._seen = self._looking, None, None
         if looking is not None:
             looking[1].cancel()
+            self.hub.inspections = [one for one in self.hub.inspections if one is not looking[1]]
 
     def _end(self) -> None:
         super()._end()

@@ -23,6 +23,8 @@ AGREE = 0.3
 """Cosine above which two terms agree; below its negative they are in conflict."""
 HATCHES = 4
 """Kinds of hatch that tell terms of one target apart."""
+MOST_LOOKS = 60
+"""Snapshots that the lines over training are drawn of, at most."""
 MOST_PAIRS = 3
 """Of terms that are all told; of more, the most opposed one."""
 
@@ -59,6 +61,49 @@ def pull(history: History, spec: ExperimentSpec | None, waits: str | None) -> di
     }
 
 
+def pull_over_training(history: History, spec: ExperimentSpec | None) -> dict[str, Any] | None:
+    """Norm of each term's gradient and cosine of each pair, snapshot by snapshot.
+
+    Returns:
+        ``steps`` (S,), ``norms`` and ``cosines``: lines with name, values (None where a term was
+        not there) and, of terms, colour and hatch; None before there are two snapshots.
+    """
+    looks = history.pulls
+    if len(looks) < 2:
+        return None
+    stride = -(-len(looks) // MOST_LOOKS)
+    looks = looks[(len(looks) - 1) % stride :: stride]  # the newest is one of them
+    names = looks[-1][1]
+    pairs = list(combinations(names, 2))[:MOST_PAIRS]
+    shown = _bars(names, np.asarray(looks[-1][2]), spec)
+    norms = [
+        {
+            "name": bar["name"],
+            "colour": bar["colour"],
+            "hatch": bar["hatch"],
+            "values": [_at(terms, norm, name) for _, terms, norm, _ in looks],
+        }
+        for name, bar in zip(names, shown, strict=True)
+    ]
+    cosines = [
+        {
+            "name": f"{term_name(one)} and {term_name(two)}",
+            "values": [
+                _at(terms, cosine[terms.index(one)], two) if one in terms else None
+                for _, terms, _, cosine in looks
+            ],
+        }
+        for one, two in pairs
+    ]
+    return {"steps": [look[0] for look in looks], "norms": norms, "cosines": cosines}
+
+
+def _at(names: list[str], values: np.ndarray, name: str) -> float | None:
+    """The value of a name, three digits; None where there is none."""
+    found = float(values[names.index(name)]) if name in names else math.nan
+    return float(f"{found:.3g}") if math.isfinite(found) else None
+
+
 def ratios(latest: Snapshot | None) -> str:
     """Mean ratio of each term that has one, and where the teacher is right and where it is wrong.
 
@@ -85,15 +130,16 @@ def _bars(
         kind = spec.stage.terms.get(name) if spec is not None else None
         colour = COLOURS.get(str(getattr(kind, "pull", "")), "ink")
         known = math.isfinite(share)
-        same = sum(bar["colour"] == colour for bar in bars)
+        # what pulls to the labels is never solid: print has no colours
+        place = sum(bar["colour"] == colour for bar in bars) + (colour == COLOURS["labels"])
         bars.append(
             {
                 "name": term_name(name),
                 "share": share if known else 0.0,
                 "text": percent(share, 0) if known else "no pull",
                 "colour": colour,
-                "hatched": same > 0,
-                "hatch": 1 + (same - 1) % HATCHES if same else 0,
+                "hatched": place > 0,
+                "hatch": 1 + (place - 1) % HATCHES if place else 0,
             }
         )
     return bars

@@ -178,8 +178,9 @@ def _so_far(history: History) -> dict[str, Any]:
     followed = _followed(history)
     if followed is not None:
         rows += _against_the_teacher(history, followed, ())["rows"]
-    n = (facts.get("loyalty") or {}).get("n") or calibration.get("n")
+    n = (facts.get("loyalty") or {}).get("n") or calibration.get("n") or _probe_rows(history)
     shown = f"step {count(history.steps[-1])} · " if history.steps else ""
+    footer = "probe, n is told at the run's end" if n is None else f"n = {count(n)} probe"
     return {
         "title": "Where it stands",
         "read": "The last snapshot, on the probe samples.",
@@ -190,8 +191,14 @@ def _so_far(history: History) -> dict[str, Any]:
             if history.row.active
             else "No result on test: the run did not reach its end."
         ],
-        "footer": f"{shown}n = {count(n)} probe" if n else "before the first snapshot",
+        "footer": f"{shown}{footer}" if shown else "before the first snapshot",
     }
+
+
+def _probe_rows(history: History) -> int | None:
+    """Rows of the probe split; None before the run has written down its protocol."""
+    probe = ((history.row.protocol or {}).get("splits") or {}).get("probe") or {}
+    return probe.get("rows")
 
 
 def _hundred(share: float | None) -> str:

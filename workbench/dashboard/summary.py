@@ -9,7 +9,7 @@ from workbench_widgets.words import count, number, percent
 
 from workbench.dashboard import journal, wording
 from workbench.dashboard.controls import controls
-from workbench.dashboard.pull import checks, cost, pull
+from workbench.dashboard.pull import checks, cost, pull, pull_over_training
 from workbench.runs.frames import Frames
 from workbench.runs.history import History
 from workbench.runs.results import chosen_rows
@@ -44,6 +44,7 @@ def top(history: History, per_epoch: int | None = None) -> dict[str, Any]:
         "step_text": f"{count(row.step)} / {count(row.steps)}" if row.steps else "",
         "share": percent(row.step / row.steps, 0) if row.steps else "",
         "epoch": epochs(row, per_epoch),
+        "spoken": spoken(history) if moving else "",
         "speed": f"{number(row.rate)} steps/s" if row.rate and moving else "",
         "probes": share,
         "left": wording.time_left(row, now) or (row.activity or "" if row.active else ""),
@@ -53,6 +54,13 @@ def top(history: History, per_epoch: int | None = None) -> dict[str, Any]:
         "reached": int(history.train.steps[-1]) if len(history.train.steps) else 0,
         "exports": [list(pair) for pair in _exports(row)],
     }
+
+
+def spoken(history: History) -> str:
+    """Where the run stands, for people who listen: ``Step 840 of 1200, accuracy 95.8 percent``."""
+    row, accuracy = history.row, history.student_accuracy
+    told = "" if accuracy is None else f", accuracy {100 * accuracy:.1f} percent"
+    return f"Step {row.step} of {row.steps}{told}"
 
 
 def epochs(row: RunRow, per_epoch: int | None) -> str:
@@ -102,6 +110,7 @@ def rail(history: History, frames: Frames) -> dict[str, Any]:
         ],
         "facts": [*_facts(spec, row), *_chosen(history), *cost(row)],
         "pull": pull(history, spec, waits_for(history)),
+        "pulls": pull_over_training(history, spec),
         "newest": history.steps[-1] if history.steps else None,
         "checks": checks(row),
         "activity": activity(history),

@@ -200,7 +200,10 @@ def _event_text(event: Event) -> str:
         return str(event.payload["note"])
     if event.kind == "pace":
         after = event.payload.get("after")
-        return "Full speed" if after is None else f"Slow motion, {number(1000 * after)} ms a step"
+        if after is None:
+            return "Full speed"
+        stretched = f"{number(1000 * after)} ms" if after < 1 else f"{number(after)} s"
+        return f"Slow motion, {stretched} a step"
     words = {
         ACCEPTED: "Queued" if event.payload.get("queued") else "Accepted",
         RESUME_ASKED: "Resume asked",

@@ -14,7 +14,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training.card import text
-from workbench.training.journal import notes_of
+from workbench.training.journal import notes_of, part_in_a_sentence
 from workbench.training.timeline import played
 
 PARTS = ("teacher", "student", "control", "plain_kd")
@@ -127,7 +127,9 @@ def _waits_for(row: RunRow) -> str:
 
 def _refuse_parts(row: RunRow) -> None:
     if row.role != "student":
-        raise RefusedCommand(f"Run {row.id} is a {row.role}; export the whole run, {row.group}.")
+        raise RefusedCommand(
+            f"Run {row.id} is {part_in_a_sentence(row.role)}; export the whole run, {row.group}."
+        )
 
 
 def _refuse_objects(row: RunRow) -> None:

@@ -16,6 +16,7 @@ from workbench.export.literal import call, inline
 from workbench.models.facts import Architecture
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
+from workbench.training.journal import part_in_a_sentence
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +57,9 @@ def student_of(store: Store, row: RunRow) -> Student:
     from workbench.training.checkpoint import read_state
 
     if row.role != "student":
-        raise RefusedCommand(f"Run {row.id} is a {row.role}; export the whole run, {row.group}.")
+        raise RefusedCommand(
+            f"Run {row.id} is {part_in_a_sentence(row.role)}; export the whole run, {row.group}."
+        )
     model = row.experiment["student"]
     spec = {"use": model} if isinstance(model, str) else model
     folder = store.runs.folder(row.id)

@@ -17,7 +17,7 @@ from workbench.specs.interventions import reach
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training.choice import BUILT
-from workbench.training.journal import Event
+from workbench.training.journal import Event, part_in_a_sentence
 from workbench.training.timeline import Item, as_interventions, timeline
 
 
@@ -61,7 +61,8 @@ def fork(
         raise RefusedCommand(
             f"--at {at}: run {run} has steps 0 to {reached} so far; fork at one of these."
             if row.role == "student"
-            else f"Run {run} is a {row.role}; fork the student's run, {row.group}."
+            else f"Run {run} is {part_in_a_sentence(row.role)}; fork the student's run, "
+            f"{row.group}."
         )
     spec = spec_of(row)
     _refuse_too_late(run, at, changes, spec.stage_name)

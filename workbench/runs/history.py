@@ -69,6 +69,7 @@ class History:
         right: Who of the samples the student had right at the first snapshot, (n,), or None.
         rights: The same of each snapshot that measured it, (n,) each.
         answered: Who has which probe sample right at each snapshot that keeps both answers.
+        pulls: Each snapshot that measured the terms' pull: step, names, norms (R,), cosines (R, R).
         train: Weighted terms of each step.
         probe: The student's accuracy and NLL on the probe split.
         control: The control's, the same.
@@ -90,6 +91,7 @@ class History:
     right: np.ndarray | None = None
     rights: list[np.ndarray] = field(default_factory=list)
     answered: list[Answered] = field(default_factory=list)
+    pulls: list[tuple[int, list[str], np.ndarray, np.ndarray]] = field(default_factory=list)
     train: Series = EMPTY
     probe: Series = EMPTY
     control: Series = EMPTY
@@ -178,13 +180,17 @@ class History:
                 self.right = self.rights[0]
         if "answers.labels" in snapshot.arrays:
             self.answered.append(Answered.of(snapshot, self.answered[-1:]))
+        if "balance.norm" in snapshot.arrays and "balance" in snapshot.facts:
+            names = [str(name) for name in snapshot.facts["balance"]["terms"]]
+            norms, cosines = (snapshot.arrays[f"balance.{name}"] for name in ("norm", "cosine"))
+            self.pulls.append((snapshot.step, names, norms, cosines))
         learned = Learned.of(snapshot)
         if learned is not None:
             self.learned.append(learned)
 
     def _forget(self) -> None:
         self.steps, self.similarity, self.tables, self.rights = [], [], [], []
-        self.answered, self.learned, self.beside = [], [], Beside()
+        self.answered, self.learned, self.pulls, self.beside = [], [], [], Beside()
         self.latest = self.right = None
         self.train = self.probe = self.control = self.selection = EMPTY
 

@@ -12,7 +12,7 @@ from workbench.store.recorder import StoreRecorder
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
 from workbench.training.choice import found_for
-from workbench.training.journal import KeptTeacher, Recorder
+from workbench.training.journal import KeptTeacher, Recorder, part_words
 
 if TYPE_CHECKING:
     from workbench.data.images import ImageData
@@ -78,7 +78,7 @@ class StoreKeeper:
         known = {item.id for item in self._store.runs.list(roles=(role,), group=self._run)}
         if name not in known:
             self._store.runs.create(
-                name=f"{row.name} ({role})",
+                name=f"{row.name} ({part_words(role)})",
                 experiment=row.experiment,
                 options=row.options,
                 role=role,
@@ -153,4 +153,4 @@ def refuse_part(who: str, store: Store, run: str) -> RunRow:
     kept = store.teacher(key) if key else None
     if kept is not None:
         way_out = f"Its weights are path:{kept.path}."
-    raise BadModel(f"{who}: {run} is the {row.role} of run {row.group}. {way_out}")
+    raise BadModel(f"{who}: {run} is the {part_words(row.role)} of run {row.group}. {way_out}")

@@ -9,8 +9,9 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Protocol
 
 from workbench.errors import BadInput, InvalidExperiment, RefusedCommand
@@ -309,13 +310,20 @@ def ask_to_set(store: Store, run: str, path: str, value: Any, *, who: str, note:
     return command(store, run, "set", who=who, path=path, value=value, note=note)
 
 
-def replay_in_fresh_process(store: Store, run: str) -> dict[str, Any]:
+def replay_in_fresh_process(
+    store: Store, run: str, began: Callable[[subprocess.Popen[bytes]], object] | None = None
+) -> dict[str, Any]:
     """What ``python -m workbench.runs.replay`` finds.
 
+    Args:
+        store: Where the run lies.
+        run: Its id.
+        began: Called with the process, for whoever may have to end it.
+
     Raises:
-        RefusedCommand: If it cannot replay the run; its own words.
+        RefusedCommand: If it cannot replay the run, with its own words, or was ended.
     """
-    return _in_fresh_process("workbench.runs.replay", str(store.path), run)
+    return _in_fresh_process("workbench.runs.replay", str(store.path), run, began=began)
 
 
 def anneal_in_fresh_process(store: Store, run: str, epochs: int, at: int | None) -> dict[str, Any]:
@@ -328,17 +336,32 @@ def anneal_in_fresh_process(store: Store, run: str, epochs: int, at: int | None)
     return _in_fresh_process("workbench.runs.anneal", str(store.path), run, str(epochs), *more)
 
 
-def _in_fresh_process(module: str, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        module_command(module, *arguments),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = last_word(done.stdout)
-    if done.returncode not in (0, 1) or found is None:
-        raise RefusedCommand(done.stderr.strip() or f"{module} ended without a word.")
+def _in_fresh_process(
+    module: str,
+    *arguments: str,
+    began: Callable[[subprocess.Popen[bytes]], object] | None = None,
+) -> dict[str, Any]:
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as wrong:
+        process = subprocess.Popen(
+            module_command(module, *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=wrong,
+            start_new_session=True,
+        )
+        try:
+            if began is not None:
+                began(process)
+            code = process.wait()
+        except BaseException:  # Ctrl-C: in a session of its own it has heard nothing of it
+            process.kill()
+            process.wait()
+            raise
+        out.seek(0)
+        found = last_word(out.read())
+        if code not in (0, 1) or found is None:
+            wrong.seek(0)
+            raise RefusedCommand(wrong.read().strip() or f"{module} ended without a word.")
     return found
 
 

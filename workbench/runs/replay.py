@@ -23,7 +23,7 @@ from workbench.runs.results import told_metrics
 from workbench.runs.worker import settle
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
-from workbench.training.journal import KeptTeacher
+from workbench.training.journal import KeptTeacher, part_in_a_sentence
 from workbench.training.timeline import played
 
 if TYPE_CHECKING:
@@ -86,7 +86,11 @@ def replay(store: Store, run: str, *, told: Told | None = None) -> Replayed:
     from workbench.training.session import run_session
 
     row = store.runs.get(run)
-    if row.status not in REPLAYABLE or row.role != "student":
+    if row.role != "student":
+        raise RefusedCommand(
+            f"Run {run} is {part_in_a_sentence(row.role)}; replay the whole run, {row.group}."
+        )
+    if row.status not in REPLAYABLE:
         raise RefusedCommand(
             f"Run {run} is {row.status}; a replay needs one that has ended or is paused."
         )

@@ -16,7 +16,7 @@ from workbench.errors import BadInput, WorkbenchError
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
-from workbench.training.journal import Event
+from workbench.training.journal import Event, part_in_a_sentence
 from workbench.training.timeline import timeline
 
 STUDENT = "student"
@@ -114,8 +114,9 @@ def member(store: Store, run: str) -> Member:
     part = row.role
     if part not in (STUDENT, *CONTROLS):
         raise BadInput(
-            f"Run {run} is a {part}, which has no student's numbers. Compare runs (`workbench "
-            f"runs` lists them) or their controls; the run it belongs to is {row.group}."
+            f"Run {run} is {part_in_a_sentence(part)}, which has no student's numbers. Compare "
+            "runs (`workbench runs` lists them) or their controls; the run it belongs to is "
+            f"{row.group}."
         )
     row = row if part == STUDENT else store.runs.get(row.group)
     spec, values = values_of(row.experiment, store.journal.events(row.id))

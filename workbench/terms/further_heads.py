@@ -119,6 +119,8 @@ class Discriminated:
         adversarial: Whether the student gets the opposite of its gradient.
     """
 
+    logs = ("imitation", "told_apart")
+
     def __init__(self, module: Discriminator, *, adversarial: bool) -> None:
         self.module = module
         self.adversarial = adversarial
@@ -128,12 +130,12 @@ class Discriminated:
     def __call__(
         self, student: Taps, target: Taps, batch: Batch, values: Mapping[str, float]
     ) -> TermValue:
-        """Nats of each sample; both parts are logged."""
+        """Nats of each sample; both parts are logged, without the weight of the second."""
         from workbench.terms.heads import discrimination_loss, gradient_reversed
 
         own, their = student["logits"].float(), target["logits"].detach().float()
         imitation = soft_targets.soft_ce(own, their.softmax(-1))
         judged = gradient_reversed(own) if self.adversarial else own
         told_apart = discrimination_loss(self.module, judged, their)
-        log = {"imitation": imitation.mean().detach(), "told_apart": told_apart.mean().detach()}
+        log = {"imitation": imitation.detach(), "told_apart": told_apart.detach()}
         return TermValue(imitation + values["discrimination"] * told_apart, log=log)

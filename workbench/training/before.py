@@ -19,6 +19,7 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.training.build import new_student, student_part, whose_layers
 from workbench.training.building import first_guess, num_candidates
 from workbench.training.casting import build_players
+from workbench.training.choice import found_for, is_searched
 from workbench.training.device import choose_device, fingerprint
 from workbench.training.estimate import (
     Estimate,
@@ -30,11 +31,11 @@ from workbench.training.estimate import (
 from workbench.training.journal import STAGE, Keeper
 from workbench.training.part import Part
 from workbench.training.per_sample import refuse_missing_logs
-from workbench.training.stages_ahead import stages_ahead
+from workbench.training.stages_ahead import of_stage, stages_ahead
 from workbench.training.teacher import Teacher, built_teacher
 from workbench.training.tripwires import Report
 from workbench.training.tripwires_student import check_student
-from workbench.training.tripwires_teacher import Lesson, check_teacher
+from workbench.training.tripwires_teacher import Lesson, check_shares, check_teacher
 
 TOUCHED = frozenset({"resumed", "pause", "pace", "set", "forked"})
 """Events after which the time of a run is no longer that of the run alone."""
@@ -102,7 +103,7 @@ class Before:
         if not self._wanted:
             return
         self._take(check_student(self._spec, part, teacher))
-        self._trains, self._stages, self._estimate = _priced(
+        self._trains, self._stages, self._estimate, more = _priced(
             self._spec,
             part,
             teacher,
@@ -112,8 +113,14 @@ class Before:
             base=self._base,
             began=self._began,
             candidates=self._candidates,
+            checked=self._report,
         )
-        self._tell()
+        self._take(more)
+
+    def stage_ready(self, name: str, spec: ExperimentSpec, part: Part) -> None:
+        """Check how the terms of an earlier stage share its student, its target being ready."""
+        if self._wanted:
+            self._take(of_stage(name, check_shares(spec, part), self._report))
 
     def teacher_ready(self, part: Part, teacher: Teacher, seen: Look, rows: Rows) -> None:
         """Check the teacher as it will teach.
@@ -215,6 +222,45 @@ def built_in_vain(
     return part
 
 
+def refuse_before_search(
+    spec: ExperimentSpec, data: ImageData, keeper: Keeper, device: torch.device, *, base: Path
+) -> None:
+    """Refuse what no student could mend before one is searched, which may take hours.
+
+    All is tried on a student as it might be found. What the checks say of that one does not count:
+    it is another that will be trained, and is checked once it is found.
+
+    Args:
+        spec: The experiment as given; one whose student is named, or found already, passes.
+        data: What is trained on.
+        keeper: Where the run is kept.
+        device: Where it trains.
+        base: Folder that relative paths start from.
+
+    Raises:
+        BadInput: If a term, a player or an earlier stage cannot be built.
+        BadModel: If nothing can be found, or a tap does not exist.
+        FailedChecks: If a check stops the run.
+    """
+    found = found_for("student", keeper.recorder("student").events())
+    if not is_searched(spec) or found is not None:
+        return
+    machine = fingerprint(device)
+    guess, _ = first_guess(spec, data, keeper, device)
+    teacher, _ = built_teacher(cast(ModelSpec, spec.teacher), data, keeper, device, machine)
+    part = built_in_vain(guess, data, teacher, keeper, device)
+    report = check_student(guess, part, teacher)
+    _, more = stages_ahead(
+        guess, data, teacher, keeper, device,
+        base=base, machine=machine, taught_by=None, checked=report,
+    )  # fmt: skip
+    both = report + more
+    kept = tuple(
+        item for item in both.found if item.subject == "teacher" or "terms." in item.subject
+    )
+    Report(both.made, kept).refuse()
+
+
 def looked_ahead(
     spec: ExperimentSpec, keeper: Keeper, *, base: Path, refuse: bool = True
 ) -> dict[str, Any]:
@@ -245,7 +291,7 @@ def looked_ahead(
     if not refuse and report.stops:
         return {"checks": report.plain(), "estimate": None}
     report.refuse()
-    _, _, found = _priced(
+    _, _, found, more = _priced(
         spec,
         part,
         teacher,
@@ -256,8 +302,13 @@ def looked_ahead(
         began=began,
         searching=searching,
         candidates=num_candidates(asked),
+        checked=report,
     )
-    return {"checks": report.plain(), "estimate": found.plain()}
+    report += more
+    if refuse:
+        report.refuse()
+    told = None if report.stops else found.plain()
+    return {"checks": report.plain(), "estimate": told}
 
 
 def _priced(
@@ -272,13 +323,18 @@ def _priced(
     began: float,
     searching: float = 0.0,
     candidates: int = 0,
-) -> tuple[bool, dict[str, StageCost], Estimate]:
-    """Whether the teacher is still to be trained, what each earlier stage costs, and all of it."""
+    checked: Report,
+) -> tuple[bool, dict[str, StageCost], Estimate, Report]:
+    """Whether the teacher is still to be trained, the cost of each earlier stage, and of all.
+
+    Last comes what the checks found of the earlier stages; where that stops the run, the estimate
+    is one of what could be priced, and nobody is to see it.
+    """
     kept = None if key is None else keeper.teacher(key)
     trains = key is not None and kept is None
     weights = None if trains else kept.weights if kept else weights_hash(teacher)
     spent = time.perf_counter() - began
-    stages = stages_ahead(
+    stages, report = stages_ahead(
         spec,
         part.data,
         teacher,
@@ -287,6 +343,7 @@ def _priced(
         base=base,
         machine=fingerprint(device),
         taught_by=weights,
+        checked=checked,
     )
     found = estimate(
         spec,
@@ -299,7 +356,7 @@ def _priced(
         searching=searching,
         candidates=candidates,
     )
-    return trains, stages, found
+    return trains, stages, found, report
 
 
 def num_controls(spec: ExperimentSpec) -> int:

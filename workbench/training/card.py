@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
+from workbench.training.journal import part_words
+
 SHORT = 12
 """Digits of a hash that are shown."""
 CHANGES = 3
@@ -101,7 +103,7 @@ def _lines(protocol: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(numbers, Mapping):
         yield from _numbers(numbers, "")
         for part in ("control", "plain_kd"):
-            yield from _numbers(numbers.get(part) or {}, f", {part.replace('_', ' ')}")
+            yield from _numbers(numbers.get(part) or {}, f", {part_words(part)}")
     yield from _teacher(protocol.get("teacher") or {})
     if protocol.get("stages"):
         yield f"stages before: {'; '.join(map(_stage, protocol['stages']))}"

@@ -56,6 +56,28 @@ class Event:
     id: int = 0
 
 
+def part_words(role: str) -> str:
+    """A part of a run as people call it: a store's ``plain_kd`` is plain KD.
+
+    Args:
+        role: Of its row.
+
+    Example:
+        >>> part_words("stage-warm-up"), part_words("control")
+        ('stage warm-up', 'control')
+    """
+    if role.startswith(f"{STAGE}-"):
+        return f"{STAGE} {role.removeprefix(f'{STAGE}-')}"
+    return "plain KD" if role == "plain_kd" else role
+
+
+def part_in_a_sentence(role: str) -> str:
+    """The same behind ``is``: ``a control``, ``a plain KD control``, ``the earlier stage NAME``."""
+    if role.startswith(f"{STAGE}-"):
+        return f"the earlier {part_words(role)}"
+    return f"a {part_words(role)} control" if role == "plain_kd" else f"a {role}"
+
+
 def notes_of(events: Iterable[Event]) -> list[dict[str, Any]]:
     """What people wrote into a journal, in its order: ``step``, ``text``, ``who``."""
     return [

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from workbench.errors import NonFiniteLoss
+from workbench.errors import BadInput, NonFiniteLoss
 from workbench.models.batch import Batch
 from workbench.models.taps import Taps
 from workbench.terms.term import Term, TermValue
@@ -103,6 +103,22 @@ class Objective:
             total = total + part
         logged = [values[term].log[log].mean() for term, log in self.logs]
         return Evaluated(total, weighted, values, logged)
+
+
+def refuse_other_logs(wired: WiredTerm, found: TermValue) -> None:
+    """Refuse a term that logs other numbers than it says: they would be lost, or be missing.
+
+    Raises:
+        BadInput: Names them, and what to do.
+    """
+    said, logged = {*getattr(wired.term, "logs", ())}, {*found.log}
+    wrong = [f"{name!r}, which its `logs` does not name" for name in sorted(logged - said)]
+    wrong += [f"no {name!r}, which its `logs` names" for name in sorted(said - logged)]
+    if wrong:
+        raise BadInput(
+            f"terms.{wired.name}: the term logs {', and '.join(wrong)}. Let the two agree: the "
+            "names in `logs` are the columns of its numbers."
+        )
 
 
 def refuse_non_finite(found: Evaluated, batch: Batch, names: list[str], step: int) -> list[float]:

@@ -21,7 +21,7 @@ from workbench.probes.view import Look
 from workbench.specs.experiment import ExperimentSpec
 from workbench.tasks.task import Task
 from workbench.training.balance import Balance
-from workbench.training.before import Before
+from workbench.training.before import Before, refuse_before_search
 from workbench.training.beside import Taught, control_prober
 from workbench.training.boundary import PAUSE_AT, Boundary
 from workbench.training.build import new_student, restore, state_of, student_part
@@ -68,12 +68,16 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
     if spec.control:
         control_spec(spec)  # refused now, not after the student
     data = build_data(cast(Any, spec.data), base=options.base, seed=spec.seed, device=device)
+    if options.checks:
+        refuse_before_search(spec, data, keeper, device, base=options.base)
     asked, found = spec, find_student(spec, data, keeper, device)
     if found is None:
         _stopped(run, 0)
         return
     spec = found
-    run.update(activity="Preparing the teacher", progress=None)
+    # From now on every axis of steps has its end; a resumed run's may have been moved by hand.
+    known = {} if run.last_checkpoint() else {"steps": spec.stage.num_steps(data.num_train)}
+    run.update(activity="Preparing the teacher", progress=None, **known)
     before = Before(
         spec,
         data,
@@ -99,7 +103,8 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
         run.update(teacher=teacher.key)
     refuse_leak(cast(ModelSpec, spec.teacher), data, keeper)
     workshop = Workshop(data, teacher, keeper, device, machine, options.base, run)
-    stages = prepare_stages(spec, workshop) if measure_scores(asked, workshop) else None
+    measured = measure_scores(asked, workshop)
+    stages = prepare_stages(spec, workshop, before.stage_ready) if measured else None
     if stages is None:
         _stopped(run, 0)
         return
@@ -108,6 +113,8 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
     student, outcome, prober = session.student(options)
     share = prober.cadence.share  # of the student's own training: the page says the same
     run.update(probe_share=share)
+    if session.part.selecting is not None:  # of a stopped run, too: it is looked at all the same
+        keep_choices(run.folder, session.part.selecting)
     if outcome.stopped:
         run.update(result={"steps": outcome.step, "weights": weights_hash(student)})
         _stopped(run, outcome.step)
@@ -127,8 +134,6 @@ def run_session(spec: ExperimentSpec, keeper: Keeper, options: Options) -> None:
             "classes": list(data.class_names),
         },
     )
-    if session.part.selecting is not None:
-        keep_choices(run.folder, session.part.selecting)
     facts = {
         "run": run.run,
         "steps": outcome.step,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -30,13 +30,24 @@ from workbench.training.early import BeforeTheStudent
 from workbench.training.journal import STAGE, Event, Recorder
 from workbench.training.loop import Keep, train
 from workbench.training.meter import TRAIN, Meter
+from workbench.training.part import Part
 from workbench.training.teacher import Told
 from workbench.training.unkept import Unprobed
 from workbench.training.workshop import Workshop
 
+Check = Callable[[str, ExperimentSpec, Part], None]
+"""Called with a stage's name, itself as an experiment, and its training, before its step 0."""
 
-def prepare_stages(spec: ExperimentSpec, workshop: Workshop) -> dict[str, ModelAdapter] | None:
+
+def prepare_stages(
+    spec: ExperimentSpec, workshop: Workshop, check: Check | None = None
+) -> dict[str, ModelAdapter] | None:
     """Models of all stages before the last, frozen, by name; None if somebody stopped the run.
+
+    Args:
+        spec: The whole experiment.
+        workshop: Data, teacher, keeper.
+        check: Of those that are trained; not of those that the cache has.
 
     Raises:
         BadModel: If a stage's data does not fit the student.
@@ -45,7 +56,7 @@ def prepare_stages(spec: ExperimentSpec, workshop: Workshop) -> dict[str, ModelA
     done: dict[str, ModelAdapter] = {}
     hashes: dict[str, str] = {}
     for name in spec.earlier:
-        found = _Stage(spec, name, workshop, done, hashes).model()
+        found = _Stage(spec, name, workshop, done, hashes, check).model()
         if found is None:
             return None
         done[name] = found.eval().requires_grad_(False)
@@ -171,6 +182,7 @@ class _Stage:
         workshop: Data, teacher, keeper.
         done: Models of the stages before.
         hashes: Of their weights; this one's is added.
+        check: Looks at its training before step 0.
     """
 
     def __init__(
@@ -180,9 +192,11 @@ class _Stage:
         workshop: Workshop,
         done: Mapping[str, ModelAdapter],
         hashes: dict[str, str],
+        check: Check | None = None,
     ) -> None:
         self._whole, self._spec, self._name = spec, spec.of_stage(name), name
         self._workshop, self._done, self._hashes = workshop, done, hashes
+        self._check = check
         self._taught = is_taught(self._spec.stage)
 
     def model(self) -> ModelAdapter | None:
@@ -234,6 +248,8 @@ class _Stage:
         workshop = replace(workshop, stages=dict(self._done))
         workshop.equip(part, self._spec, data, taught=self._taught)
         checkpoint = recorder.last_checkpoint()
+        if checkpoint is None and self._check is not None:
+            self._check(self._name, self._spec, part)
         start = restore(part, read_state(checkpoint.path)) if checkpoint else 0
         recorder.drop_metrics_after(start)
         recorder.update(status="training", steps=part.steps, step=start)

@@ -1,7 +1,8 @@
-"""What the stages before the last will cost, from a few real steps of each, before any is trained.
+"""What the stages before the last will cost, and whether they hold up, before any is trained.
 
-Each is built in vain, so what is wrong with one is told before a teacher is trained. One that the
-cache has costs nothing; whether it has, hangs on the weights of all that it begins with.
+Each is built in vain, checked on its own first batch as the last one is, and measured by a few real
+steps, so what is wrong with one is told before a teacher is trained. One that the cache has costs
+nothing; whether it has, hangs on the weights of all that it begins with.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 
@@ -27,7 +28,12 @@ from workbench.training.journal import Keeper
 from workbench.training.part import Part
 from workbench.training.rehearsal import as_found
 from workbench.training.stages import is_taught, stage_data, stage_key
+from workbench.training.tripwires import Report
+from workbench.training.tripwires_student import check_student
 from workbench.training.workshop import Workshop
+
+OF_THE_LAST: Final = "unused-weights"
+"""A check that says something of the last stage only."""
 
 
 def stages_ahead(
@@ -40,8 +46,9 @@ def stages_ahead(
     base: Path,
     machine: Mapping[str, Any],
     taught_by: str | None,
-) -> dict[str, StageCost]:
-    """Build every earlier stage in vain and measure those that are still to be trained.
+    checked: Report,
+) -> tuple[dict[str, StageCost], Report]:
+    """Build and check every earlier stage in vain, and measure those that are still to be trained.
 
     Args:
         spec: The experiment.
@@ -52,9 +59,11 @@ def stages_ahead(
         base: Folder that relative paths start from.
         machine: Fingerprint.
         taught_by: Hash of the trained teacher; None while nobody has trained it.
+        checked: What was found of the last stage; what a student is told there is not told again.
 
     Returns:
-        Costs by name, in order; zeros for what the cache has.
+        Costs by name, in order; zeros for what the cache has, and none once something stops the
+        run. And what the checks found, by stage.
 
     Raises:
         BadInput: If a term or a player of a stage cannot be built.
@@ -64,8 +73,8 @@ def stages_ahead(
     with kept_random_states(), torch.enable_grad(), as_found(teacher):
         for name in spec.earlier:
             own = stage_data(spec, name, data, base=base, device=device)
-            ahead.add(spec, name, own)
-    return ahead.costs
+            ahead.add(spec, name, own, checked)
+    return ahead.costs, ahead.report
 
 
 class _Ahead:
@@ -73,6 +82,7 @@ class _Ahead:
 
     Attributes:
         costs: Of the stages so far, by name.
+        report: What the checks found of them.
     """
 
     def __init__(
@@ -88,15 +98,19 @@ class _Ahead:
         self._device, self._machine, self._taught_by = device, machine, taught_by
         self._weights: dict[str, str | None] = {}
         self.costs: dict[str, StageCost] = {}
+        self.report = Report()
 
-    def add(self, whole: ExperimentSpec, name: str, data: ImageData) -> None:
-        """Build a stage, find it in the cache or measure it."""
+    def add(self, whole: ExperimentSpec, name: str, data: ImageData, last: Report) -> None:
+        """Build a stage, check it, find it in the cache or measure it."""
         spec = whole.of_stage(name)
         model = new_student(spec, self._first, self._keeper, self._device, self._teacher)
         start = whole.start_of(name)
         begins = weights_hash(model) if start is None else self._weights[start]
         part = student_part(spec, data, model, self._teacher, self._device)
         part.players = build_players(spec, part, whose_layers(spec, self._teacher), data)
+        self.report += of_stage(name, check_student(spec, part, self._teacher), last)
+        if self.report.stops:
+            return
         self._weights[name] = self._kept(spec, data, begins)
         begun = [other for other in (start, _target_stage(spec)) if other is not None]
         common = spec.stage.seed is not None and all(self.costs[other].common for other in begun)
@@ -148,6 +162,23 @@ class _Ahead:
                 lambda share: None,
             )
         part.target, part.target_knobs = target, Workshop.target_knobs(spec)
+
+
+def of_stage(name: str, report: Report, last: Report) -> Report:
+    """Findings of a stage by its path in the experiment, without those of the last stage, too.
+
+    A stage may well leave weights alone that a later one trains: a classifier, without labels. Of
+    weights that nobody trains the last stage tells.
+    """
+    known = {(finding.check, finding.message) for finding in last.found}
+    found = []
+    for finding in report.found:
+        subject, message = f"stages.{name}.{finding.subject}", finding.message
+        if not finding.subject.startswith("terms."):  # of a network, not of a field of the stage
+            subject, message = f"stages.{name}", f"{finding.subject}: {message}"
+        if finding.check != OF_THE_LAST and (finding.check, finding.message) not in known:
+            found.append(replace(finding, subject=subject, message=message))
+    return Report(report.made, tuple(found))
 
 
 def _target_stage(spec: ExperimentSpec) -> str | None:

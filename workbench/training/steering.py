@@ -165,12 +165,15 @@ class Steering:
     ) -> list[WiredTerm]:
         """Terms in the order of the file; what has not changed stays the object it was.
 
-        One whose layers or choices change, or whose teacher does, is built anew, and what it had
-        learned with it: between other layers that would mean nothing.
+        One whose layers or choices change is built anew, and what it had learned with it: between
+        other layers that would mean nothing. So are all where the teacher changes, or the target
+        to one that gives the layers of another network.
         """
         kept = {wired.name: wired for wired in self._part.objective.terms}
-        prefix, swapped = f"stages.{spec.stage_name}.terms", teacher is not self._workshop
+        prefix = f"stages.{spec.stage_name}.terms"
         whose = whose_layers(spec, teacher.model_or_none)
+        before = whose_layers(self.spec, self._workshop.model_or_none)
+        swapped = teacher is not self._workshop or whose is not before
         terms = []
         for name, kind in spec.stage.terms.items():
             here = kept.get(name)

@@ -22,7 +22,7 @@ from workbench.randomness import key
 from workbench.specs.experiment import ExperimentSpec
 from workbench.training.build import whose_layers
 from workbench.training.device import reseed
-from workbench.training.objective import WiredTerm
+from workbench.training.objective import WiredTerm, refuse_other_logs
 from workbench.training.part import Part
 from workbench.training.rehearsal import (
     as_found,
@@ -80,6 +80,7 @@ class Rehearsal:
                 reseed(part.seed, "rehearsal", 1)
                 values = values_of(part, wired)
                 found = wired.term(self.student_taps, self.target, self.batch, values)
+                refuse_other_logs(wired, found)
                 total = total + found.reduced()
             slopes = gradients(total, list(trained.values()))
         return dict(zip(trained, slopes, strict=True))

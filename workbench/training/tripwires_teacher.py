@@ -86,6 +86,12 @@ def check_teacher(lesson: Lesson) -> Report:
         return made(lesson.spec, TEACHER_CHECKS, lesson)
 
 
+def check_shares(spec: ExperimentSpec, part: Part) -> Report:
+    """What of it an earlier stage needs, whose teacher is the last one's; left as found."""
+    with as_found(part.model, *part.objective.modules().values()):
+        return made(spec, {"share": lambda part: _shared(spec, part)}, part)
+
+
 def classes(lesson: Lesson) -> Iterator[Finding]:
     """The order of classes: as the file says, and as the answers say."""
     recorded = lesson.teacher.recorded
@@ -290,12 +296,15 @@ def teacher_taps(lesson: Lesson) -> Iterator[Finding]:
 
 def share(lesson: Lesson) -> Iterator[Finding]:
     """Terms of constant weight must each have a share of the gradient at the start."""
-    stage = lesson.spec.stage
-    if len(lesson.part.objective.terms) < 2:
+    yield from _shared(lesson.spec, lesson.part)
+
+
+def _shared(spec: ExperimentSpec, part: Part) -> Iterator[Finding]:
+    if len(part.objective.terms) < 2:
         return
-    if any(not isinstance(stage.terms[name].weight, float) for name in lesson.part.objective.names):
+    if any(not isinstance(spec.stage.terms[name].weight, float) for name in part.objective.names):
         return  # a schedule: what stands at step 0 is not what is meant
-    yield from shares(Balance(lesson.part).measure(0))
+    yield from shares(Balance(part).measure(0))
 
 
 def shares(pulls: Pulls) -> Iterator[Finding]:

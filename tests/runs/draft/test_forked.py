@@ -63,7 +63,7 @@ def test_what_a_fork_cannot_change_is_said_with_the_way_back(store, parent):
     found = [row for row in fork_rows(changed, store) if row.state == "failed"]
     assert [(row.path, row.fix["value"]) for row in found] == [("seed", None), ("student.width", 4)]
     assert "first step" in found[0].detail
-    assert why_not(found) == "2 checks failed. Mend it first."
+    assert why_not(found) == "2 checks failed. Mend them first."
     back = changed.edit("student.width", 4).clear("seed")
     assert not [row for row in fork_rows(back, store) if row.state == "failed"]
     assert why_fixed(draft_of_fork(store, parent, 0), "student.width") == ""

@@ -26,7 +26,7 @@ const COMPARE = `
 .compare tr[data-focus] { cursor: pointer; } .compare tr[data-focus]:hover td { background: var(--wb-sunken); }
 .compare thead td { border-top: 0; }
 .compare tr.focus td { background: var(--wb-student-wash) !important; }
-.compare tr.focus .name b, .focus-text { color: var(--wb-student); }
+.compare tr.focus .name b { color: var(--wb-student); }
 .compare th.over { text-align: center; } .compare th.over span { display: block; margin-left: 10px; border-bottom: 1px solid var(--wb-line-strong); }
 .compare .off { float: right; padding: 0 4px; color: var(--wb-ink3); text-decoration: none; } .compare .off:hover { color: var(--wb-ink); }
 .root select.adding { max-width: 110px; font-weight: 400; }
@@ -78,7 +78,6 @@ function round(end) {
   const step = Math.max(1, [1, 2, 2.5, 5, 10].map((m) => m * power).find((m) => m >= raw * 0.999));
   return Array.from({ length: Math.floor(end / step + 1e-9) + 1 }, (_, k) => k * step);
 }
-const thin = (value) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, "\u2009");
 const line = (d, kind, dash) => h("path", { class: kind, d, "stroke-dasharray": DASH[dash] });
 // Words under the pointer.
 function tip(text) {
@@ -220,7 +219,7 @@ function tree({ lines, footer }, own, query) {
     h("svg", { width: WIDTH.tree, height: height + 32, viewBox: `0 0 ${WIDTH.tree} ${height + 32}`, role: "img",
       "aria-label": `${lines.length} runs; ${told.join("; ") || "no journal marks"}` },
       ticks.map((tick) => line(`M${x(tick)} 4V${height}`, "grid")), drawn, line(`M6 ${height}H${x(end)}`, "axis"),
-      ticks.map((tick, k) => write(x(tick), height + 14, thin(tick), "ink3", k ? "middle" : "start")),
+      ticks.map((tick, k) => write(x(tick), height + 14, spaced(tick), "ink3", k ? "middle" : "start")),
       write(x(end / 2), height + 28, "step", "ink3", "middle")),
     told.length ? h("div", { class: "small ink2" }, told.slice(0, 4).join(" · "), told.length > 4 ? ` · and ${told.length - 4} more` : "") : null,
     h("div", { class: "foot" }, footer));
@@ -262,7 +261,7 @@ function curveCard(state, own) {
   });
   const drawn = order.map((one) => h("path", { class: `stroke ${one.role}${one.thin ? " thin" : ""}`, "data-curve": one.run,
     "stroke-dasharray": DASH[one.dash], d: points(one.steps.map((step) => x(step / one.by)), one.accuracy.map(y)) },
-    tip(`${one.name}${one.seed === undefined ? "" : `, seed ${one.seed}`}: ${(100 * one.accuracy.at(-1)).toFixed(1)} % at step ${thin(one.steps.at(-1))}`)));
+    tip(`${one.name}${one.seed === undefined ? "" : `, seed ${one.seed}`}: ${(100 * one.accuracy.at(-1)).toFixed(1)} % at step ${spaced(one.steps.at(-1))}`)));
   const ends = shown.filter((one) => one.named !== false).map((one) => ({ ...one, y: Math.min(y(one.accuracy.at(-1)), height - 24), x: x(one.steps.at(-1) / one.by) }));
   if (told.teacher !== null) ends.push({ role: "teacher", name: "teacher", y: y(told.teacher), x: right });
   ends.sort((a, b) => a.y - b.y);
@@ -292,7 +291,7 @@ function curveCard(state, own) {
       told.teacher === null ? null : line(`M${left} ${y(told.teacher)}H${right}`, "stroke teacher", "dash"),
       h("svg", { class: "clip", x: left, y: 26, width: right - left + 2, height: height - 50, viewBox: `${left} 26 ${right - left + 2} ${height - 50}` }, bands, drawn),
       labels,
-      ticks.map((tick) => write(x(tick), height - 8, thin(Math.round(tick)), "ink3", "middle")),
+      ticks.map((tick) => write(x(tick), height - 8, spaced(Math.round(tick)), "ink3", "middle")),
       write((left + right) / 2, height + 8, under, "ink3", "middle"),
       write(6, 12, "probe accuracy, %", "ink3")),
     h("div", { class: "foot" }, note, told.teacher === null ? " · teachers differ, so none is drawn" : ""));

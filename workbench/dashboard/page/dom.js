@@ -61,6 +61,7 @@ const BASE = `
 .root { color: var(--wb-ink); font: 12px/16px -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
   "Liberation Sans", sans-serif; font-variant-numeric: tabular-nums; }
 .root a { color: inherit; }
+.root input { accent-color: var(--wb-ink); }
 .root button { min-height: 26px; padding: 0 10px; border: 1px solid var(--wb-line-strong); border-radius: 5px;
   background: var(--wb-surface); color: var(--wb-ink); font: inherit; white-space: nowrap; cursor: pointer; }
 .root button:hover { border-color: var(--wb-ink3); }
@@ -69,7 +70,7 @@ const BASE = `
   font-weight: 600; }
 .root button.bare { border-color: transparent; background: none; }
 .root :is(button, a, summary):focus-visible { outline: 2px solid var(--wb-ink); outline-offset: 1px; }
-.icon { margin-right: 6px; font-size: 10px; }
+.icon { margin-right: 6px; font-size: 11px; }
 .student { color: var(--wb-student); } .teacher { color: var(--wb-teacher); } .truth { color: var(--wb-truth); }
 .ink2 { color: var(--wb-ink2); } .ink3 { color: var(--wb-ink3); } .error { color: var(--wb-error); }
 .small { font-size: 11px; line-height: 14px; }

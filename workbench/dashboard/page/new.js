@@ -34,7 +34,6 @@ const NEW = `
 .probe-cards .small { grid-column: 2; color: var(--wb-ink3); }
 .stage-row h3 { margin: 12px 0 6px; font-weight: 400; }
 .why-fixed { flex-basis: 100%; margin: 4px 0 0; padding-left: 20px; }
-.note-line { padding: 6px 10px; border-radius: 5px; background: var(--wb-attention); border: 1px solid var(--wb-attention-edge); }
 @media (max-width: 1199px) { .new { grid-template-columns: minmax(0, 1fr) 340px; } .stage-row { grid-template-columns: minmax(0, 1fr); } .headed .read { flex-basis: auto; } }
 @media (max-width: 899px) { .pair-cards { grid-template-columns: minmax(0, 1fr); } .new { grid-template-columns: minmax(0, 1fr); height: auto; padding-bottom: 68px; } .new .cards { overflow: visible; }
   .new .go { position: fixed; inset: auto 0 0 0; background: var(--wb-surface); z-index: 10; } .text-card { flex: none; height: 320px; } }

@@ -96,6 +96,7 @@ function render({ model, el }) {
     if (kind === "pairing") settlePairing(el, own);
     if (kind === "top") followFocus(el, own, at);
     if (kind === "top") {
+      speak(own, state.spoken);
       contact.ended = ["finished", "failed", "stopped"].includes(state.status);
       html.dataset.touch = looksOnly(state) ? "no" : "";
       html.dataset.mode = state.run ? "run" : (state.place ?? "start");

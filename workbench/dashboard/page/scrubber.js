@@ -41,12 +41,23 @@ const SCRUBBER = `
 
 const SHOWN = Symbol.for("workbench/shown");
 const JUMP = "workbench-jump";
+const NOTE_ROOM = 0.025; // share of the bar that a flag takes of a narrow page
 const BEAT_MS = 100; // between two snapshots that are played
 const ADDRESS_MS = 500; // a browser ignores a page that rewrites its address more often than 200 times in 10 s
 const AROUND_STEPS = 20; // read again together, once the page had to let go of them
 
 const spaced = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, "\u2009");
 const nearestStep = (step, snapshots) => snapshots.findLast((known) => known <= step) ?? snapshots[0];
+
+// Notes that would lie on each other, as one flag at the first of them.
+function gathered(notes, room) {
+  const groups = [];
+  for (const note of [...notes].sort((a, b) => a.step - b.step)) {
+    if (groups.length && note.step - groups.at(-1)[0].step < room) groups.at(-1).push(note);
+    else groups.push([note]);
+  }
+  return groups;
+}
 
 function scrubber(state, own) {
   if (!state.snapshots) return h("div", { class: "root" });
@@ -68,8 +79,9 @@ function scrubber(state, own) {
     k ? text : `step ${text}`));
   const flags = state.marks.map((mark) => h("button", { type: "button", class: "flag", tabindex: -1, style: at(mark.step), "data-do": "jump",
     "data-step": mark.step, title: `${mark.text}, at step ${spaced(mark.step)}`, "aria-label": `Mark ${mark.number}: ${mark.text}` }, mark.number));
-  const notes = state.notes.map((note) => h("button", { type: "button", class: "flag blank", tabindex: -1, style: at(note.step), "data-do": "jump",
-    "data-step": note.step, title: `“${note.text}”, at step ${spaced(note.step)}`, "aria-label": `Note: ${note.text}` }, "✎"));
+  const notes = gathered(state.notes, Math.max(steps, 1) * NOTE_ROOM).map(([note, ...more]) => h("button", { type: "button", class: "flag blank", tabindex: -1,
+    style: at(note.step), "data-do": "jump", "data-step": note.step, title: [note, ...more].map((one) => `“${one.text}”, at step ${spaced(one.step)}`).join("\n"),
+    "aria-label": more.length ? `${more.length + 1} notes, the first: ${note.text}` : `Note: ${note.text}` }, "✎"));
   return h("div", { class: "root scrub", "data-snapshots": snapshots.length, "data-held": kept.bytes },
     h("button", { type: "button", class: "play", "data-do": "play", "aria-label": own.playing ? "Stop playing" : "Play the snapshots",
       title: "Play 10 snapshots a second (Space)", disabled: snapshots.length < 2 }, icon(own.playing ? "❚❚" : "▶")),

@@ -1,5 +1,5 @@
 // The one selection of the page: sample ids, whoever chose them. It stands in `globalThis[CHOSEN]`; the event
-// "workbench-selected" tells views, scrubber, inspector and notice; the address holds it as text (see selection.py);
+// "workbench-selected" tells views, scrubber, inspector and notice; the address holds it as text (see select_text.py);
 // the server then sends the frames of these samples.
 
 const CHOSEN = Symbol.for("workbench/selected");
@@ -11,7 +11,7 @@ const PACKED = "~";
 const noSelection = () => ({ ids: new Int32Array(0), text: "", how: "", words: "" });
 globalThis[CHOSEN] ??= noSelection();
 
-// The same two forms as selection.py: `3,7-12`, or the gaps between ids, packed.
+// The same two forms as select_text.py: `3,7-12`, or the gaps between ids, packed.
 function idsText(ids) {
   const runs = [];
   for (const id of ids) {

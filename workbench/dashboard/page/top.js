@@ -50,10 +50,10 @@ const TOP = `
 .notice .mark { display: inline-block; min-width: 16px; padding: 0 3px; border-radius: 2px; background: var(--wb-ink); color: var(--wb-surface);
   font-size: 11px; line-height: 16px; font-weight: 600; text-align: center; }
 .notice .repairs { flex: none; display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; }
-.tabs { display: flex; align-items: center; gap: 4px; padding: 8px 8px 0; }
-.root .tabs button { border-color: transparent; background: none; color: var(--wb-ink2); }
-.root .tabs button[aria-selected="true"] { background: var(--wb-sunken); color: var(--wb-ink); font-weight: 600; }
-@media (max-width: 899px) { .tabs { display: none; } }
+.under { display: flex; align-items: center; gap: 4px; padding: 8px 8px 0; } .tabs { display: flex; gap: 4px; }
+.root.under button { border-color: transparent; background: none; color: var(--wb-ink2); }
+.root.under button[aria-selected="true"] { background: var(--wb-sunken); color: var(--wb-ink); font-weight: 600; }
+@media (max-width: 899px) { .under { display: none; } }
 `;
 
 const BUTTONS = {
@@ -100,6 +100,16 @@ function actions(state, own) {
   if (has("fork")) made.push(button("Fork", "where", { "data-key": "fork", title: "A new run from the shown step on: opens New experiment, filled in" }));
   if (has("export")) made.push(taking(own, state.exports.map(([to, word]) => [`export?run=${encodeURIComponent(state.run)}&to=${to}`, word])));
   return made;
+}
+
+// Told to who listens, at most every 10 s, from a place outside of what is drawn anew.
+const SPOKEN_MS = 10_000;
+
+function speak(own, text) {
+  const place = document.getElementById("spoken");
+  if (!place || !text || Date.now() - (own.spokenAt ?? 0) < SPOKEN_MS) return;
+  own.spokenAt = Date.now();
+  place.textContent = text;
 }
 
 function top(state, own) {
@@ -173,6 +183,7 @@ function tabs() {
   const now = document.documentElement.dataset.tab;
   const tab = (name, text) => h("button", { type: "button", role: "tab", "data-do": "tab", "data-tab": name,
     "aria-selected": String(now === name) }, text);
-  return h("div", { class: "root", role: "region", "aria-label": "Parts of the page" }, h("div", { class: "tabs", role: "tablist" },
-    tab("views", "Four views"), tab("curves", "Curves, samples, result")));
+  return h("div", { class: "root under", role: "region", "aria-label": "Parts of the page" }, h("div", { class: "tabs", role: "tablist" },
+    tab("views", "Four views"), tab("curves", "Curves, samples, result")),
+    h("button", { type: "button", "data-do": "journal" }, "Journal"));
 }

@@ -65,7 +65,8 @@ def why_not(found: list[Row]) -> str:
     """Why it cannot start, in words; empty if it can, or could once the checks have passed."""
     failed = sum(row.state == "failed" for row in found)
     if failed:
-        return f"{failed} {'check' if failed == 1 else 'checks'} failed. Mend it first."
+        which, what = ("check", "it") if failed == 1 else ("checks", "them")
+        return f"{failed} {which} failed. Mend {what} first."
     return ""
 
 
@@ -192,5 +193,7 @@ def _paths_of(value: str, node: Any, path: str) -> Iterator[str]:
 
 
 def _path(draft: Draft, subject: str) -> str:
-    """A check's subject (``terms.kd``, ``student``) as a path of the experiment."""
-    return f"stages.{draft.stage}.{subject}" if subject.startswith("terms.") else subject
+    """A check's subject (``terms.kd``, of the last stage; ``student``) as a path in the draft."""
+    if not subject.startswith("terms."):
+        return subject
+    return f"stages.{next(reversed(draft.data['stages']))}.{subject}"

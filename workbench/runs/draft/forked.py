@@ -20,6 +20,7 @@ from workbench.runs.objects import refuse_stored_objects, spec_of
 from workbench.specs.interventions import reach
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
+from workbench.training.journal import part_in_a_sentence
 from workbench.training.timeline import Item, stands, timeline
 
 AT: Final = "fork.at"
@@ -60,7 +61,9 @@ def draft_of_fork(store: Store, run: str, at: int) -> Draft:
     row = store.runs.get(run)
     refuse_stored_objects(row.experiment, run)
     if row.role != "student":
-        raise RefusedCommand(f"Run {run} is a {row.role}; fork the student's run, {row.group}.")
+        raise RefusedCommand(
+            f"Run {run} is {part_in_a_sentence(row.role)}; fork the student's run, {row.group}."
+        )
     before = [item for item in _items(store, row) if item.step <= at]
     spec = stands(spec_of(row), before)
     return Draft.of_row(row, spec.given(), f"run {run} at step {at}", Parent(run, at))

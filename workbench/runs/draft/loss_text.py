@@ -316,7 +316,7 @@ def _registered(token: Token) -> str:
 def _unknown(token: Token, what: str, names: Any) -> LossError:
     known = tuple(names)
     near = nearest(token.text.lower(), known)
-    listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+    listed = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
     return LossError(
         token.start,
         token.end,
