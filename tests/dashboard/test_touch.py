@@ -95,6 +95,31 @@ def test_what_is_not_allowed_is_said_under_its_knob_and_changes_nothing(started,
     expect(page.locator("details [role=alert]")).to_contain_text("--set stages.main.batch_size=8")
 
 
+def test_after_a_refusal_the_next_change_waits_with_a_dashed_edge_until_the_worker_confirms(
+    started, page
+):
+    store, run, _ = started
+    knob, own = box(page, f"{KD}.temperature"), page.locator(f'.knob[data-key="{KD}.temperature"]')
+    for _ in range(2):  # the same words refuse twice
+        knob.fill("-1")
+        knob.press("Enter")
+        expect(own.get_by_role("alert")).to_contain_text("Must be > 0")
+        expect(knob).to_have_value("4")
+    worker = store.runs.get(run).pid
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        knob.fill("2")
+        knob.press("Enter")
+        expect(own).to_contain_text("2 at next step")
+        expect(own).to_have_class(re.compile("sent"))
+        expect(own.get_by_role("alert")).to_have_count(0)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    expect(own.locator(".mark")).to_have_text("1")
+    expect(own).not_to_have_class(re.compile("sent"))
+    expect(knob).to_have_value("2")
+
+
 def test_two_knobs_at_once_a_slider_by_key_and_a_frozen_stage_are_all_followed(started, page):
     _, _, changes = started
     for path, typed in ((f"{KD}.weight", "x0.5"), ("stages.main.optimiser.lr", "2e-3")):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from typing import Any
 
 import panel as pn
@@ -93,6 +94,7 @@ class Session(PageSession):
         self._refused, self._until = "", 0.0
         self._sent: dict[str, int] = {}
         self._refusals: dict[str, str] = {}
+        self._answered: Counter[str] = Counter()
         self.inspector: Inspector | None = None
         self.pairing: Pairing | None = None
         self.chosen: Selection | None = None
@@ -366,22 +368,22 @@ class Session(PageSession):
             )
         except WorkbenchError as error:
             self._refusals[path] = wording.refusal(error)
-            rail.tell({**rail.told, "refused": dict(self._refusals)})
+            self._answered[path] += 1
+            rail.tell({**rail.told, **self._answers()})
             return
         self._refusals.pop(path, None)
         self._sent[path] = sent
 
     def _answers(self) -> dict[str, Any]:
-        """What became of the changes that this page asked for."""
-        done = []
+        """Why changes of this page were refused, and how many have an answer by now."""
         for path, number in list(self._sent.items()):
             answer = self.hub.store.journal.answer(number)
             if answer.state == "refused":
                 self._refusals[path] = answer.reason or "Refused."
             if answer.state != "waiting":
-                done.append(path)
+                self._answered[path] += 1
                 del self._sent[path]
-        return {"refused": dict(self._refusals), "done": done}
+        return {"refused": dict(self._refusals), "answered": dict(self._answered)}
 
     def _start(self, recipe: str) -> None:
         if self.run is not None:  # a second click that was under way

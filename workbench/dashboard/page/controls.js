@@ -54,7 +54,9 @@ function controls(state, own) {
 }
 
 // What was refused stands until the next try; who types on or presses Escape has read it.
-const stillRefused = (state, own) => Object.fromEntries(Object.entries(state.refused ?? {}).filter(([path, why]) => own.read?.[path] !== why));
+const stillRefused = (state, own) => Object.fromEntries(Object.entries(state.refused ?? {}).filter(([path, why]) => own.read?.[path] !== why && !own.sent?.[path]));
+const answered = (state, path) => state.answered?.[path] ?? 0;
+const asChange = (state, path, text) => ({ text, from: stands(state, path), after: answered(state, path) });
 
 const named = (one) => [one.of ? h("span", { class: one.colour || null }, `${one.of} `) : "", one.name];
 
@@ -125,7 +127,7 @@ function typed(box) {
 
 function listenToKnobs(el, own, send, draw) {
   const set = (path, text) => {
-    own.sent = { ...own.sent, [path]: { text, from: stands(own.state, path) } };
+    own.sent = { ...own.sent, [path]: asChange(own.state, path, text) };
     own.read = { ...own.read, [path]: null };
     send({ do: "set", path, value: text });
     draw();
@@ -169,7 +171,7 @@ function listenToKnobs(el, own, send, draw) {
   el.addEventListener("toggle", ({ target }) => { if (target.classList?.contains("more")) own.more = target.open; }, true);
 }
 
-// What the server says of a path now; a change is confirmed when that differs, or it was refused.
+// What the server says of a path now; a change is settled when that differs, or there is an answer more.
 function stands(state, path) {
   const one = state.controls?.paths.find((known) => known.path === path);
   return one ? `${one.text} ${state.controls.knobs.find((known) => known.path === path)?.mark ?? ""}` : "";
@@ -177,7 +179,7 @@ function stands(state, path) {
 
 function settle(own) {
   for (const [path, sent] of Object.entries(own.sent ?? {}))
-    if ((own.state.refused ?? {})[path] || (own.state.done ?? []).includes(path) || stands(own.state, path) !== sent.from) {
+    if (answered(own.state, path) > sent.after || stands(own.state, path) !== sent.from) {
       const { [path]: _, ...rest } = own.sent;
       own.sent = rest;
     }

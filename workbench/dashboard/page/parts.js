@@ -127,7 +127,7 @@ function render({ model, el }) {
       draw();
     } else if (what === "set") {
       const { path, value } = pressed.dataset;
-      own.sent = { ...own.sent, [path]: { text: value, from: stands(own.state, path) } };
+      own.sent = { ...own.sent, [path]: asChange(own.state, path, value) };
       ask(model, own, { do: what, path, value });
       draw();
     } else {
