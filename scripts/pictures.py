@@ -50,6 +50,8 @@ TOUCHES = ((90, f"{KD}.temperature", 2.0), (160, "stages.main.terms.ce.weight", 
 """What is done to the run that is looked at, as somebody would: step, path, value."""
 VIEWS = ("cka", "trilateral", "calibration", "loyalty")
 PATIENCE = 240.0
+SLOWEST = 2.0
+"""Seconds a step of a run that waits for its pictures, so that it does not end before them."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"]
 
 
@@ -86,6 +88,12 @@ class Studio:
     def until(self, run: str, true: Callable[[Any], bool], what: str) -> None:
         """Wait for a run to come so far."""
         until(lambda: true(self.store.runs.get(run)), f"{run}: {what}")
+
+    def trains(self, run: str, picture: str) -> None:
+        """Refuse a picture of a run that had ended by the time it was taken."""
+        row = self.store.runs.get(run)
+        if row.status != "training":
+            raise SystemExit(f"pictures: {picture}.png shows run {run}, which is {row.status}.")
 
 
 def until(true: Callable[[], bool], what: str) -> None:
@@ -156,7 +164,7 @@ def places(studio: Studio) -> None:
     """Runs and Models, of what this store has by now, and a queue behind a run in slow motion."""
     _finished(studio)
     studio.take("runs", "/?runs=", shown("Accepted"))
-    name = _go(studio, "quickstart", slow=0.2)
+    name = _go(studio, "quickstart", slow=SLOWEST)
     studio.until(name, _after(1), "step 1")
     subprocess.run(
         [sys.executable, "-m", "workbench.cli.main", "run", "quickstart", "--queue", "--detach",
@@ -164,6 +172,7 @@ def places(studio: Studio) -> None:
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     studio.take("queue", "/?runs=", queued)
+    studio.trains(name, "queue")
     for row in studio.store.runs.list():
         if row.turn is not None and row.status == "queued":
             take_back(studio.store, row.id, who="mira")
@@ -179,11 +188,14 @@ def run(studio: Studio) -> None:
         studio.until(name, _after(step), f"step {step}")
         ask_to_set(studio.store, name, path, value, who="mira")
     studio.until(name, lambda row: row.step >= 300, "step 300")
+    # So slow from here on that it still trains when a busy machine has drawn the last look.
+    command(studio.store, name, "pace", who="mira", seconds=SLOWEST)
     for look, (window, theme) in LOOKS.items():
         page = studio.page(window, theme)
         page.goto(f"{studio.url}/?run={name}")
         drawn(page)
         studio.keep(page, f"run-{look}")
+        studio.trains(name, f"run-{look}")
         page.context.close()
     command(studio.store, name, "pause", who="mira")
     studio.until(name, lambda row: row.status == "paused", "paused")

@@ -36,7 +36,7 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-EXPECT_MS = 90_000
+EXPECT_MS = 180_000
 """How long a browser test waits for what it expects."""
 SECONDS = {
     "notebook": 20.0, "recipe": 5.0, "slow": 10.0, "browser": 5.0,

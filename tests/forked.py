@@ -31,6 +31,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep  # its own name: some tests put another in its module
 from typing import Any, NoReturn
 
 COMMAND = "workbench.cli.main"
@@ -61,9 +62,6 @@ ALSO = (
     "workbench.training.session",
 )
 """What is imported only when it is needed."""
-STREAMS = ("stdin", "stdout", "stderr")
-AT_MOST = 240.0
-"""Seconds for a helper that is waited for: what hangs has to fail before pytest's own limit."""
 LONGEST = 1 << 20
 """Bytes of an order: the words and the environment of one process."""
 READ_LATE = frozenset(
@@ -147,7 +145,7 @@ class Started:
         while (code := self.poll()) is None:
             if deadline is not None and time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
-            time.sleep(0.005)
+            sleep(0.005)
         return code
 
     def send_signal(self, word: int) -> None:
@@ -212,7 +210,18 @@ class Forks:
         Raises:
             subprocess.TimeoutExpired: If it takes longer than ``timeout`` seconds; it is killed.
         """
-        return _to_its_end(self._address, order, timeout)
+        pipe = subprocess.PIPE
+        started = self.start(order, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+        try:
+            said = _read_all((started.stdout, started.stderr), timeout)
+            return started.wait(timeout), *said
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+            raise
+        finally:
+            started.stdout.close()
+            started.stderr.close()
 
     def helpers(self) -> types.SimpleNamespace:
         """Stands for `subprocess` in our modules that start others: those are forked."""
@@ -230,45 +239,19 @@ def _settled(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name not in READ_LATE}
 
 
-def _to_its_end(address: str, order: Order, timeout: float) -> tuple[int, str, str]:
-    pipe = subprocess.PIPE
-    started = Started(address, order, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
-    try:
-        said = _read_all((started.stdout, started.stderr), timeout)
-        return started.wait(timeout), *said
-    except subprocess.TimeoutExpired:
-        started.kill()
-        started.wait()
-        raise
-    finally:
-        started.stdout.close()
-        started.stderr.close()
-
-
 def _helpers(address: str, fits: Callable[[Mapping[str, str]], bool]) -> types.SimpleNamespace:
     """`subprocess`, but that what our processes start is forked where its environment fits."""
 
-    def order(words: Sequence[str], given: Mapping[str, Any]) -> Order | None:
+    def start(words: Sequence[str], **given: Any) -> Any:
         env = dict(given.get("env") or os.environ)
         if words[1:3] != ["-P", "-m"] or words[3] not in HELPERS or not fits(env):
-            return None
-        return Order(words[3], tuple(words[4:]), str(Path.cwd()), env, safe=True)
-
-    def start(words: Sequence[str], **given: Any) -> Any:
-        found = order(words, given)
-        if found is None:
             return subprocess.Popen(words, **given)
-        assert given["start_new_session"]
-        streams = {name: given[name] for name in STREAMS if name in given}
-        return Started(address, found, text=given.get("text", False), **streams)
+        assert given.pop("start_new_session")
+        given.pop("env", None)
+        order = Order(words[3], tuple(words[4:]), str(Path.cwd()), env, safe=True)
+        return Started(address, order, **given)
 
-    def run(words: Sequence[str], **given: Any) -> subprocess.CompletedProcess[str]:
-        found = order(words, given)
-        if found is None:
-            return subprocess.run(words, **given)
-        return subprocess.CompletedProcess(words, *_to_its_end(address, found, AT_MOST))
-
-    return types.SimpleNamespace(**{**vars(subprocess), "Popen": start, "run": run})
+    return types.SimpleNamespace(**{**vars(subprocess), "Popen": start})
 
 
 def _read_all(pipes: tuple[Any, Any], timeout: float) -> tuple[str, str]:

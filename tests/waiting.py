@@ -12,19 +12,22 @@ from typing import Final, TypeVar
 
 import pytest
 
-PATIENCE: Final = 90.0
+PATIENCE: Final = 180.0
 """Seconds after which what is waited for will not come."""
 
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE) -> T:
+def until(
+    condition: Callable[[], T], what: str, *, seconds: float = PATIENCE, every: float = 0.02
+) -> T:
     """Wait until ``condition`` is true; its value then.
 
     Args:
-        condition: Asked up to fifty times a second.
+        condition: What has to come.
         what: Said where it does not come.
         seconds: To wait at most.
+        every: Seconds between two looks; a page that is asked often draws late.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -33,4 +36,4 @@ def until(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE) -
             return found
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.02)
+        time.sleep(every)

@@ -177,7 +177,7 @@ def test_a_budget_thins_and_a_wrong_one_is_refused(shell, group):
 
 
 def test_stop_with_group_ends_them_all_and_without_it_only_the_one(shell):
-    slow = ("--set", "stages.main.epochs=2000", "--set", "control=false")
+    slow = ("--set", "stages.main.epochs=100000", "--set", "control=false")
     names = shell("run", "quickstart", *SMOKE, *slow, "--seeds", "4", "--detach").out.split()
     until(lambda: shell.peek(names[0]).step > 0, "the first trains")
     assert f"{names[0]}: stopped at step" in shell("stop", names[0]).out

@@ -14,8 +14,7 @@ from ..waiting import PATIENCE, until
 SMALL = ("--set", "data.limit=300", "--set", "data.labels_per_class=3", "--set", "control=false")
 SMALL += ("--set", "teacher.train.epochs=1")
 ENDLESS = (*SMALL, "--set", "stages.main.epochs=100000")
-KILLABLE = (*SMALL, "--set", "stages.main.epochs=400")
-"""About ten seconds: long enough to be killed on the way."""
+FEW = (*SMALL, "--set", "stages.main.epochs=3")
 
 
 def training(shell: Any, run: str) -> dict[str, Any]:
@@ -25,10 +24,15 @@ def training(shell: Any, run: str) -> dict[str, Any]:
     return found
 
 
+def killed(shell: Any, row: dict[str, Any]) -> None:
+    """kill -9 its worker; returns when the system has done it."""
+    os.kill(row["pid"], signal.SIGKILL)
+    until(lambda: not shell.peek(row["run"]).active, "its worker is dead")
+
+
 def test_pause_at_stands_at_that_step_and_resume_gives_the_bits_of_a_straight_run(shell):
-    few = (*SMALL, "--set", "stages.main.epochs=3")
-    straight = shell("run", "quickstart", *few, "--json").json
-    paused = shell("run", "quickstart", *few, "--pause-at", "3", "--json").json
+    straight = shell("run", "quickstart", *FEW, "--json").json
+    paused = shell("run", "quickstart", *FEW, "--pause-at", "3", "--json").json
     assert (paused["status"], paused["steps"]) == ("paused", 3)
     assert paused["weights"] is None
     row = shell.row(paused["run"])
@@ -72,11 +76,12 @@ def test_detach_returns_with_a_queued_row_and_the_run_can_be_steered(shell):
 
 
 def test_killed_worker_is_interrupted_at_once_and_resume_ends_like_a_straight_run(shell):
-    straight = shell("run", "quickstart", *KILLABLE, "--json").json
-    run = shell.detach(*KILLABLE)
-    os.kill(training(shell, run)["pid"], signal.SIGKILL)
-    row = shell.row(run)
-    assert row["status"] == "interrupted"
+    """Killed in a pause, so that it is on the way on any machine."""
+    straight = shell("run", "quickstart", *FEW, "--json").json
+    run = shell.detach(*FEW, "--pause-at", "3")
+    until(lambda: shell.peek(run).status == "paused", "it pauses")
+    killed(shell, shell.row(run))
+    assert shell.row(run)["status"] == "interrupted"
     said = shell("pause", run, code=2)
     assert "is interrupted" in said.err
     assert "resume" in said.err
@@ -102,7 +107,7 @@ def test_follower_of_a_killed_worker_exits_1_with_json_and_a_way_out(shell):
 
 def test_of_two_resumes_one_goes_on_and_the_other_names_its_pid(shell):
     run = shell.detach(*ENDLESS)
-    os.kill(training(shell, run)["pid"], signal.SIGKILL)
+    killed(shell, training(shell, run))
     pair = [shell.spawn("resume", run, "--json") for _ in range(2)]
     until(lambda: any(child.poll() is not None for child in pair), "one of two resumes refused")
     (refused,) = [child for child in pair if child.poll() is not None]

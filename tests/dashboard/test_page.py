@@ -38,7 +38,7 @@ def press_start(page: Page, url: str) -> str:
     page.goto(url)
     expect(page.get_by_role("button", name="Start", exact=True)).to_have_count(1)
     page.get_by_role("button", name="Start", exact=True).click()
-    until(lambda: drawn(page), f"views after Start: {steps(page)}")
+    until(lambda: drawn(page), f"views after Start: {steps(page)}", every=0.1)
     return str(page.locator("[data-run]").get_attribute("data-run"))
 
 
@@ -55,7 +55,7 @@ def test_a_newcomer_starts_pauses_resumes_and_stops_the_quickstart(quiet_end, pa
             seen[view].add(step)
         return all(len(found) >= 3 for found in seen.values())
 
-    until(all_changed_twice, f"steps seen: {seen}")
+    until(all_changed_twice, f"steps seen: {seen}", every=0.1)
     snapshot_steps = {step for view, step in steps(page).items() if view != "curves"}
     assert len(snapshot_steps) == 1, "views of one snapshot show one step"
 
@@ -64,9 +64,11 @@ def test_a_newcomer_starts_pauses_resumes_and_stops_the_quickstart(quiet_end, pa
     expect(page.get_by_role("button", name="Pause", exact=True)).to_have_count(0)
     store = Store(str(served.store))
     at = store.runs.get(run).step
-    until(lambda: steps(page).get("curves", -1) == at, "curves show the step of the pause")
+    until(
+        lambda: steps(page).get("curves", -1) == at, "curves show the step of the pause", every=0.1
+    )
     page.get_by_role("button", name="Resume", exact=True).click()
-    until(lambda: steps(page).get("curves", -1) > at, "training goes on after Resume")
+    until(lambda: steps(page).get("curves", -1) > at, "training goes on after Resume", every=0.1)
     for width in (1024, 1100, 1200, 1440):  # with all that a running run has to say
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_function(f"innerWidth === {width}")
@@ -85,7 +87,7 @@ def test_a_newcomer_starts_pauses_resumes_and_stops_the_quickstart(quiet_end, pa
     store.close()
 
     page.goto(f"{served.url}/?run={run}")
-    until(lambda: drawn(page), "a stopped run comes back after a reload")
+    until(lambda: drawn(page), "a stopped run comes back after a reload", every=0.1)
     for size in ({"width": 1440, "height": 900}, {"width": 1024, "height": 768}):
         page.set_viewport_size(size)
         page.wait_for_function(f"innerWidth === {size['width']}")
@@ -101,10 +103,10 @@ def test_two_browsers_see_one_run_and_training_outlives_them_and_the_server(
     other = browser.new_context(viewport={"width": 1440, "height": 900})
     second = other.new_page()
     second.goto(f"{served.url}/?run={run}")
-    until(lambda: drawn(second), "the second browser draws")
+    until(lambda: drawn(second), "the second browser draws", every=0.1)
     page.get_by_role("button", name="Pause", exact=True).click()
     expect(second.locator('[data-status="paused"]')).to_have_count(1)
-    until(lambda: steps(page) == steps(second), f"{steps(page)} and {steps(second)}")
+    until(lambda: steps(page) == steps(second), f"{steps(page)} and {steps(second)}", every=0.1)
     second.get_by_role("button", name="Resume", exact=True).click()
     expect(page.locator('[data-status="training"]')).to_have_count(1)
     other.close()
@@ -126,7 +128,7 @@ def test_enter_starts_and_full_speed_reaches_the_result(quiet_end, page):
     page.get_by_role("button", name=re.compile(r"^Slow motion: \d+ ms")).click()
     expect(page.locator('[data-status="finished"]')).to_have_count(1)
     expect(page.get_by_text("percentage points")).to_be_visible()
-    until(lambda: set(steps(page).values()) == {450}, f"last step drawn: {steps(page)}")
+    until(lambda: set(steps(page).values()) == {450}, f"last step drawn: {steps(page)}", every=0.1)
     for name in ("Pause", "Resume", "Stop"):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
 
@@ -143,7 +145,7 @@ def test_an_unknown_run_is_said_in_words_with_a_way_back(served, page):
 
 def test_the_theme_is_remembered_and_follows_in_every_view(finished, served, page):
     page.goto(f"{served.url}/?run={finished.run}")
-    until(lambda: drawn(page), "views of a finished run")
+    until(lambda: drawn(page), "views of a finished run", every=0.1)
     page.get_by_role("button", name="Dark theme").click()
     for view in VIEWS:
         expect(page.locator(f'[data-view="{view}"]')).to_have_attribute("data-theme", "dark")
@@ -156,7 +158,7 @@ def test_a_page_without_its_server_says_so(finished, servers, browser: Browser):
     context = browser.new_context()
     lonely = context.new_page()
     lonely.goto(f"{served.url}/?run={finished.run}")
-    until(lambda: drawn(lonely), "views of a finished run")
+    until(lambda: drawn(lonely), "views of a finished run", every=0.1)
     os.kill(served.process.pid, signal.SIGKILL)
     expect(lonely.get_by_text("No contact with the server")).to_be_visible()
     expect(lonely.get_by_text("Not connected")).to_be_visible()
@@ -165,7 +167,7 @@ def test_a_page_without_its_server_says_so(finished, servers, browser: Browser):
 
 def test_nothing_on_the_page_is_smaller_than_the_smallest_type(finished, served, page):
     page.goto(f"{served.url}/?run={finished.run}")
-    until(lambda: drawn(page), "views of a finished run")
+    until(lambda: drawn(page), "views of a finished run", every=0.1)
     smallest = page.locator(".root").evaluate_all(
         """roots => Math.min(...roots.flatMap(root => [...root.querySelectorAll('*')])
           .filter(node => [...node.childNodes].some(c => c.nodeType === 3 && c.data.trim()))

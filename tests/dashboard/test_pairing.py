@@ -13,6 +13,7 @@ from workbench.recipes import open_experiment
 from workbench.runs.launch import accept
 from workbench.store import Store
 
+from ..waiting import until
 from .conftest import copied
 from .test_page import press_start
 
@@ -123,6 +124,11 @@ def test_before_the_first_snapshot_nothing_can_be_paired(store: Store):
     assert part.told == {}
 
 
+def place_of(label) -> dict[str, float]:
+    """Where a label stands; a run that draws its next snapshot makes its labels anew."""
+    return until(label.bounding_box, "the label is there between two snapshots")
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 def test_a_drag_from_label_to_label_adds_a_term_to_the_running_run(quiet_end, page):
@@ -130,8 +136,8 @@ def test_a_drag_from_label_to_label_adds_a_term_to_the_running_run(quiet_end, pa
     run = press_start(page, served.url)
     view = page.locator('[data-view="cka"]')
     expect(view).to_have_attribute("data-step", re.compile(r"\d"))
-    teacher = view.locator(".ytick text", has_text="blocks.2").first.bounding_box()
-    student = view.locator(".xtick text", has_text="blocks.1").first.bounding_box()
+    teacher = place_of(view.locator(".ytick text", has_text="blocks.2").first)
+    student = place_of(view.locator(".xtick text", has_text="blocks.1").first)
     page.mouse.move(teacher["x"] + 8, teacher["y"] + 6)
     page.mouse.down()
     page.mouse.move(student["x"] + 8, student["y"] - 40, steps=3)

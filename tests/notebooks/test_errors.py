@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from workbench_widgets.frame import FrameError, need
 
 from workbench.errors import UnknownName
 from workbench.runs.looking import check_view
@@ -20,6 +21,20 @@ def test_a_notebook_prints_the_readers_lines_and_the_message() -> None:
     (own,) = [line for line in told[:-1] if line]
     assert own.endswith('check_view("wedge")') and __file__ in own
     assert not any("looking.py" in line for line in told), "where we raise it"
+
+
+def test_an_error_of_a_figure_is_told_in_the_same_form() -> None:
+    """The widgets know nothing of workbench's errors; a reader sees no difference."""
+    with pytest.raises(FrameError) as raised:
+        need({}, "cka", {"unbiased": (2, 2)})
+    told = raised.value._render_traceback_()
+    assert told[-1].startswith("FrameError: cka: no array 'unbiased'; got none.")
+    (own,) = [line for line in told[:-1] if line]
+    assert own.endswith('need({}, "cka", {"unbiased": (2, 2)})')
+    assert f"{__file__}, line " in own
+    with pytest.raises(UnknownName) as other:
+        check_view("wedge")
+    assert len(other.value._render_traceback_()) == len(told)
 
 
 @pytest.mark.notebook

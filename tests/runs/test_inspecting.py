@@ -12,6 +12,8 @@ from workbench.runs import inspecting
 from workbench.runs.inspecting import Inspection, Question, answer
 from workbench.store import Store
 
+from ..waiting import PATIENCE
+
 
 def test_what_cannot_be_looked_at_is_said_in_words(tmp_path):
     store = Store(str(tmp_path / "workbench.db"))
@@ -35,9 +37,9 @@ def test_one_that_is_stopped_says_so_and_is_gone(tmp_path):
 
     asked = Question("run:gone@last", "run:gone@last", "digits", base=str(tmp_path))
     inspection = Inspection(store.path, asked, hear)
-    assert began.wait(30)  # its first word; torch still loads
+    assert began.wait(PATIENCE)  # its first word; torch still loads
     inspection.cancel()
-    assert ended.wait(10)
+    assert ended.wait(PATIENCE)
     assert heard[-1].state == "cancelled"
     assert inspection._process.poll() is not None
 
@@ -54,7 +56,7 @@ def test_what_a_users_own_module_prints_is_no_word_of_the_process(tmp_path, monk
         ended.set()
 
     Inspection(tmp_path / "workbench.db", Question("a", "b", "digits"), hear)
-    assert ended.wait(30)
+    assert ended.wait(PATIENCE)
     assert [(seen.state, seen.words) for seen in heard] == [("done", "both were asked")]
 
 

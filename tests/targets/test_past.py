@@ -24,7 +24,6 @@ from workbench.terms.term import TermContext
 from workbench.training import loop
 from workbench.training.part import Part
 
-from ..export.conftest import python
 from ..runs.touched import MAIN, Hand, assert_same, killed, untouched_torch
 
 IDS = torch.arange(10, 16)
@@ -284,9 +283,9 @@ def test_a_fork_takes_the_memory_along(hand, whole, at):
     assert hand.replay(changed).equal
 
 
-def test_its_script_finds_the_same_numbers(store, whole, tmp_path):
+def test_its_script_finds_the_same_numbers(store, whole, tmp_path, python):
     script = export_run(store, whole, "script", tmp_path / "past.py")
-    done = python(str(script), "--check", folder=tmp_path)
+    done = python(script, "--check", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bit for bit" in done.stdout
 

@@ -35,6 +35,7 @@ ACCEPTED = "accepted"
 """Kind of the line that says who started a run; nothing trains yet when it is written."""
 RESUME_ASKED = "resume asked"
 """Likewise of who lets a run go on whose worker is gone."""
+Began = Callable[[subprocess.Popen[bytes]], object]
 _WORKERS: dict[str, subprocess.Popen[bytes]] = {}
 """Fresh workers of this process by run: nobody else could take their exit code."""
 
@@ -310,9 +311,7 @@ def ask_to_set(store: Store, run: str, path: str, value: Any, *, who: str, note:
     return command(store, run, "set", who=who, path=path, value=value, note=note)
 
 
-def replay_in_fresh_process(
-    store: Store, run: str, began: Callable[[subprocess.Popen[bytes]], object] | None = None
-) -> dict[str, Any]:
+def replay_in_fresh_process(store: Store, run: str, began: Began | None = None) -> dict[str, Any]:
     """What ``python -m workbench.runs.replay`` finds.
 
     Args:
@@ -336,11 +335,7 @@ def anneal_in_fresh_process(store: Store, run: str, epochs: int, at: int | None)
     return _in_fresh_process("workbench.runs.anneal", str(store.path), run, str(epochs), *more)
 
 
-def _in_fresh_process(
-    module: str,
-    *arguments: str,
-    began: Callable[[subprocess.Popen[bytes]], object] | None = None,
-) -> dict[str, Any]:
+def _in_fresh_process(module: str, *arguments: str, began: Began | None = None) -> dict[str, Any]:
     with TemporaryFile("w+") as out, TemporaryFile("w+") as wrong:
         process = subprocess.Popen(
             module_command(module, *arguments),
@@ -371,9 +366,8 @@ def last_word(said: str) -> dict[str, Any] | None:
     Returns:
         None where that line is no answer: the process has broken.
     """
-    lines = said.strip().splitlines()
     try:
-        found = json.loads(lines[-1]) if lines else None
+        found = json.loads(said.strip().rpartition("\n")[2])
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
