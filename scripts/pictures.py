@@ -50,7 +50,7 @@ TOUCHES = ((90, f"{KD}.temperature", 2.0), (160, "stages.main.terms.ce.weight", 
 """What is done to the run that is looked at, as somebody would: step, path, value."""
 VIEWS = ("cka", "trilateral", "calibration", "loyalty")
 PATIENCE = 240.0
-SLOWEST = 2.0
+SLOW, SLOWEST = 0.5, 2.0
 """Seconds a step of a run that waits for its pictures, so that it does not end before them."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"]
 
@@ -188,12 +188,13 @@ def run(studio: Studio) -> None:
         studio.until(name, _after(step), f"step {step}")
         ask_to_set(studio.store, name, path, value, who="mira")
     studio.until(name, lambda row: row.step >= 300, "step 300")
-    # So slow from here on that it still trains when a busy machine has drawn the last look.
-    command(studio.store, name, "pace", who="mira", seconds=SLOWEST)
+    # Slower from here on, so that it still trains when the last look is drawn.
+    command(studio.store, name, "pace", who="mira", seconds=SLOW)
     for look, (window, theme) in LOOKS.items():
         page = studio.page(window, theme)
         page.goto(f"{studio.url}/?run={name}")
         drawn(page)
+        page.get_by_text("Reads the samples").wait_for(state="hidden", timeout=PATIENCE * 1000)
         studio.keep(page, f"run-{look}")
         studio.trains(name, f"run-{look}")
         page.context.close()

@@ -6,6 +6,7 @@ const TOP = `
 .what { border-left: 1px solid var(--wb-line); padding-left: 12px; min-width: 92px; overflow: hidden; flex: 0 1 auto; }
 .what > * { overflow: hidden; text-overflow: ellipsis; }
 .name { font-size: 13px; line-height: 16px; font-weight: 600; margin: 0; }
+.by { display: flex; flex-wrap: wrap; height: 14px; } .by > * { overflow: hidden; text-overflow: ellipsis; } /* no room: the whole link goes */
 .chip { display: inline-flex; align-items: center; height: 20px; padding: 0 9px; border: 1px solid var(--wb-ink);
   border-radius: 10px; font-weight: 600; }
 .chip.lost { border-style: dashed; }
@@ -124,14 +125,14 @@ function top(state, own) {
       h("div", { class: "acts" }, waits(state), machine, state.exports?.length ? taking(own, state.exports) : null, person(state, own), h("a", { class: "neu", href: "?new=" }, icon("+"), "New experiment"), helpButton(), theme),
       state.refused ? h("div", { class: "refused", role: "alert" }, state.refused) : null);
   }
-  const by = [[state.recipe && state.recipe !== state.name ? `recipe ${state.recipe}` : state.recipe ? "recipe" : null,
-    `seed ${state.seed}`].filter(Boolean).join(", ")];
+  const seed = [state.recipe && state.recipe !== state.name ? `recipe ${state.recipe}` : state.recipe ? "recipe" : null,
+    `seed ${state.seed}`].filter(Boolean).join(", ");
   const group = state.group ?? { href: `/?compare=${encodeURIComponent(state.run)}`, words: "compare" };
-  by.push(" · ", h("a", { href: group.href.slice(1), "data-key": "group" }, group.words));
+  const by = [h("span", {}, seed), h("span", {}, "\u00a0· ", h("a", { href: group.href.slice(1), "data-key": "group" }, group.words))];
   const part = state.steps ? (100 * state.step) / state.steps : 0;
   return h("div", { class: "root top", "data-run": state.run, "data-status": state.status },
     home(own),
-    h("div", { class: "what" }, h("h1", { class: "name", title: state.name }, state.name), h("div", { class: "small ink2" }, by)),
+    h("div", { class: "what" }, h("h1", { class: "name", title: state.name }, state.name), h("div", { class: "small ink2 by" }, by)),
     own.lost
       ? h("span", { class: "chip lost", role: "status" }, icon("△"), "Not connected")
       : h("span", { class: `chip ${state.status}`, role: "status" }, icon(state.icon), state.word),
