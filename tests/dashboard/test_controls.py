@@ -52,6 +52,17 @@ def test_a_changed_knob_has_its_mark_its_start_and_the_way_back(store, run):
     assert knob(shown(store, run), f"{KD}.weight")["mark"] is None
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(250000.0, "250000"), (2, "2"), (0.30000000000000004, "0.3"), (1.2345e-7, "1.2345e-07")],
+)
+def test_a_value_is_written_as_people_type_it_and_loses_no_digit_they_typed(
+    store, run, value, text
+):
+    changed(store, run, f"{KD}.weight", 0.9, value)
+    assert knob(shown(store, run), f"{KD}.weight")["text"] == text
+
+
 def test_the_rate_stands_in_the_middle_of_a_logarithmic_slider(store, run):
     found = knob(shown(store, run), "stages.main.optimiser.lr")
     assert found["log"] and found["place"] == pytest.approx(0.5)

@@ -9,6 +9,10 @@ from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+A_FOLDER = (
+    "() => { File.prototype.text = () => Promise.reject(new DOMException('', 'NotFoundError')); }"
+)
+"""What a browser answers for a folder that was dropped as if it were a file."""
 NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
 
 
@@ -17,11 +21,15 @@ def picked(page, text):
     page.locator("[data-pick-file]").set_input_files(file)
 
 
-def test_a_file_opens_in_new_and_one_that_is_too_large_is_said_to_be(served, page):
+def test_a_file_opens_in_new_and_one_that_is_too_large_or_a_folder_is_said_to_be(served, page):
     page.add_init_script(NO_CLIPBOARD)  # as where a page is served without TLS
     page.goto(served.url)
     picked(page, "x" * 1_500_000)
     expect(page.locator("#go-why")).to_contain_text("A text of 1\u2009500\u2009000 letters")
+    page.goto(served.url)
+    page.evaluate(A_FOLDER)
+    picked(page, "")
+    expect(page.locator("#go-why")).to_contain_text("That could not be read (a folder?)")
     page.goto(served.url)
     picked(page, "name: of-a-file\nstages: {main: {terms: {ce: {use: ce}}, steps: 5}}\n")
     paper = page.get_by_label("The experiment as YAML")

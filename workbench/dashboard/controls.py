@@ -178,7 +178,8 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (int, float)):
-        return f"{value:g}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3g}"
+        whole = float(value).is_integer() and abs(value) < 1e15
+        return f"{value:.0f}" if whole else f"{value:g}"
     if isinstance(value, Mapping) and {"use", "start", "end"} <= set(value):
         return f"{number(value['start'])} → {number(value['end'])}, {value['use']}"
     return str(value) if isinstance(value, str) else json.dumps(value)

@@ -82,6 +82,8 @@ class NewSession(PlainSession):
                 f"A text of {count(letters)} letters; at most {count(LONGEST_TEXT)} are read here. "
                 "Larger experiments: `workbench run FILE`."
             )
+        if asked.get("unreadable"):
+            raise BadInput("That could not be read (a folder?). Drop one experiment file, a .yaml.")
         draft = self._draft
         self._awaited = False
         if do == "begin":

@@ -251,10 +251,11 @@ function listenToNew(el, own, send, draw) {
   });
 }
 
-// A file too large to be an experiment stays here; that it was too large is said.
+// A file too large to be an experiment stays here; that it was too large, or cannot be read (a folder), is said.
 const LARGEST = 100_000;
 const opened = (file, send) =>
-  file && (file.size > 4 * LARGEST ? send({ do: "open", size: file.size }) : file.text().then((value) => send({ do: "open", value: value.slice(0, LARGEST + 1) })));
+  file && (file.size > 4 * LARGEST ? send({ do: "open", size: file.size }) : file.text().then(
+    (value) => send({ do: "open", value: value.slice(0, LARGEST + 1) }), () => send({ do: "open", unreadable: true })));
 
 async function copyPaper(el, own, draw) {
   // Without TLS a browser gives no clipboard; then the text stands there, selected.
