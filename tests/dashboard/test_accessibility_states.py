@@ -111,6 +111,7 @@ def test_a_link_that_only_looks_and_a_selection_looked_back_on(page, served, sta
 
 
 def test_menus_drawers_and_dialogs_open_clean_and_escape_closes_one_of_them(page, served, states):
+    page.emulate_media(reduced_motion="reduce")  # a drawer that still comes is half transparent
     page.goto(f"{served.url}/?run={states[1]['finished']}")
     drawn(page)
     page.locator('[data-view="loyalty"] .wb-cell').first.click()
@@ -122,7 +123,7 @@ def test_menus_drawers_and_dialogs_open_clean_and_escape_closes_one_of_them(page
         elif opens == "keys":
             page.keyboard.press("?")
         else:
-            page.locator(f'[data-do="{opens}"]').first.click()
+            page.locator(f'[data-do="{opens}"]:visible').first.click()
         shown = {
             "home": page.locator("#top nav.menu"),
             "take": page.get_by_role("link", name="Script (.py)"),

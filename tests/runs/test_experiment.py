@@ -16,10 +16,12 @@ from torch import nn
 from workbench import CE, CKA, DKD, KD, Experiment, Hint, Run, term
 from workbench.errors import BadInput, InvalidExperiment, NotSendable, UnknownName, UnknownRun
 from workbench.models.weights import weights_hash
-from workbench.runs.launch import FreshStarter, resume
+from workbench.runs.launch import FreshStarter, accept, resume
+from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import read_yaml
 from workbench.store.store import Store
 
+from ..small import SMALL
 from ..waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("forked_helpers")
@@ -269,3 +271,23 @@ def test_a_run_in_this_process_is_paused_and_stopped_by_hand(store: Store) -> No
     for thread in threading.enumerate():
         if thread.name == run.id:
             thread.join(timeout=PATIENCE)
+
+
+def test_stop_of_a_paused_run_returns_when_it_shows_so_that_wait_waits_for_the_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal has the stop before the row has it: between the two the row reads paused."""
+    name = accept(store, ExperimentSpec.parse(SMALL), base=Path.cwd())
+    recorder = store.recorder(name, inbox=name, token=store.runs.claim(name))
+    recorder.update(status="paused")
+
+    def applied(run: Run, number: int) -> int:
+        (command,) = recorder.commands()
+        assert command.id == number
+        recorder.apply(command, 7, {})
+        threading.Timer(0.3, recorder.update, kwargs={"status": "stopping"}).start()
+        return 7
+
+    monkeypatch.setattr(Run, "_answered", applied)
+    run = Run(name, store)
+    assert (run.stop(), run.status) == (7, "stopping")

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "check_ended_well", "me", "result_of", "was_refused"]
 POLL_SECONDS = 0.1
+SHOWN = ("pause", "resume", "stop")  # a row says when they are carried out
 TAKE_UP_SECONDS = 120.0
 """For a fresh worker to import everything and claim the run."""
 
@@ -259,9 +260,7 @@ class Run(Explained, Shown):
 
     def pause(self) -> int:
         """Pause at the next step; returns that step when it is journalled and the run stands."""
-        step = self._command("pause")
-        self._await_told("pause")
-        return step
+        return self._command("pause")
 
     def resume(self) -> None:
         """Go on after a pause or an interruption; returns when the run has been taken up.
@@ -277,7 +276,6 @@ class Run(Explained, Shown):
             except RefusedCommand:
                 self._refuse_if_running()
                 raise
-            self._await_told("resume")
             return
         resume(self.store, self.id, FreshStarter(), who=me())
         if before.status != "finished":
@@ -307,7 +305,7 @@ class Run(Explained, Shown):
         return self._command("probe")
 
     def stop(self) -> int:
-        """Stop at the next step, for good; returns that step when it is journalled.
+        """Stop at the next step, for good; returns that step when it is journalled and shows.
 
         A run that waits for its turn in a group is left out of it, at once.
         """
@@ -356,16 +354,15 @@ class Run(Explained, Shown):
         )
 
     def _refuse_if_running(self) -> None:
-        row = self.row
-        if row.active:
+        if (row := self.row).active:
             raise RefusedCommand(
                 f"Run {self.id} is already running, pid {row.pid}; somebody else resumed it."
             )
 
-    def _await_told(self, kind: str) -> None:
-        """Until a journalled pause or resume shows, or somebody has told the run otherwise."""
+    def _await_shown(self, kind: str) -> None:
+        """Until a journalled command shows, or somebody has told the run otherwise."""
         while (row := self.row).active and (row.status == "paused") != (kind == "pause"):
-            told = [event for event in self.journal if event.kind in ("pause", "resume")]
+            told = [event for event in self.journal if event.kind in SHOWN]
             if max(told, key=lambda event: event.id).kind != kind:
                 return
             time.sleep(POLL_SECONDS)
@@ -377,7 +374,10 @@ class Run(Explained, Shown):
 
     def _command(self, kind: str, **payload: Any) -> int:
         """Send a command; returns the step at which it applied."""
-        return self._answered(command(self.store, self.id, kind, who=me(), **payload))
+        step = self._answered(command(self.store, self.id, kind, who=me(), **payload))
+        if kind in SHOWN:
+            self._await_shown(kind)
+        return step
 
     def _answered(self, number: int) -> int:
         """Wait for the answer to a command; returns the step at which it applied."""
