@@ -228,7 +228,7 @@ class Forks:
         return _helpers(self._address, self.fit)
 
     def close(self) -> None:
-        """Let it leave; what it has forked goes on."""
+        """Let it leave; what it has forked and still lives is killed."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
         self._process.wait(timeout=60)
@@ -278,7 +278,10 @@ def _read_all(pipes: tuple[Any, Any], timeout: float) -> tuple[str, str]:
 
 
 def serve(address: str) -> tuple[Order, list[int]]:
-    """Fork for every order until the standard input ends; returns in the forked processes only."""
+    """Fork for every order until the standard input ends, then kill what still lives.
+
+    Returns in the forked processes only.
+    """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(address)
     listener.listen(64)
@@ -292,6 +295,10 @@ def serve(address: str) -> tuple[Order, list[int]]:
     while True:
         for key, _ in ready.select():
             if key.fd == 0:
+                for pid, _ in lines.values():  # of tests that were killed before they ended them
+                    for kill in (os.kill, os.killpg):  # it may not lead its own group yet
+                        with contextlib.suppress(ProcessLookupError):
+                            kill(pid, signal.SIGKILL)
                 os._exit(0)
             if key.fd in lines:
                 ready.unregister(key.fd)
