@@ -45,15 +45,23 @@ class Finished:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
-    """The quickstart at smoke scale, really trained, with its control."""
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    """The quickstart at smoke scale, really trained, with its control; nobody writes to it."""
     from workbench.runs.worker import work
 
-    store = Store(str(tmp_path_factory.mktemp("finished") / "workbench.db"))
+    store = Store(str(tmp_path_factory.mktemp("trained") / "workbench.db"))
     spec, recipe, base = open_experiment("quickstart")
     run = accept(store, spec.at_scale("smoke"), recipe=recipe, base=base, threads=1)
     assert work(str(store.path), run) == 0
     yield Finished(store, run)
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def finished(trained: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    """The same in a store of each file's own: a note that one leaves is none of the next."""
+    store = Store(str(copied(trained, tmp_path_factory.mktemp("finished") / "store")))
+    yield Finished(store, trained.run)
     store.close()
 
 

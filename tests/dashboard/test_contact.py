@@ -10,9 +10,14 @@ from playwright.sync_api import expect
 NO_HEARTBEAT = """
 const real = window.setInterval;
 window.setInterval = (act, every, ...more) =>
-  every === 5000 ? (window.beatless = true) : real(act, every, ...more);
+  every === 5000 ? (window.beatless = true)
+  : window.patient && every === 1000 ? 0
+  : real(act, every, ...more);
 """
-"""Without its question every 5 s a page hears of the end of its server by its websocket only."""
+"""Without its question every 5 s a page hears of the end of its server by its websocket only.
+
+One that is ``patient`` does not try again by itself, so that somebody can press "Try now" first.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +68,8 @@ def test_the_page_outlives_its_server_and_comes_back_to_where_it_was(page, finis
 def test_a_network_that_is_gone_for_a_while_costs_nothing(page, finished, served):
     page.goto(f"{served.url}?run={finished.run}")
     expect(page.locator("[data-run]")).to_have_attribute("data-run", finished.run)
-    page.wait_for_function("Bokeh.documents.length > 0")
-    page.evaluate("window.same = true")
+    page.wait_for_function("window.beatless")  # it listens by now
+    page.evaluate("window.same = window.patient = true")
     page.evaluate("dispatchEvent(new Event('offline'))")
     expect(page.locator("#notice")).to_contain_text("No contact with the server")
     page.get_by_role("button", name="Try now").click()
