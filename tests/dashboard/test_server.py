@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import threading
 import urllib.error
 import urllib.request
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 from bokeh.document import Document
@@ -47,9 +49,16 @@ def test_every_answer_keeps_the_page_to_itself(served):
         assert f"ws://127.0.0.1:{port} " in sockets and "ws: " not in sockets
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_page_names_no_other_host(served):
+    # by its addresses, not by a word such as "cdn": the session's token is random letters
     status, _, body = get(served.url)
     assert status == 200
-    assert b"cdn" not in body.lower()
+    named = re.findall(r'\b(?:src|href)="([^"]*)"', body.decode())
+    assert any(address.endswith(".js") or ".js?" in address for address in named)
+    assert [address for address in named if urlsplit(address).netloc] == []
+    assert b"://" not in body
 
 
 def test_plotly_comes_packed_and_may_be_kept_for_good(served):
