@@ -1,9 +1,10 @@
-"""What every test stands on: a home of its own, no network, a browser that may not go missing."""
+"""What every test stands on: a home of its own, no network, no chance, a browser."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,9 @@ from urllib.parse import urlsplit
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -43,9 +46,22 @@ SECONDS = {
     "workers": 4.0, "shell": 1.0, "train": 0.5, "hand": 0.5,
 }  # fmt: skip
 """What a test with a mark or a fixture takes, roughly; all others far less."""
+SEED = 20
+"""Of the global generators, at the start of each test; torch's own is another in each process."""
 NO_CHROMIUM = (
     "no Chromium found; install Debian's `chromium`, or name one in WORKBENCH_CHROMIUM=/path/to/it"
 )
+
+# The same examples each time, however slow the machine is; a rarer one is looked for with
+# `make test ARGS="--hypothesis-profile=default"`.
+settings.register_profile(
+    "workbench",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("workbench")
 
 
 def in_ci() -> bool:
@@ -78,6 +94,16 @@ def _longest_files_first(items: list[pytest.Item]) -> None:
         known = {*getattr(item, "fixturenames", ()), *(mark.name for mark in item.iter_markers())}
         weights[item.path] += max((SECONDS[name] for name in known & SECONDS.keys()), default=0.05)
     items.sort(key=lambda item: -weights[item.path])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Each test, with the fixtures it makes, draws the same, whatever ran before in its process."""
+    random.seed(SEED)
+    np.random.seed(SEED)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.default_generator.manual_seed(SEED)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,16 +8,19 @@ experiment may name more under ``modules``.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Generic, TypeVar
 
-from workbench.errors import BadInput, UnknownName
+from workbench.errors import BadInput, UnknownName, WorkbenchError
 
 T = TypeVar("T")
 FAMILY_MARKS = ("/", ":")
@@ -25,6 +28,8 @@ OWN_MODULES = "WORKBENCH_IMPORT"
 """Variable with the reader's own modules, parted by commas; processes that we start inherit it."""
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 """What can be imported: a name, never a path."""
+_IMPORTERS = (__file__, importlib.__file__)
+"""Files in whose lines no import of the reader's ends."""
 _KNOWN_ONLY = threading.Event()
 
 
@@ -113,6 +118,12 @@ class Registry(Generic[T]):
                 self._loading = False
 
 
+def look_in(folder: Path | str) -> None:
+    """Look for modules of the reader's own in a folder too, such as that of an experiment file."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # last: a file there never stands in for a library
+
+
 def import_own() -> None:
     """Import the modules that ``WORKBENCH_IMPORT`` names, so that what they register is there.
 
@@ -120,13 +131,8 @@ def import_own() -> None:
         BadInput: If one cannot be imported; names it and why.
     """
     for name in filter(None, map(str.strip, os.environ.get(OWN_MODULES, "").split(","))):
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # a module of the reader's: anything may happen in it
-            raise BadInput(
-                f"The module {name!r} could not be imported: {error}. "
-                "Install its package, or put its folder on PYTHONPATH."
-            ) from error
+        if problem := _import_named(name):
+            raise BadInput(f"The module {problem}.")
 
 
 def only_known() -> None:
@@ -148,19 +154,37 @@ def import_named(names: Iterable[str]) -> list[str]:
                 f"`workbench serve --import {name}`"
             )
         else:
-            problems += _import_named(name)
+            problem = _import_named(name)
+            problems += [f"modules: {problem}"] if problem else []
     return problems
 
 
-def _import_named(name: str) -> list[str]:
+def _import_named(name: str) -> str:
+    """Import a module of the reader's; why that could not be and the way out, or an empty text."""
     try:
-        importlib.import_module(name)
-    except Exception as error:  # a module of the reader's: anything may happen in it
-        return [
-            f"modules: {name!r} could not be imported: {error}. Install its package, or put its "
-            "folder on PYTHONPATH"
-        ]
-    return []
+        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no part of our answers
+            importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            way_out = "Install its package, or put its folder on PYTHONPATH"
+        else:
+            way_out = f"{_place(error)} needs it: install it, or leave that line out"
+        return f"{name!r} could not be imported: {error}. {way_out}"
+    except (Exception, SystemExit) as error:  # the reader's own code: anything may happen in it
+        kind = "" if isinstance(error, WorkbenchError) else f"{type(error).__name__}: "
+        said = str(error) or "(without a word)"
+        return f"{name!r} could not be imported: {kind}{said}. Mend {_place(error)}"
+    return ""
+
+
+def _place(error: BaseException) -> str:
+    """Line and file of the reader's code at which an import ended."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"line {error.lineno} of {error.filename}"
+    for frame in traceback.extract_tb(error.__traceback__):
+        if not frame.filename.startswith("<") and frame.filename not in _IMPORTERS:
+            return f"line {frame.lineno} of {frame.filename}"
+    return "it"
 
 
 def _origin(entry: object) -> str:

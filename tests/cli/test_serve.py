@@ -50,7 +50,7 @@ def test_a_name_is_added_with_a_password_that_only_its_owner_types(tmp_path):
     )
     assert said.exit_code == 0, said.output
     assert "mira can log in" in said.output
-    assert "horse" not in said.output
+    assert "correct horse" not in said.output
     assert Users(path).lets_in("mira", "correct horse")
     with pytest.raises(BadInput, match=r"--add-user needs --basic-auth FILE"):
         serve(add_user="mira")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 
 import pytest
@@ -132,7 +133,8 @@ def test_the_file_holds_no_password_and_lets_in_who_knows_theirs(tmp_path):
     add_user(path, "jon", "battery staple")
     add_user(path, "mira", "changed horse")
     text = path.read_text()
-    assert "horse" not in text and text.count("mira:") == 1
+    assert "changed horse" not in text and "correct horse" not in text
+    assert text.count("mira:") == 1
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     users = Users(path)
     assert users.lets_in("mira", "changed horse") and users.lets_in("jon", "battery staple")
@@ -169,6 +171,17 @@ def test_a_new_password_ends_the_logins_and_the_open_pages_of_the_old_one_and_no
     assert access.user(signed(access, USER, "jon")) is None, "a name without a mark"
     theirs = signed(access, PASSED, users.mark("mira"))
     assert access.user({**signed(access, USER, "jon"), **theirs}) is None
+
+
+def test_a_new_password_counts_within_the_second_that_a_file_system_counts(tmp_path):
+    path = tmp_path / "users"
+    add_user(path, "mira", "correct horse")
+    os.utime(path, (10, 10))
+    users = Users(path)
+    assert users.lets_in("mira", "correct horse")
+    add_user(path, "mira", "battery staple")
+    os.utime(path, (10, 10))
+    assert not users.lets_in("mira", "correct horse") and users.lets_in("mira", "battery staple")
 
 
 def test_two_hashes_of_one_password_differ():

@@ -193,6 +193,15 @@ def test_against_a_control_the_answers_are_those_of_two_students(written):
     assert "A control keeps its numbers" in alone["answers"]["refused"]
 
 
+def test_the_tree_says_of_how_many_samples_its_accuracies_are(written):
+    runs = [written.run(0.5), written.run(0.5, seed=1)]
+    rows = {written.store.runs.get(run).protocol["splits"]["probe"]["rows"] for run in runs}
+    tree = page(written, *runs)["tree"]
+    assert tree["footer"] == f"Percentages: probe accuracy, n = {rows.pop()}, at the last look."
+    assert {line["of"] for line in tree["lines"]} == {"probe, n = 8"}
+    assert page(written, *runs)["curves"]["n"] == 8
+
+
 def test_with_many_runs_the_tree_has_one_of_each_setting(written):
     runs = [written.run(seed=seed) for seed in range(MOST_LINES)]
     fork = written.run(changes=HOT, parent=runs[0], forked_at=20)

@@ -71,6 +71,8 @@ def test_the_rail_names_both_models_and_their_accuracy_on_probe(history, last):
     right = last.arrays["loyalty.student_right"].mean()
     assert student["accuracy"] == f"{100 * right:.1f}\u00a0%"
     assert (student["name"], teacher["name"]) == ("cnn-tiny (width 8)", "cnn-small")
+    n = len(last.arrays["loyalty.student_right"])
+    assert student["of"] == teacher["of"] == f"probe, n = {n}"
     assert rail["journal"][0]["what"] == "Finished"
 
 

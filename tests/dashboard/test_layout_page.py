@@ -54,6 +54,42 @@ def test_at_the_narrowest_of_four_columns_no_label_lies_on_another(page: Page, v
     assert page.locator(f'[data-view="{view}"]').evaluate(OVERLAPS) == []
 
 
+def test_the_name_of_a_phase_has_room_beside_all_else_in_the_curves(page: Page):
+    page.set_viewport_size({"width": 1440, "height": 900})
+    view = page.locator('[data-view="curves"]')
+    expect(view.locator(".main-svg text").get_by_text("cosine decay")).to_be_visible()
+    assert view.evaluate(OVERLAPS) == []
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(view.locator(".main-svg text").get_by_text("cosine decay")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1280, 1024, 900, 800, 600])
+def test_the_top_bar_says_what_the_run_is_at_any_width_and_cuts_nothing_off(page: Page, width: int):
+    page.set_viewport_size({"width": width, "height": 800})
+    top = page.locator("#top .top")
+    for what in (".what .name", ".what .by", '[role="status"]', ".progress", '[data-do="theme"]'):
+        expect(top.locator(what)).to_be_visible()
+    rights = """(top) => [...top.querySelectorAll("*")]
+      .map((one) => one.getBoundingClientRect().right)"""
+    assert max(top.evaluate(rights)) <= width
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_forced_colours_leave_bars_and_pressed_buttons_what_they_say(page: Page):
+    colour = "(node) => getComputedStyle(node).backgroundColor"
+    page.emulate_media(forced_colors="active")
+    for bar in ("#top .progress .bar", "#rail .pulls"):
+        filled = page.locator(f"{bar} > div").first.evaluate(colour)
+        assert filled != page.locator(bar).evaluate(colour)
+    for pressed, other in (
+        ('[data-view="cka"] button[aria-pressed="true"]', '[data-view="cka"] button[aria-pressed="false"]'),
+        ('#result button[aria-pressed="true"]', '#result button[aria-pressed="false"]'),
+    ):
+        colours = {page.locator(button).first.evaluate(colour) for button in (pressed, other)}
+        assert len(colours) == 2
+    page.emulate_media(forced_colors="none")
+
+
 def test_curves_name_the_accuracy_of_the_step_that_is_shown(page: Page, finished):
     probe = History.load(finished.store, finished.run).probe
     legend = page.locator('[data-view="curves"] .wb-note').first

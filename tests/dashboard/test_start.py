@@ -38,6 +38,8 @@ def test_recent_runs_are_newest_first_with_test_accuracy_once_done(finished):
     assert rows[0]["run"] == finished.run
     assert rows[0]["accuracy"] == f"{100 * accuracy:.1f}\u00a0%"
     assert rows[0]["word"] == "Done"
+    splits = finished.store.runs.get(finished.run).protocol["splits"]
+    assert rows[0]["of"] == f"test, n = {splits['test']['rows']}"
 
 
 def test_without_an_earlier_run_the_hero_gives_names_and_no_numbers(store):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from workbench.errors import (
     WorkbenchError,
 )
 from workbench.export import KINDS, export_run
+from workbench.export.story import story_of
 from workbench.runs.launch import accept
 from workbench.runs.notes import note
 from workbench.specs.experiment import ExperimentSpec
@@ -72,6 +74,20 @@ def test_notes_stand_in_the_files_as_words_and_change_nothing(
     ]
     told = ast.literal_eval(recorded)["notes"]
     assert told == [{"step": 1, "text": 'the jump: "warm-up" # {x', "who": "mi ra"}]
+
+
+def test_a_run_with_a_module_beside_its_experiment_is_exported_from_anywhere(
+    store: Store, nasty: RunRow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """The process that exports has not trained it, and stands in no particular folder."""
+    (tmp_path / "beside_it.py").write_text("HERE = True\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    experiment = {**nasty.experiment, "modules": ["beside_it"]}
+    row = replace(nasty, experiment=experiment, options={**nasty.options, "base": str(tmp_path)})
+    try:
+        assert story_of(store, row).modules == ["beside_it"]
+    finally:
+        sys.modules.pop("beside_it", None)
 
 
 def test_experiment_file_in_another_folder_has_whole_paths(

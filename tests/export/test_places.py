@@ -51,6 +51,7 @@ def test_only_modules_of_the_folder_count(tmp_path: Path):
     (tmp_path / "ramps.py").write_text("")
     terms = {"kd": {"weight": {"import": "ramps:up"}}, "ce": {"weight": {"import": "math:sqrt"}}}
     assert modules_in({"terms": terms, "name": "import ramps"}, tmp_path) == ["ramps"]
+    assert modules_in({"modules": ["ramps", "json"]}, tmp_path) == ["ramps"]
 
 
 def test_a_run_is_found_also_in_an_intervention():

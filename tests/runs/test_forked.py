@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import queue
+import resource
 import signal
+import socket
 import tempfile
 from pathlib import Path
 
@@ -71,6 +74,35 @@ def is_gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+@pytest.fixture
+def many_files():
+    """As a server with many pages: this process may have 2048 files open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip("no process may have that many files here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_it_is_watched_whatever_the_number_of_its_file(many_files, monkeypatch):
+    """``select`` refuses files from 1024 on."""
+    opened = os.pidfd_open
+
+    def late(pid: int) -> int:
+        early = opened(pid)
+        found = fcntl.fcntl(early, fcntl.F_DUPFD, 1500)
+        os.close(early)
+        return found
+
+    monkeypatch.setattr(os, "pidfd_open", late)
+    mine, theirs = socket.socketpair()
+    watched = Forked(mine)
+    assert watched._handle >= 1500 and watched.poll() is None
+    os.close(watched._handle)
+    theirs.close()
 
 
 def test_it_answers_and_is_gone_with_the_last_reader(run, explainer, workers):

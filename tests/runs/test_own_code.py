@@ -131,6 +131,38 @@ def test_a_module_that_is_not_there_is_named_before_its_names_are_missed(name, s
         ExperimentSpec.parse(small("cell-ce", modules=[name]))
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "\nraise RuntimeError('no licence')\n",
+            r"RuntimeError: no licence\. Mend line 2 of",
+        ),
+        ("import sys\nsys.exit(3)\n", r"SystemExit: 3\. Mend line 2 of .*own_file.py"),
+        ("def f(:\n", r"SyntaxError: .* Mend line 1 of .*own_file.py"),
+        ("import not_there_at_all\n", r"'not_there_at_all'\. line 1 of .*own_file.py needs it"),
+    ],
+)
+def test_a_module_that_breaks_is_told_with_kind_and_line(clean, monkeypatch, text, says):
+    """It was found, so a folder on PYTHONPATH would not help."""
+    (clean / "own_file.py").write_text(text)
+    sys.path.append(str(clean))
+    with pytest.raises(InvalidExperiment, match=says) as told:
+        ExperimentSpec.parse(small("ce", modules=["own_file"]))
+    assert "PYTHONPATH" not in str(told.value)
+    monkeypatch.setenv(registry.OWN_MODULES, "own_file")
+    with pytest.raises(BadInput, match=says):
+        registry.import_own()
+
+
+def test_what_a_module_prints_is_kept_out_of_our_answers(clean, capsys):
+    """`check --json` is one JSON document whatever a module says."""
+    (clean / "own_file.py").write_text("print('hello')\n")
+    sys.path.append(str(clean))
+    ExperimentSpec.parse(small("ce", modules=["own_file"]))
+    assert capsys.readouterr() == ("", "hello\n")
+
+
 def test_on_a_server_an_experiment_cannot_have_a_module_imported(clean, monkeypatch):
     (clean / "own_file.py").write_text("raise SystemExit('imported')\n")
     sys.path.append(str(clean))

@@ -11,6 +11,7 @@ import pytest
 from workbench.errors import RefusedCommand
 from workbench.store.budget import taken
 from workbench.store.housekeeping import free, neighbours, size_of, survey
+from workbench.store.needs import needed_by
 from workbench.store.store import Store
 from workbench.store.thinning import VARIABLE
 from workbench.training.grid import grid
@@ -203,6 +204,14 @@ def test_a_removed_run_leaves_neither_row_nor_file(store, run):
     assert size_of(store.folder / "runs") == 0
     assert store.journal.events(run) == []
     assert store.metrics.last_step(run, "probe") == -1
+
+
+def test_an_underscore_in_the_id_of_a_part_stands_for_no_other_letter(store, run):
+    experiment = {"teacher": f"run:{run}-stage-a-b@9"}
+    pupil = store.runs.create(name="pupil", experiment=experiment, options={})
+    with store.database.read() as connection:
+        assert needed_by(connection, f"{run}-stage-a_b") == []
+        assert needed_by(connection, f"{run}-stage-a-b") == [f"run {pupil} takes a model from it"]
 
 
 @pytest.mark.parametrize("status", ["queued", "finished"])

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from workbench.errors import RefusedCommand, UnknownRun
 from workbench.store import runs as runs_module
 from workbench.store import turns as turns_module
-from workbench.store.processes import is_alive, this_process
+from workbench.store.processes import is_alive, this_machine, this_process
 from workbench.store.schema import RUNS
 from workbench.store.turns import UNCLAIMED_SECONDS
 
@@ -51,6 +51,14 @@ def test_two_runs_of_one_name_have_two_ids_and_the_newest_comes_first(store):
     first, second = (store.runs.create(name="x", experiment={}, options={}) for _ in range(2))
     assert first != second
     assert [row.id for row in store.runs.list()] == [second, first]
+
+
+def test_an_id_that_is_drawn_again_is_given_to_nobody_else(store, monkeypatch):
+    drawn = iter(["aaaaaa", "aaaaaa", "bbbbbb", "bbbbbb", "bbbbbb", "cccccc"])
+    monkeypatch.setattr(runs_module, "_token", lambda length: next(drawn))
+    first = store.runs.create(name="x", experiment={}, options={})
+    others = store.runs.create_all([{}] * 2, name="x", options={})
+    assert [first, *others] == ["x-aaaaaa", "x-bbbbbb", "x-cccccc"]
 
 
 def test_an_unknown_run_is_told_with_the_nearest(store, run):
@@ -126,6 +134,15 @@ def test_a_pid_that_has_come_back_is_another_process(store, run, other_process):
     written_by(store, run, other_process.pid, started - 100)
     assert store.runs.get(run).status == "interrupted"
     store.runs.claim(run)
+
+
+@pytest.mark.skipif(this_machine() is None, reason="only Linux counts a start since the boot")
+def test_a_clock_that_is_set_ends_no_run(store, run, monkeypatch):
+    """The kernel counts the time of the boot back from the clock: that moves with it."""
+    store.runs.claim(run)
+    moved = psutil.boot_time() + 3600
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: moved)
+    assert store.runs.get(run).status == "preparing"
 
 
 def test_a_zombie_is_dead():

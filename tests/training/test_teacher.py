@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 from workbench.data.images import build_data
 from workbench.models.facts import ModelContext
@@ -80,6 +83,28 @@ def test_a_teacher_whose_file_is_lost_is_trained_again_to_the_same_bits(train, s
     assert again.weights == first.weights
 
 
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def of_others(path):
+    """A whole file, of the right names and shapes: somebody copied the wrong one here."""
+    save_file({name: value + 1 for name, value in read_tensors(path).items()}, path)
+
+
+@pytest.mark.parametrize("damage", [cut, of_others])
+def test_a_teacher_whose_file_holds_something_else_is_trained_again_to_the_same_bits(
+    train, store, damage
+):
+    changes = {"teacher.train": {"steps": 4}, "stages.main.steps": 2, "probes": []}
+    first = train(changes)
+    damage(store.teacher_path(first.row.teacher))
+    again = train(changes)
+    assert parts(again) == {"teacher"}
+    assert again.weights == first.weights
+    assert parts(train(changes)) == set()
+
+
 def test_the_teacher_sees_every_label_and_the_student_only_its_own(train):
     few, many = (
         train({"data.labels_per_class": count, "teacher.train.steps": 40}) for count in (1, None)
@@ -127,6 +152,48 @@ def test_the_key_changes_with_all_it_stands_for(key, change):
 
 def test_the_key_does_not_change_with_what_the_teacher_never_sees(key):
     assert key(data={"labels_per_class": 3}) == key()
+
+
+OWN = """
+from typing import Literal
+
+import torch
+from torch import nn
+
+from workbench.models.adapter import wrap_module
+from workbench.models.kinds import ModelSpec
+from workbench.registries import MODELS
+
+
+@MODELS.register("own-net")
+class OwnNet(ModelSpec):
+    use: Literal["own-net"] = "own-net"
+
+    def build(self, context):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(context.seed)
+            network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10))
+        return wrap_module(network, context, name=self.use)
+"""
+
+
+def test_a_network_of_one_s_own_that_was_edited_makes_another_teacher(train, tmp_path, monkeypatch):
+    """The same words and the same first weights, but what comes of them is not the same."""
+    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(tmp_path)
+    runs = []
+    for text in (OWN, OWN, OWN.replace("ReLU", "Sigmoid")):
+        (tmp_path / "own_net.py").write_text(text)
+        sys.modules.pop("own_net", None)
+        MODELS._entries.pop("own-net", None)
+        importlib.import_module("own_net")
+        teacher = {"use": "own-net", "train": {"steps": 3}}
+        runs.append(train({"teacher": teacher, "stages.main.steps": 1, "probes": []}))
+    sys.modules.pop("own_net")
+    first, same, edited = (run.row.protocol["teacher"]["hash"] for run in runs)
+    assert [parts(run) for run in runs] == [{"teacher"}, set(), {"teacher"}]
+    assert first == same != edited
 
 
 def test_a_file_that_changes_makes_another_teacher_of_the_same_words(train, tmp_path):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from workbench_widgets import FrameError, curves
-from workbench_widgets.curves import accuracy_floor, smooth
+from workbench_widgets.curve_axes import accuracy_floor
+from workbench_widgets.curves import smooth
 
 
 def lines(figure: Any, axis: str) -> list[Any]:
@@ -95,12 +96,31 @@ def test_smoothing_forgets_half_after_one_half_life() -> None:
 
 @pytest.mark.parametrize(
     ("values", "others", "floor"),
-    [([9, 80, 95, 96], [97.0], 90.0), ([9, 11], [97.0], 10.0), ([], [], 0.0), ([5, 100], [], 90.0)],
+    [
+        ([9, 80, 95, 96], [97.0], 90.0),
+        ([9, 71.5], [97.0], 70.0),
+        ([9, 51], [97.0], 40.0),
+        ([9, 11], [97.0], 0.0),
+        ([], [], 0.0),
+        ([5, 100], [], 90.0),
+    ],
 )
-def test_accuracy_floor_is_the_tens_below_the_late_half(
+def test_accuracy_floor_is_a_tick_below_the_late_half(
     values: list[float], others: list[float], floor: float
 ) -> None:
     assert accuracy_floor(np.array(values), others) == floor
+
+
+@pytest.mark.parametrize("worst", [0.11, 0.45, 0.71, 0.85, 0.97])
+def test_the_lowest_tick_of_the_accuracy_stands_at_the_end_of_its_axis(
+    digits_run: Any, worst: float
+) -> None:
+    arrays, facts = digits_run["curves"]
+    given = {**arrays, "student_accuracy": np.full(len(arrays["steps"]), worst)}
+    axis = curves.frame(given, facts).figure().layout.yaxis
+    shown = [tick for tick in axis.tickvals if tick >= axis.range[0]]
+    assert shown[0] == axis.range[0] <= 100 * worst
+    assert 3 <= len(shown) <= 6, "labels have room in a low plot"
 
 
 def test_a_control_that_is_worse_stays_in_sight(digits_run: Any) -> None:
@@ -157,7 +177,44 @@ def test_phases_of_the_rate_are_named_and_their_ends_run_through_both_plots(
     texts = [note.text for note in layout.annotations]
     assert {"warm-up", "cosine &lt;decay&gt;"} <= set(texts)
     ends = [shape for shape in layout.shapes if shape.x0 == shape.x1 == 30]
-    assert sorted(shape.yref for shape in ends) == ["y domain", "y2 domain"]
+    assert sorted(shape.yref for shape in ends) == ["paper", "y domain", "y2 domain"]
+    summary = curves.frame(arrays, {**facts, "phases": phases}).summary
+    assert summary.endswith("Learning rate: warm-up to step 30, cosine <decay> to step 150.")
+
+
+SIX = [(f"stair {k + 1}", 25 * k, 25 * (k + 1)) for k in range(6)]
+NARROW = [("warm-up 200 steps", 0, 4), ("one-cycle", 4, 150)]
+
+
+@pytest.mark.parametrize("width", [280, 336, 900])
+@pytest.mark.parametrize("phases", [[("cosine decay", 0, 150)], SIX, NARROW])
+def test_names_of_phases_have_a_strip_of_their_own_and_fit_their_phase(
+    digits_run: Any, phases: list[Any], width: int
+) -> None:
+    arrays, facts = digits_run["curves"]
+    frame = curves.frame(arrays, {**facts, "phases": phases})
+    layout = frame.figure(width=width, height=300).layout
+    inner = [getattr(layout, side) for side in ("width", "height")]
+    across = inner[0] - layout.margin.l - layout.margin.r
+    down = inner[1] - layout.margin.t - layout.margin.b
+    assert layout.yaxis2.domain[0] * down == pytest.approx(15), "below the plot, above the axis"
+    notes = [note for note in layout.annotations if ", steps " in (note.hovertext or "")]
+    assert [note.hovertext.split(",")[0] for note in notes] == [
+        f"LR: {name}" for name, *_ in phases
+    ]
+    for note, (_, first, last) in zip(notes, phases, strict=True):
+        assert note.yref == "paper" and note.y == 0
+        assert 6 * len(note.text) + 4 <= max(across * (last - first) / 150, 4)
+    texts = [note.text for note in notes]
+    assert len(set(texts)) == len(texts)
+    assert texts[-1], "what has room is named"
+
+
+def test_a_low_card_keeps_its_height_for_the_lines(digits_run: Any) -> None:
+    arrays, facts = digits_run["curves"]
+    figure = curves.frame(arrays, {**facts, "phases": SIX}).figure(height=240)
+    assert figure.layout.yaxis2.domain[0] == 0
+    assert not [note for note in figure.layout.annotations if "stair" in note.text]
 
 
 @pytest.fixture

@@ -55,6 +55,14 @@ def test_every_entry_of_a_test_must_hold(
     assert fill({"kept": {"$if": test, "then": 1}}, around) == ({"kept": 1} if then else {})
 
 
+@pytest.mark.parametrize(("low", "then"), [(80, "a"), (79, "b"), (0, "b")])
+def test_what_depends_on_a_held_range_goes_by_its_low_end(
+    around: Surroundings, low: int, then: str
+) -> None:
+    node = {"$held": "accuracy", "range": [low, 100], "from": [[80, "a"], [0, "b"]]}
+    assert fill(node, around) == then
+
+
 def test_pixels_become_parts_of_the_plot_area(around: Surroundings) -> None:
     assert fill({"$px": [0.5, -10, "y"]}, around) == pytest.approx(0.4)
     assert fill({"$px": [0, 10, "x"]}, around) == pytest.approx(0.05)

@@ -57,7 +57,7 @@ def test_a_skeleton_names_no_colour_but_tokens(view: str, digits_run: Any) -> No
         assert not re.findall(r"#[0-9A-Fa-f]{6}|rgb\(", drawn)
         named = set(re.findall(r"\$([a-z][a-z0-9_]*)", drawn))
         nodes = {"data", "stack", "fact", "state", "if", "join", "px", "scale", "fade"}
-        nodes |= {"contrast", "hold", "cells", "count"}
+        nodes |= {"contrast", "hold", "held", "cells", "count"}
         assert named - nodes - set(frame.state) <= TOKENS["light"].keys()
 
 

@@ -1,21 +1,38 @@
-"""The x axis of the curves, in steps, passes of the data or time, and the phases of the rate.
+"""The axes of the curves: steps, passes of the data or time; accuracy; the phases of the rate.
 
 Unusual here: whatever the toggle says, data stay at their steps and only the ticks change, so that
-marks, ranges and the line of the shown step mean the same in all three.
+marks, ranges and the line of the shown step mean the same in all three. The names of the phases
+have a strip of their own between the lower plot and the axis, so that no line runs through them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from workbench_widgets.skeleton import Node, axis, escape, label, nice_ticks, step_ticks
-from workbench_widgets.words import count, number
+from workbench_widgets.skeleton import CHAR_PX, Node, axis, escape, label, nice_ticks, step_ticks
+from workbench_widgets.words import count, number, shorten
 
+ACCURACY_TICKS: Final = (
+    (80, [80, 85, 90, 95, 100]),
+    (60, [60, 70, 80, 90, 100]),
+    (0, [0, 20, 40, 60, 80, 100]),
+)
+"""Ticks of the accuracy axis by the lowest value that it shows, %."""
+STRIP_PX: Final = 15
+"""Height of the strip that names the phases."""
+STRIP_FROM_PX: Final = 280
+"""Height of a view from which it has room for the strip."""
+SIDES_PX: Final = 10
+"""Room beside a phase's name."""
+NAME_LENGTHS: Final = (16, 12, 9, 7, 5, 3)
+"""Lengths to which a name is cut where its phase is too narrow for all of it."""
 UNITS: Final = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 
 
@@ -79,28 +96,87 @@ def x_axis_of(total: float, epochs: float, clock: Clock | None) -> dict[str, Nod
     }
 
 
-def add_phases(shape: dict[str, Node], phases: Sequence[Sequence[Any]]) -> None:
-    """Names of the learning rate's phases on the floor of the lower plot, and where each ends."""
-    for name, first, last in phases:
+def accuracy_floor(values: NDArray[Any], others: Sequence[float]) -> float:
+    """Low end of the accuracy axis, %: a tick below all that the run's last half shows.
+
+    Tens from 60 on and twenties below, as the ticks, so that the lowest one stands at the end.
+    """
+    shown = [value for value in (*late(values), *others) if math.isfinite(value)]
+    low = min(shown, default=0.0) - 1
+    step = 10 if low >= 60 else 20
+    return float(max(0, min(90, math.floor(low / step) * step)))
+
+
+def late(values: NDArray[Any]) -> list[float]:
+    """The last half of a run's values."""
+    return [float(value) for value in values[values.size // 2 :]]
+
+
+def accuracy_ticks(held: str, floor: float) -> Node:
+    """Ticks of the accuracy axis; the browser may hold a lower floor than this frame asks for."""
+    return {"$held": held, "range": [floor, 100.6], "from": [list(row) for row in ACCURACY_TICKS]}
+
+
+def floor_of_plots(phases: Sequence[Any]) -> Node:
+    """Low end of the lower plot: above the strip of the phases, if there is one."""
+    if not phases:
+        return 0
+    return {"$if": {"h>=": STRIP_FROM_PX}, "then": {"$px": [0, STRIP_PX, "y"]}, "else": 0}
+
+
+def add_phases(shape: dict[str, Node], phases: Sequence[Sequence[Any]], total: float) -> None:
+    """The strip with the names of the learning rate's phases, and where each of them ends.
+
+    Args:
+        shape: The layout that takes them.
+        phases: Name, first and last step of each.
+        total: Planned steps, > 0.
+    """
+    roomy = {"h>=": STRIP_FROM_PX}
+    line = {"color": "$line_strong", "width": 1}
+    for k, (name, first, last) in enumerate(phases):
+        across = {"type": "rect", "xref": "x", "x0": float(first), "x1": float(last)}
+        down = {"yref": "paper", "y0": 0, "y1": floor_of_plots(phases), "layer": "below"}
+        floor = {**across, **down, "fillcolor": "$sunken", "line": {"width": 0}}
+        shape["shapes"].append({"$if": roomy, "then": floor})
         shape["annotations"].append(
             {
-                "$if": {"h>=": 250},
+                "$if": roomy,
                 "then": label(
-                    escape(str(name)),
+                    _fitting(str(name), (last - first) / total),
                     *(float(first), 0),
                     xref="x",
-                    yref="y2 domain",
-                    xshift=3,
+                    xshift=4,
                     yshift=1,
-                    font={"size": 11, "color": "$ink3"},
+                    font={"size": 11, "color": "$ink2"},
+                    hovertext=f"LR: {escape(str(name))}, steps {count(first)} to {count(last)}",
+                    captureevents=True,
                 ),
             }
         )
-        if (first, last) == (phases[-1][1], phases[-1][2]):
+        if k == len(phases) - 1:
             continue
-        line = {"color": "$line_strong", "width": 1}
-        ends = {"x0": last, "x1": last, "y0": 0, "y1": 1}
+        ends = {"type": "line", "xref": "x", "x0": last, "x1": last, "y0": 0, "line": line}
         shape["shapes"] += [
-            {"type": "line", "xref": "x", "yref": y, **ends, "line": line, "layer": "below"}
-            for y in ("y domain", "y2 domain")
+            {**ends, "yref": y, "y1": 1, "layer": "below"} for y in ("y domain", "y2 domain")
         ]
+        strip = {**ends, "yref": "paper", "y1": floor_of_plots(phases)}
+        shape["shapes"].append({"$if": roomy, "then": strip})
+
+
+def phases_spoken(phases: Sequence[Sequence[Any]]) -> str:
+    """The phases as a sentence, for who does not see the strip or finds it too narrow."""
+    if not phases:
+        return ""
+    told = [f"{name} to step {count(last)}" for name, _, last in phases]
+    return f" Learning rate: {', '.join(told)}."
+
+
+def _fitting(name: str, share: float) -> Node:
+    """As much of a name as its phase has room for; nothing in one too narrow for any of it."""
+    lengths = [length for length in reversed(NAME_LENGTHS) if length < len(name)]
+    text: Node = ""
+    for length in (*lengths, len(name)):
+        room = (CHAR_PX * length + SIDES_PX) / max(share, 1e-9)
+        text = {"$if": {"W>=": room}, "then": escape(shorten(name, length)), "else": text}
+    return text

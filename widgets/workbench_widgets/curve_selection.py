@@ -104,7 +104,7 @@ def _name(
     text: str, value: float, at: dict[str, Any], colour: str, floor: float, *, above: bool
 ) -> Node:
     room = (value - floor) / max(100 - floor, 1.0)
-    above = (above or room < 0.12) and room < 0.88  # never beyond the plot
+    above = (above or room < EDGE) and room < 1 - EDGE  # never beyond the plot
     return label(
         f"<b>{text}</b>",
         at["x"],

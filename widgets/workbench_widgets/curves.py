@@ -15,7 +15,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench_widgets.curve_axes import Clock, add_phases, x_axis_of
+from workbench_widgets.curve_axes import (
+    Clock,
+    accuracy_floor,
+    accuracy_ticks,
+    add_phases,
+    floor_of_plots,
+    late,
+    phases_spoken,
+    x_axis_of,
+)
 from workbench_widgets.curve_legend import term_legend
 from workbench_widgets.curve_selection import (
     FAINT,
@@ -99,7 +108,7 @@ def frame(arrays: Arrays, facts: Facts) -> Frame:
         title=TITLE,
         read=READ,
         footer=_footer(facts, control="control_accuracy" in data, some=some),
-        summary=_spoken(latest, teacher, names, data) if data else "No snapshot yet.",
+        summary=_spoken(latest, teacher, names, data, facts) if data else "No snapshot yet.",
         definition=DEFINITION,
         arrays=data,
         facts={"selected": facts["selected"]} if some else {},
@@ -127,16 +136,6 @@ def smooth(
         if weight > 0:
             out[k] = total / weight
     return out
-
-
-def accuracy_floor(values: NDArray[Any], others: Sequence[float]) -> float:
-    """Low end of the accuracy axis, %: the tens below all that the run's last half shows."""
-    shown = [value for value in (*_late(values), *others) if math.isfinite(value)]
-    return max(0.0, min(90.0, math.floor((min(shown, default=0.0) - 1) / 10) * 10))
-
-
-def _late(values: NDArray[Any]) -> list[float]:
-    return [float(value) for value in values[values.size // 2 :]]
 
 
 def _data(arrays: Arrays, total: float) -> dict[str, NDArray[Any]]:
@@ -212,6 +211,7 @@ def _spoken(
     teacher: float | None,
     names: Sequence[str],
     data: Mapping[str, NDArray[Any]],
+    facts: Facts,
 ) -> str:
     ends = [row[np.isfinite(row)] for row in data["terms_smooth"]]
     costs = [
@@ -221,7 +221,8 @@ def _spoken(
     if "selected_steps" in data:
         mine, theirs = (float(data[f"selected_{who}"][-1]) / 100 for who in ("student", "teacher"))
         said += f" Of the selected: student {percent(mine)}, teacher {percent(theirs)}."
-    return f"{said} Weighted terms: {', '.join(costs)}." if costs else said
+    said += f" Weighted terms: {', '.join(costs)}." if costs else ""
+    return said + phases_spoken(list(facts.get("phases", ())))
 
 
 def _skeleton(
@@ -236,10 +237,10 @@ def _skeleton(
     teacher: float | None = facts.get("teacher_accuracy")
     others = [] if teacher is None else [100 * teacher]
     if "control_accuracy" in data:
-        others += _late(data["control_accuracy"])
+        others += late(data["control_accuracy"])
     some = "selected_steps" in data
     for who in ("student", "teacher") if some else ():
-        others += _late(data[f"selected_{who}"])
+        others += late(data[f"selected_{who}"])
     accuracy = data.get("student_accuracy", np.zeros(0))
     floor = accuracy_floor(accuracy, others)
     # another selection is another picture: its axis need not hold what the one before reached
@@ -248,13 +249,13 @@ def _skeleton(
     powers = _labelled(low, high)
     # few enough for any range: the browser may still hold a wider one than this frame asks for
     legend, lower_top, upper_floor = term_legend(names, styles)
-    grid = [0, 20, 40, 60, 80, *((90,) if floor >= 80 else ()), 100]
+    phases = list(facts.get("phases", ()))
     shape = layout(
         {"l": 40, "r": 10, "t": 6, "b": 32},
-        xaxis={**x_axis, "domain": [0, 1], "anchor": "y2"},
+        xaxis={**x_axis, "domain": [0, 1], "anchor": "free", "position": 0},
         yaxis=axis(
             {"$hold": held, "range": [floor, 100.6]},
-            ticks=grid,
+            ticks=accuracy_ticks(held, floor),
             ticksuffix="",
             domain=[upper_floor, 1],
             anchor="free",
@@ -267,7 +268,7 @@ def _skeleton(
             type="log",
             ticks=[10.0**p for p in powers],
             labels=[_power(p) for p in powers],
-            domain=[0, lower_top],
+            domain=[floor_of_plots(phases), lower_top],
             anchor="x",
         ),
         shapes=mark_lines(marks, "x", ["y domain", "y2 domain"]),
@@ -280,8 +281,8 @@ def _skeleton(
         selectdirection="h",
         newselection={"line": {"color": "$ink", "width": 1, "dash": "dot"}},
     )
-    shape["shapes"].append(_base_line())
-    add_phases(shape, list(facts.get("phases", ())))
+    shape["shapes"] += [_base_line(f"{y} domain") for y in ("y", "y2")]
+    add_phases(shape, phases, total)
     traces: list[Node] = [ghost("x", "y"), ghost("x", "y2")]
     if not data:
         return {"data": traces, "layout": shape}
@@ -342,11 +343,11 @@ def _skeleton(
     return {"data": traces, "layout": shape}
 
 
-def _base_line() -> Node:
-    """The floor of the upper plot; its x axis is the lower one's."""
+def _base_line(yref: str) -> Node:
+    """The floor of a plot; the x axis of both stands at the picture's."""
     line = {"color": "$line_strong", "width": 1}
     ends = {"x0": 0, "x1": 1, "y0": 0, "y1": 0}
-    return {"type": "line", "xref": "paper", "yref": "y domain", **ends, "line": line}
+    return {"type": "line", "xref": "paper", "yref": yref, **ends, "line": line}
 
 
 def _line(

@@ -21,6 +21,8 @@ reads the state): "$student"                            a colour token, also ins
     a slice of them, with an ``at``
     {"$hold": name, "range": [low, high]} a range that grows at once and shrinks late (the browser
     remembers it)
+    {"$held": name, "range": [low, high], "from": [[floor, node], ...]}  the first node whose floor
+    lies at or below the low end that ``$hold`` shows under that name
     {"$cells": asked}, {"$count": asked}  samples counted now, into cells or as text (see
     ``cells``)
 A test is ``{"mode": "now"}`` (a state), ``{"w>=": 600}`` or ``{"h<": 360}`` (pixels of the view),
@@ -185,6 +187,11 @@ def _hold(name: str, node: Mapping[str, Any], around: Surroundings) -> Any:
     return held[node["part"]] if "part" in node else held
 
 
+def _held(name: str, node: Mapping[str, Any], around: Surroundings) -> Any:
+    low = fill(node["range"], around)[0]
+    return fill(next(then for floor, then in node["from"] if floor <= low), around)
+
+
 def _counted(asked: Mapping[str, Any], node: Mapping[str, Any], around: Surroundings) -> Any:
     return counted(asked, around.arrays, around.state)
 
@@ -212,6 +219,7 @@ _HANDLERS: Final[dict[str, Any]] = {
     "$fade": _fade,
     "$contrast": _contrast,
     "$hold": _hold,
+    "$held": _held,
     "$cells": _counted,
     "$count": _count,
 }

@@ -205,8 +205,11 @@ def _curves(
 ) -> dict[str, Any]:
     found = curves(store, chosen.settings)
     probed = [one for one in found["settings"] for run in one["runs"] if run["steps"]]
+    rows = [member.row.protocol or {} for one in chosen.settings for member in one.members]
+    sizes = {((told.get("splits") or {}).get("probe") or {}).get("rows") for told in rows}
     return {
         **found,
+        "n": sizes.pop() if len(sizes) == 1 else None,
         "settings": [{**one, **styles[one["run"]]} for one in found["settings"]],
         "epochs": all(run["epoch"] for one in found["settings"] for run in one["runs"]),
         "waits": "" if probed else "No run has been looked at yet.",
@@ -228,10 +231,13 @@ def _tree(store: Store, chosen: Chosen, styles: Mapping[str, Mapping[str, str]])
         if every and len(rows) > len(names):
             name = f"{name}, seed {line['seed']}"
         accuracy = "" if line["accuracy"] is None else percent(line["accuracy"])
-        told = {"accuracy": accuracy, "measured": line["accuracy"]}
+        of = f"probe, n = {count(line['n'])}" if line["n"] else "probe"
+        told = {"accuracy": accuracy, "measured": line["accuracy"], "of": of}
         lines.append({**line, **style, "name": name, **told})
     note = "" if every else f"One run of each setting, {count(len(members))} in all. "
-    return {"lines": lines, "footer": f"{note}Percentages: probe accuracy at the last look."}
+    sizes = {line["n"] for line in lines if line["accuracy"]}
+    n = f", n = {count(sizes.pop())}," if len(sizes) == 1 and 0 not in sizes else ""
+    return {"lines": lines, "footer": f"{note}Percentages: probe accuracy{n} at the last look."}
 
 
 def _paths(told: Mapping[str, Any]) -> dict[str, Any]:

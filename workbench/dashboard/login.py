@@ -67,7 +67,7 @@ class Users:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._read_at: tuple[int, int] | None = None
+        self._read_at: tuple[int, int, int] | None = None
         self._hashes: dict[str, str] = {}
         self._refresh()
         if not self._hashes:
@@ -92,7 +92,9 @@ class Users:
     def _refresh(self) -> None:
         try:
             status = self.path.stat()
-            if (status.st_mtime_ns, status.st_size) == self._read_at:
+            # a new hash is as long as the old one, and some file systems count whole seconds
+            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if seen == self._read_at:
                 return
             text = self.path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -106,7 +108,7 @@ class Users:
                 f"`chmod 600 {self.path}`."
             )
         self._hashes = dict(_read_line(self.path, *line) for line in _lines(text))
-        self._read_at = (status.st_mtime_ns, status.st_size)
+        self._read_at = seen
 
 
 def hashed(password: str) -> str:
@@ -142,8 +144,8 @@ def add_user(path: Path, name: str, password: str) -> None:
     text = "".join(f"{who}:{kept}\n" for who, kept in {**known, name: hashed(password)}.items())
     part = path.with_name(f"{path.name}.part")
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(text)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(text.encode())
         part.replace(path)
     except OSError as error:
         raise BadFile(f"--basic-auth {path} cannot be written ({error.strerror}).") from None

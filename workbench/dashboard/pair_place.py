@@ -164,7 +164,7 @@ def pair_page(
         "rows": [] if seen is None or seen.state != "done" else _rows(seen.numbers),
         "n": "" if seen is None or not seen.numbers else count(seen.numbers["n"]),
         "warnings": [] if seen is None else list(seen.warnings),
-        "lines": [] if seen is None else [_by_id(line, models) for line in seen.lines],
+        "lines": [] if seen is None else [_as_shown(line, models) for line in seen.lines],
     }
 
 
@@ -173,16 +173,19 @@ def _first(models: Sequence[KeptModel], role: str) -> list[KeptModel]:
     return sorted(models, key=lambda model: model.role != role)
 
 
-def _by_id(line: str, models: Sequence[KeptModel]) -> str:
-    """A line of the conditions that names a kept teacher by its id, not by where its file lies."""
+def _as_shown(line: str, models: Sequence[KeptModel]) -> str:
+    """A line of the conditions that names a kept model as the page does, not by its file."""
     for model in models:
-        line = line.replace(model.use, model.id)
+        line = line.replace(model.use, title(model))
     return line
 
 
 def _option(model: KeptModel) -> str:
     where = model.run or model.id.removeprefix("teacher:")[:12]
-    score = "" if model.score is None else f", {percent(model.score.accuracy)}"
+    score = ""
+    if model.score is not None:
+        of = f"{model.score.split}, n = {count(model.score.n)}"
+        score = f", {percent(model.score.accuracy)} on {of}"
     return f"{model.role}: {title(model)} ({where}{score})"
 
 

@@ -16,6 +16,7 @@ from workbench.dashboard import wording
 from workbench.dashboard.expected import expected
 from workbench.dashboard.recipe_cards import cards, facets
 from workbench.recipes import names, open_experiment
+from workbench.runs.frames import probe_rows
 from workbench.runs.launch import Starter, accept
 from workbench.runs.listing import Line, Listing, alike, setting_of
 from workbench.specs.experiment import ExperimentSpec
@@ -30,6 +31,9 @@ FALLBACK_PACE = 0.08
 
 RECENT = 8
 """Runs that the start page lists."""
+
+_PROBED: dict[tuple[Path, str], int] = {}
+"""Rows of the probe split by store and run: they never change, and a snapshot is slow to read."""
 
 
 class Quickstart:
@@ -121,7 +125,7 @@ def recent_runs(store: Store, listing: Listing | None = None) -> list[dict[str, 
     rows = []
     for line in (listing or Listing(store)).lines()[:RECENT]:
         icon, word = wording.CHIPS[line.status]
-        accuracy = _accuracy(store, line)
+        accuracy, of = _accuracy(store, line)
         speed = line.status == "training" and line.rate
         rows.append(
             {
@@ -133,6 +137,7 @@ def recent_runs(store: Store, listing: Listing | None = None) -> list[dict[str, 
                 "word": "Waiting" if line.waits and line.status == "queued" else word,
                 "step": step_words(line) + (f", {number(line.rate)} steps/s" if speed else ""),
                 "accuracy": "" if accuracy is None else percent(accuracy),
+                "of": "" if accuracy is None else of,
             }
         )
     return rows
@@ -147,12 +152,22 @@ def step_words(line: Line) -> str:
     return f"step {count(line.step)} of {count(line.steps)}"
 
 
-def _accuracy(store: Store, line: Line) -> float | None:
-    """Of the student: on test once it has been read, on probe before."""
+def _accuracy(store: Store, line: Line) -> tuple[float | None, str]:
+    """Of the student, and on what: on test once it has been read, on probe before."""
     if "student" in line.accuracy:
-        return line.accuracy["student"]
+        return line.accuracy["student"], f"test, n = {count(line.num_test)}"
     probe = store.metrics.read(line.id, "probe")
-    return float(probe.column("accuracy")[-1]) if len(probe.steps) else None
+    if not len(probe.steps):
+        return None, ""
+    n = _probed(store, line.id)
+    return float(probe.column("accuracy")[-1]), f"probe, n = {count(n)}" if n else "probe"
+
+
+def _probed(store: Store, run: str) -> int:
+    key = store.path, run
+    if n := _PROBED.get(key) or probe_rows(store.last_snapshot(run)):
+        _PROBED[key] = n
+    return n
 
 
 def _weights(protocol: dict[str, Any], who: str) -> int | None:

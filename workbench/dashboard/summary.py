@@ -10,7 +10,7 @@ from workbench_widgets.words import count, number, percent
 from workbench.dashboard import journal, wording
 from workbench.dashboard.controls import controls
 from workbench.dashboard.pull import checks, cost, pull, pull_over_training
-from workbench.runs.frames import Frames
+from workbench.runs.frames import Frames, probe_rows
 from workbench.runs.history import History
 from workbench.runs.results import chosen_rows
 from workbench.specs.experiment import ExperimentSpec
@@ -99,14 +99,14 @@ def rail(history: History, frames: Frames) -> dict[str, Any]:
     """The experiment, both models, the data, the journal."""
     row, spec = history.row, frames.spec
     lines = journal.lines(history)
-    protocol = row.protocol or {}
+    protocol, n = row.protocol or {}, probe_rows(history.latest)
     return {
         "loss": wording.expression(spec.stage) if spec else [],
         "paper": spec.recipe.paper if spec and spec.recipe else "",
         "watch": spec.recipe.watch if spec and spec.recipe else "",
         "models": [
-            _model("student", "S", row, history.student_accuracy, protocol),
-            _model("teacher", "T", row, history.teacher_accuracy, protocol),
+            _model("student", "S", row, history.student_accuracy, protocol, n),
+            _model("teacher", "T", row, history.teacher_accuracy, protocol, n),
         ],
         "facts": [*_facts(spec, row), *_chosen(history), *cost(row)],
         "pull": pull(history, spec, waits_for(history)),
@@ -123,7 +123,7 @@ def rail(history: History, frames: Frames) -> dict[str, Any]:
 
 
 def _model(
-    who: str, letter: str, row: RunRow, accuracy: float | None, protocol: dict[str, Any]
+    who: str, letter: str, row: RunRow, accuracy: float | None, protocol: dict[str, Any], n: int
 ) -> dict[str, Any]:
     weights = (protocol.get(who) or {}).get("parameters")
     return {
@@ -132,6 +132,7 @@ def _model(
         "name": wording.model_name(row.experiment.get(who, "")),
         "weights": f"{count(weights)} weights" if weights else "",
         "accuracy": "" if accuracy is None else percent(accuracy),
+        "of": f"probe, n = {count(n)}" if n else "probe",
     }
 
 

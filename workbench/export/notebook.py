@@ -39,12 +39,12 @@ import pandas as pd
 
 from workbench import Run, Store
 from workbench.runs.launch import FreshStarter, accept
-from workbench.specs import ExperimentSpec"""
+from workbench.runs.objects import stored_spec"""
 SETTINGS = """STORE = {store}  # where the run goes; None: the store that `workbench serve` shows
-BASE = {base}  # folder that relative paths start from
+BASE = {base}  # folder of relative paths and modules
 THREADS = {threads}  # as recorded: another number may give other bits"""
 START = """store = Store(STORE)
-spec = ExperimentSpec.parse(EXPERIMENT)
+spec = stored_spec(EXPERIMENT, source="the experiment of this notebook", base=BASE)
 run = Run(accept(store, spec, base=Path(BASE), threads=THREADS), store)
 FreshStarter().start(store, run.id)
 run.show()"""

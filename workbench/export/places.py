@@ -40,12 +40,13 @@ def with_whole_paths(experiment: Mapping[str, Any], base: Path) -> dict[str, Any
 
 
 def modules_in(experiment: Mapping[str, Any], base: Path) -> list[str]:
-    """Modules that ``import: module:function`` finds in the folder of the experiment, sorted."""
+    """Modules in the folder of the experiment that it names or imports a function of, sorted."""
     found: set[str] = set()
 
     def note(key: str, value: str) -> str:
         top = value.partition(":")[0].partition(".")[0]
-        if key == "import" and ((base / f"{top}.py").is_file() or (base / top).is_dir()):
+        lies_there = (base / f"{top}.py").is_file() or (base / top).is_dir()
+        if key in ("import", "modules") and lies_there:
             found.add(top)
         return value
 

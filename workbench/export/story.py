@@ -10,6 +10,7 @@ from typing import Any
 
 from workbench.errors import NotSendable, RefusedCommand
 from workbench.export.places import modules_in, names_runs, with_whole_paths
+from workbench.registry import look_in
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
@@ -53,10 +54,12 @@ def story_of(store: Store, row: RunRow) -> Story:
     """
     _refuse_parts(row)
     _refuse_objects(row)
+    base = Path(row.options.get("base") or ".").resolve()
+    if row.experiment.get("modules"):
+        look_in(base)
     spec = ExperimentSpec.parse(row.experiment, source=f"the experiment of run {row.id}")
     events = store.journal.events(row.id)
     experiment = played(spec, events).given()
-    base = Path(row.options.get("base") or ".").resolve()
     modules = modules_in(experiment, base)
     return Story(
         run=row.id,

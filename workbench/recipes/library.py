@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import BadFile, UnknownName
+from workbench.registry import look_in
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import read_yaml
 
@@ -65,6 +65,6 @@ def read_file(name_or_path: str) -> tuple[dict[str, Any], Path]:
     if path.suffix == "" and len(path.parts) == 1 and not there:
         raise UnknownName("recipe", name_or_path, names(), hint="A file needs its path.")
     data, folder = read_yaml(path), path.resolve().parent
-    if data.get("modules") and str(folder) not in sys.path:
-        sys.path.append(str(folder))  # last: a file there never stands in for a library
+    if data.get("modules"):
+        look_in(folder)
     return data, path

@@ -145,7 +145,7 @@ class OpenPair:
         if data is None:
             data = build_data(cast(Any, spec.data), base=base, seed=spec.seed)
         keeper = StoreKeeper(store, run)
-        teacher = _teacher(cast("ModelSpec", spec.teacher), data, store, keeper, row.teacher)
+        teacher = _teacher(cast("ModelSpec", spec.teacher), data, keeper, row.teacher)
         device = torch.device("cpu")
         student = new_student(spec, data, keeper, device, teacher)
         state = read_state(store.runs.folder(run) / kept.file)
@@ -320,7 +320,7 @@ def nearest_checkpoint(store: Store, run: str, step: int | None) -> Any:
 
 
 def _teacher(
-    spec: ModelSpec, data: ImageData, store: Store, keeper: StoreKeeper, key: str | None
+    spec: ModelSpec, data: ImageData, keeper: StoreKeeper, key: str | None
 ) -> ModelAdapter:
     """The run's teacher: a stored one by its name, one that it trained by its key in the cache."""
     from workbench.models.weights import load_weights
@@ -329,7 +329,7 @@ def _teacher(
     device = torch.device("cpu")
     if spec.train is None:
         return trained_teacher(spec, data, keeper, device, {}).model
-    kept = store.teacher(key) if key else None
+    kept = keeper.teacher(key) if key else None
     if kept is None:
         raise RefusedCommand("The teacher of this run is not in the cache of teachers any more.")
     model, _ = built_teacher(spec, data, keeper, device, {})

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.errors import UnknownRun
+from workbench.runs.frames import probe_rows
 from workbench.runs.history import marks_of
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
@@ -22,8 +23,8 @@ def family(store: Store, rows: Sequence[RunRow]) -> list[dict[str, Any]]:
         ``run``, ``name``, ``seed``, ``status``, ``step`` reached, ``steps`` planned, ``parent`` (an
         id that is in the list, or None), ``forked_at``, ``gone`` (a parent that was removed, or
         None), ``chosen`` (False for one that only stands there as a parent), ``depth``, ``marks``
-        (``step``, ``number``, ``text``; of a fork those that are its own) and ``accuracy`` at the
-        last look, in [0, 1] or None.
+        (``step``, ``number``, ``text``; of a fork those that are its own), ``accuracy`` at the last
+        look, in [0, 1] or None, and ``n``, the rows of its probe split (0: not known).
     """
     known = {row.id: row for row in rows}
     chosen = set(known)
@@ -74,4 +75,11 @@ def _line(
         "depth": depth,
         "marks": [mark for mark in marks if mark["step"] >= start],
         "accuracy": float(probe.column("accuracy")[-1]) if len(probe.steps) else None,
+        "n": _probed(store, row) if len(probe.steps) else 0,
     }
+
+
+def _probed(store: Store, row: RunRow) -> int:
+    splits = (row.protocol or {}).get("splits") or {}
+    known = (splits.get("probe") or {}).get("rows")
+    return int(known) if known else probe_rows(store.last_snapshot(row.id))

@@ -64,7 +64,7 @@ class Forked:
     def poll(self) -> int | None:
         """0 once it is gone, else None."""
         with self._lock:
-            if not self._ended and select.select([self._handle], [], [], 0)[0]:
+            if not self._ended and is_ready(self._handle):
                 self._ended = True
                 os.close(self._handle)
             return 0 if self._ended else None
@@ -80,6 +80,13 @@ class Forked:
         if self.poll() is None:
             with self._lock, contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+
+
+def is_ready(file: int) -> bool:
+    """Whether there is something to read, or the end; not ``select``, which stops at file 1023."""
+    look = select.poll()
+    look.register(file, select.POLLIN)
+    return bool(look.poll(0))
 
 
 def can_fork() -> bool:

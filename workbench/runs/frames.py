@@ -22,6 +22,7 @@ from workbench.runs.selected import Chosen, Untold
 from workbench.runs.selected_layers import FEWEST, NOTHING, Known
 from workbench.runs.train_rows import with_train_rows
 from workbench.specs.experiment import ExperimentSpec
+from workbench.store import Snapshot
 from workbench.store.runs import RunRow
 from workbench.training.card import caption
 from workbench.training.timeline import stands, timeline
@@ -182,7 +183,7 @@ class Frames:
         if history.latest is None or not len(history.probe.steps):
             frame = curves.frame({}, facts)
             return replace(frame, waiting=waits_for) if waits_for else frame
-        facts["n"] = self._probe_rows()
+        facts["n"] = probe_rows(self._history.latest)
         if per_epoch := self.steps_per_epoch:
             facts["steps_per_epoch"] = per_epoch
         facts["times"] = [list(pair) for pair in history.times]
@@ -290,11 +291,6 @@ class Frames:
         kind = self.spec.stage.terms.get(term) if self.spec else None
         return str(getattr(kind, "pull", ""))
 
-    def _probe_rows(self) -> int:
-        facts = self._history.latest.facts if self._history.latest else {}
-        others = ("cka", "balance")  # on fewer rows, and on others
-        return int(next((told["n"] for view, told in facts.items() if view not in others), 0))
-
     def _phases(self) -> list[list[Any]]:
         """Name, first and last step of each phase of the learning rate."""
         schedule = self.spec.stage.schedule if self.spec else None
@@ -307,6 +303,13 @@ class Frames:
         """Batches of one pass; None where the length is given in steps or not known yet."""
         stage, steps = (self.spec.stage if self.spec else None), self._history.row.steps
         return steps // stage.epochs if stage is not None and stage.epochs and steps else None
+
+
+def probe_rows(latest: Snapshot | None) -> int:
+    """Rows of the probe split that a run is looked at on; 0 before its first snapshot."""
+    facts = latest.facts if latest else {}
+    others = ("cka", "balance")  # on fewer rows, and on others
+    return int(next((told["n"] for view, told in facts.items() if view not in others), 0))
 
 
 def captioned(frame: Frame, row: RunRow, chosen: Chosen | None = None) -> Frame:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.errors import BadModel
+from workbench.errors import BadFile, BadModel
 from workbench.models.facts import StoredModel
 from workbench.store.recorder import StoreRecorder
 from workbench.store.runs import RunRow
@@ -39,9 +39,11 @@ class StoreKeeper:
         return self._recorders[role]
 
     def teacher(self, key: str) -> KeptTeacher | None:
-        """A cached teacher by content hash."""
+        """A cached teacher by content hash; None too where its file holds other weights by now."""
         found = self._store.teacher(key)
-        return KeptTeacher(found.path, found.weights, found.facts) if found else None
+        if found is None or not _holds(found.path, found.weights):
+            return None
+        return KeptTeacher(found.path, found.weights, found.facts)
 
     def teacher_path(self, key: str) -> Path:
         """Where its weights belong."""
@@ -88,6 +90,16 @@ class StoreKeeper:
             )
         self._store.runs.claim(name, token=self._token)
         return name
+
+
+def _holds(path: Path, weights: str) -> bool:
+    """Whether a file can be read and has the weights of that hash."""
+    from workbench.models.weights import read_tensors, weights_hash
+
+    try:
+        return weights_hash(read_tensors(path)) == weights
+    except BadFile:
+        return False
 
 
 def open_run(store: Store, name: str) -> StoredModel:

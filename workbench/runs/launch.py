@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from tempfile import TemporaryFile
 from typing import Any, Protocol
 
 from workbench.errors import BadInput, InvalidExperiment, RefusedCommand
-from workbench.runs.forked import Helper, can_fork, meet
+from workbench.runs.forked import Helper, can_fork, is_ready, meet
 from workbench.runs.objects import as_it_stands, holds_objects, refuse_stored_objects
 from workbench.runs.own_code import with_modules
 from workbench.specs.experiment import ExperimentSpec
@@ -112,7 +111,7 @@ class ZygoteStarter:
         """Whether the zygote has said so; its word stays in the pipe for the next who looks."""
         with self._lock:
             said = self._process.stdout if self._process is not None else None
-            return said is not None and bool(select.select([said], [], [], 0)[0])
+            return said is not None and is_ready(said.fileno())
 
     def close(self) -> None:
         """Let the zygote go; its workers go on."""

@@ -7,7 +7,6 @@ its process without pickle; an experiment that holds one trains where it is.
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +15,7 @@ from pydantic import Field, PrivateAttr
 
 from workbench.errors import BadInput, NotSendable
 from workbench.models.kinds import ModelSpec
+from workbench.registry import look_in
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
@@ -136,8 +136,8 @@ def stored_spec(data: Mapping[str, Any], *, source: str, base: str | None = None
         base: Folder of the experiment file, in which the modules that it names are looked for too.
     """
     read = dict(data)
-    if read.get("modules") and base is not None and base not in sys.path:
-        sys.path.append(base)  # last: a file there never stands in for a library
+    if read.get("modules") and base is not None:
+        look_in(base)
     for field in ("teacher", "student"):
         if _is_object(read.get(field)):
             read[field] = ObjectModel.model_validate(read[field])

@@ -7,17 +7,16 @@ find them; a class that has no module (a notebook's cell) is refused with the wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Final
+from typing import Final
 
 from workbench.errors import NotSendable
-from workbench.specs.base import Kind, Spec
+from workbench.specs.base import Kind
+from workbench.specs.code import HERE, kinds
 from workbench.specs.experiment import ExperimentSpec
 
 OURS: Final = "workbench"
-HERE: Final = "__main__"
 
 
 def with_modules(spec: ExperimentSpec) -> ExperimentSpec:
@@ -26,24 +25,9 @@ def with_modules(spec: ExperimentSpec) -> ExperimentSpec:
     Raises:
         NotSendable: If a class was defined in a notebook's cell or in the script that runs.
     """
-    found = {_module_of(path, kind): None for path, kind in _kinds(spec, "")}
+    found = {_module_of(path, kind): None for path, kind in kinds(spec)}
     missing = [name for name in found if name is not None and name not in spec.modules]
     return spec.replace({"modules": [*spec.modules, *missing]}) if missing else spec
-
-
-def _kinds(value: Any, path: str) -> Iterator[tuple[str, Kind]]:
-    """Every kind in an experiment with the path at which it stands."""
-    if isinstance(value, Kind):
-        yield path, value
-    if isinstance(value, Spec):
-        for name in type(value).model_fields:
-            yield from _kinds(getattr(value, name), f"{path}.{name}" if path else name)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _kinds(item, f"{path}.{key}")
-    elif isinstance(value, (list, tuple)):
-        for place, item in enumerate(value):
-            yield from _kinds(item, f"{path}.{place}")
 
 
 def _module_of(path: str, kind: Kind) -> str | None:

@@ -28,6 +28,7 @@ from workbench.errors import (
     UnknownRun,
     WorkbenchError,
 )
+from workbench.registry import look_in
 from workbench.runs.launch import FreshStarter
 from workbench.specs.experiment import ExperimentSpec
 from workbench.store.files import drop_ballast, make_ballast
@@ -237,8 +238,7 @@ def settle(base: Path) -> None:
     """Look for relative paths and for a user's own modules where the experiment file lies."""
     if base.is_dir():
         os.chdir(base)
-    if str(base) not in sys.path:
-        sys.path.append(str(base))  # last: a file there never stands in for a library
+    look_in(base)
 
 
 def _in_words(error: Exception, folder: Path) -> WorkbenchError:

@@ -118,7 +118,9 @@ def _marks(database: Database, run: str) -> list[int]:
 
 def _needed(database: Database, run: str) -> set[int]:
     """Steps of a run's checkpoints that other experiments take their models from."""
-    query = select(RUNS.c.experiment).where(RUNS.c.experiment.like(f'%"run:{run}@%'))
+    query = select(RUNS.c.experiment).where(
+        RUNS.c.experiment.contains(f'"run:{run}@', autoescape=True)
+    )
     with database.read() as connection:
         texts = [row.experiment for row in connection.execute(query)]
     found = re.compile(rf'"run:{re.escape(run)}@(\d+)"')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from workbench.errors import RefusedCommand
 from workbench.store.schema import EVENTS, RUNS
@@ -14,7 +14,8 @@ def needed_by(connection: Connection, run: str) -> list[str]:
     children = connection.execute(select(RUNS.c.id).where(others & (RUNS.c.parent == run)))
     reasons = [f"run {row.id} was forked from it" for row in children]
     for table, column, name in ((RUNS, RUNS.c.experiment, "id"), (EVENTS, EVENTS.c.payload, "run")):
-        named = column.like(f'%"run:{run}"%') | column.like(f'%"run:{run}@%')
+        # a part's id may hold an underscore, which LIKE takes for any letter
+        named = or_(*(column.contains(f'"run:{run}{end}', autoescape=True) for end in '"@'))
         own = (
             others
             if table is RUNS

@@ -22,22 +22,48 @@ from workbench.store.schema import RUNS
 
 STALE_SECONDS = 60.0
 """Age of a heartbeat after which a run on *another* host counts as interrupted."""
+SINCE_1970 = 1e9
+"""From here on a start is counted in seconds since 1970: no machine has been up for 30 years."""
 
 
 def this_process() -> tuple[str, int, float]:
-    """Host, pid and start time (seconds since the epoch) of the calling process."""
-    return socket.gethostname(), os.getpid(), psutil.Process().create_time()
+    """Host, pid and start (of :func:`start_of`) of the calling process."""
+    return socket.gethostname(), os.getpid(), start_of(os.getpid())
+
+
+def start_of(pid: int) -> float:
+    """When a process started: seconds since the boot where the system says so, else since 1970.
+
+    Linux counts the time of the boot back from the clock, so a start since 1970 moves with a clock
+    that is set, and the process would be taken for another one.
+
+    Raises:
+        psutil.NoSuchProcess: If there is none.
+    """
+    try:
+        told = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        told = b""
+    if not told or this_machine() is None:  # without the boot's name, since when means nothing
+        return psutil.Process(pid).create_time()
+    ticks = told.rpartition(b")")[2].split()[19]  # what stands before may hold any character
+    return int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def is_alive(host: str | None, pid: int | None, started: float | None) -> bool:
-    """Whether that very process lives on this host; a zombie is dead."""
+    """Whether that very process lives on this host; a zombie is dead.
+
+    Args:
+        host: Name of the machine.
+        pid: Of the process.
+        started: Of :func:`start_of`; in a row of an older version always since 1970.
+    """
     if pid is None or started is None or host != socket.gethostname():
         return False
     try:
         process = psutil.Process(pid)
-        return (
-            abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-        )
+        now = process.create_time() if started >= SINCE_1970 else start_of(pid)
+        return abs(now - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 

@@ -31,7 +31,7 @@ from workbench.training.journal import STAGE, Event, Recorder
 from workbench.training.loop import Keep, train
 from workbench.training.meter import TRAIN, Meter
 from workbench.training.part import Part
-from workbench.training.teacher import Told
+from workbench.training.teacher import Told, code_of
 from workbench.training.unkept import Unprobed
 from workbench.training.workshop import Workshop
 
@@ -124,6 +124,7 @@ def stage_key(
     teacher: str | None,
     target: str | None,
     machine: Mapping[str, Any],
+    model: ModelAdapter,
 ) -> str:
     """Content hash of everything that decides a stage's weights, 32 hexadecimal digits.
 
@@ -134,7 +135,9 @@ def stage_key(
         teacher: Of the teacher's, where one is asked.
         target: Of those of the stage that it learns from.
         machine: Fingerprint.
+        model: Its student, built.
     """
+    code = code_of((spec.stage, spec.student), model)
     content = {
         "stage": spec.stage.full(),
         "student": cast(ModelSpec, spec.student).full(),
@@ -147,6 +150,7 @@ def stage_key(
         "teacher": teacher,
         "target": target,
         "machine": dict(machine),
+        **({"code": code} if code else {}),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -210,7 +214,7 @@ class _Stage:
         )
         begin_with(model, self._whole, self._name, self._done)
         before = {key: value.clone() for key, value in model.network.state_dict().items()}
-        key = self._key(data, weights_hash(model))
+        key = self._key(data, model)
         kept = keeper.teacher(key)
         if kept is None:
             trained = self._trained(model, data, before)
@@ -227,15 +231,16 @@ class _Stage:
         self._told(workshop.run, digest, facts)
         return model
 
-    def _key(self, data: ImageData, start: str) -> str:
+    def _key(self, data: ImageData, model: ModelAdapter) -> str:
         target = getattr(self._spec.stage.target, "stage", None)
         return stage_key(
             self._spec,
             data,
-            start=start,
+            start=weights_hash(model),
             teacher=self._workshop.teacher.weights if self._taught else None,
             target=None if target is None else self._hashes[target],
             machine=self._workshop.machine,
+            model=model,
         )
 
     def _trained(

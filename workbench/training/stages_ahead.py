@@ -111,7 +111,7 @@ class _Ahead:
         self.report += of_stage(name, check_student(spec, part, self._teacher), last)
         if self.report.stops:
             return
-        self._weights[name] = self._kept(spec, data, begins)
+        self._weights[name] = self._kept(spec, data, model, begins)
         begun = [other for other in (start, _target_stage(spec)) if other is not None]
         common = spec.stage.seed is not None and all(self.costs[other].common for other in begun)
         if self._weights[name] is not None:
@@ -121,7 +121,9 @@ class _Ahead:
             self._teach(spec, part)
         self.costs[name] = replace(part_cost(part), common=common)
 
-    def _kept(self, spec: ExperimentSpec, data: ImageData, begins: str | None) -> str | None:
+    def _kept(
+        self, spec: ExperimentSpec, data: ImageData, model: ModelAdapter, begins: str | None
+    ) -> str | None:
         """Hash of the weights in the cache; None if it has none, or nobody can know yet."""
         taught, other = is_taught(spec.stage), _target_stage(spec)
         target = None if other is None else self._weights[other]
@@ -135,6 +137,7 @@ class _Ahead:
             teacher=self._taught_by if taught else None,
             target=target,
             machine=self._machine,
+            model=model,
         )
         kept = self._keeper.teacher(key)
         return None if kept is None else kept.weights

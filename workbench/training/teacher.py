@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -19,6 +20,7 @@ from workbench.errors import BadModel
 from workbench.models.adapter import ModelAdapter
 from workbench.models.kinds import ModelSpec
 from workbench.models.weights import load_weights, read_description, save_weights, weights_hash
+from workbench.specs.code import kinds, own_code
 from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.stage import TrainSpec
 from workbench.training.boundary import Boundary
@@ -161,7 +163,14 @@ def refuse_leak(spec: ModelSpec, data: ImageData, keeper: Keeper) -> None:
         )
 
 
-def teacher_key(spec: ModelSpec, data: ImageData, machine: Mapping[str, Any], *, start: str) -> str:
+def teacher_key(
+    spec: ModelSpec,
+    data: ImageData,
+    machine: Mapping[str, Any],
+    *,
+    start: str,
+    code: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Content hash, 32 hexadecimal digits.
 
     Args:
@@ -169,6 +178,7 @@ def teacher_key(spec: ModelSpec, data: ImageData, machine: Mapping[str, Any], *,
         data: What it is trained on.
         machine: Fingerprint.
         start: Hash of the weights that training starts from: a file or a run may have changed.
+        code: Of :func:`code_of`.
     """
     model = spec.full()
     if spec.train is not None and not spec.train.without:
@@ -180,8 +190,20 @@ def teacher_key(spec: ModelSpec, data: ImageData, machine: Mapping[str, Any], *,
         "train": data.split_hashes["train"],
         "augment": data.augment,
         "machine": dict(machine),
+        **({"code": dict(code)} if code else {}),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def code_of(spec: Any, model: ModelAdapter) -> dict[str, str]:
+    """What decides a model's bits beside its words: a reader's own code, by module.
+
+    Args:
+        spec: What it is built and trained from.
+        model: Built.
+    """
+    parts = [*(kind for _, kind in kinds(spec)), *model.network.modules()]
+    return own_code(map(type, parts))
 
 
 def built_teacher(
@@ -207,7 +229,8 @@ def _key(
 ) -> str | None:
     if spec.train is None:
         return None
-    return teacher_key(spec, data, machine, start=weights_hash(model))
+    code = code_of(spec, model)
+    return teacher_key(spec, data, machine, start=weights_hash(model), code=code)
 
 
 def _ready(spec: ModelSpec, model: ModelAdapter, key: str | None, keeper: Keeper) -> Teacher | None:

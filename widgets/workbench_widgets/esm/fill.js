@@ -152,6 +152,11 @@ const HANDLERS = {
     const held = around.hold ? around.hold(name, range, node.shrinks ?? true) : range;
     return "part" in node ? held[node.part] : held;
   },
+  $held(name, node, around) {
+    const range = fill(node.range, around);
+    const [low] = around.hold ? around.hold(name, range, null) : range;
+    return fill(node.from.find(([floor]) => floor <= low)[1], around);
+  },
 };
 
 function fill(node, around) {
@@ -172,6 +177,7 @@ function rangeKeeper() {
     forget: () => Object.keys(kept).forEach((name) => delete kept[name]),
     hold(name, [low, high], shrinks) {
       const own = (kept[name] ??= { range: [low, high], unused: 0 });
+      if (shrinks === null) return [...own.range]; // only looked at
       const grown = [Math.min(own.range[0], low), Math.max(own.range[1], high)];
       const wasted = high - low < 0.5 * (grown[1] - grown[0]);
       own.unused = wasted ? own.unused + 1 : 0;

@@ -94,5 +94,10 @@ const CSS = `
 .wb-plot.wb-grab { cursor: grab; }
 .wb-plot .cursor-pointer { cursor: pointer; }
 .wb-plot .cursor-crosshair { cursor: crosshair; }
+/* Colours forced by the reader's system do not reach into a plot: it keeps its own ground under its own ink. */
+@media (forced-colors: active) {
+  .wb-plot:has(.main-svg), .wb-grid td { forced-color-adjust: none; background-color: var(--wb-surface); }
+  .wb-view .wb-toggle button[aria-pressed="true"] { forced-color-adjust: none; background: Highlight; color: HighlightText; }
+}
 `;
 

@@ -38,7 +38,7 @@ td:first-child, th:first-child { text-align: left; font-weight: 400; color: var(
 
 // The rail folded up: what stands now of what can be set, and who pulls hardest. Its buttons open it.
 const STRIP_MOST = 6;
-const stripValue = (name, text, colour) => h("div", { title: `${[name].flat().filter((one) => typeof one === "string").join(" ")} ${text}` }, h("div", { class: "ink3 small" }, name), h("b", { class: colour || null }, text));
+const stripValue = (name, text, colour, of = "") => h("div", { title: `${[name].flat().filter((one) => typeof one === "string").join(" ")} ${text}${of}` }, h("div", { class: "ink3 small" }, name), h("b", { class: colour || null }, text));
 const stripName = (one) => one.path.endsWith(".lr") ? "LR" : one.path.endsWith(".temperature") ? "T" : one.of || one.name;
 
 function stripKnobs(told, own) {
@@ -58,10 +58,10 @@ function rail(state, own) {
     h("div", { class: "model" },
       h("div", { class: "row" }, h("b", {}, marked(model.who, `${model.letter} ${model.name}`)),
         h("span", { class: `acc ${model.who}` }, model.accuracy)),
-      h("div", { class: "small ink3 row" }, h("span", {}, model.weights || model.who), model.accuracy ? h("span", {}, Number.isInteger(own.shown?.step) && model.who === "student" ? "newest, probe accuracy" : "probe accuracy") : "")));
+      h("div", { class: "small ink3 row" }, h("span", {}, model.weights || model.who), model.accuracy ? h("span", { title: "Accuracy" }, `${Number.isInteger(own.shown?.step) && model.who === "student" ? "newest, " : ""}${model.of}`) : "")));
   const facts = state.facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
   const doing = state.activity;
-  const small = [...state.models.map((model) => stripValue(`${model.letter}, %`, model.accuracy ? model.accuracy.replace(/[^\d.]/g, "") : "–", model.who)),
+  const small = [...state.models.map((model) => stripValue(`${model.letter}, %`, model.accuracy ? model.accuracy.replace(/[^\d.]/g, "") : "–", model.who, model.of ? `: accuracy, ${model.of}` : "")),
     ...stripKnobs(state.controls, own), ...stripPull(own.shown?.pull ?? state.pull)];
   return h("div", { class: `root card rail${open ? " open" : ""}` },
     h("div", { class: "strip" }, h("div", { class: "now" }, small), h("button", { type: "button", class: "bare", "data-do": "rail",

@@ -5,7 +5,7 @@ const COMPARE = `
 .compare { padding: 0 12px 12px; min-width: 0; }
 .pick { display: flex; align-items: center; gap: 14px; min-height: 34px; padding: 8px 0; flex-wrap: wrap; }
 .pick label { display: flex; align-items: center; gap: 6px; color: var(--wb-ink2); }
-.root select { height: 26px; max-width: 260px; padding: 0 6px; border: 1px solid var(--wb-line-strong); border-radius: 5px;
+.root select { height: 26px; max-width: 220px; padding: 0 6px; border: 1px solid var(--wb-line-strong); border-radius: 5px;
   background: var(--wb-surface); color: var(--wb-ink); font: inherit; font-weight: 600; }
 .root :is(select, tr[data-focus], .mode button):focus-visible { outline: 2px solid var(--wb-ink); outline-offset: 1px; }
 .same { display: inline-flex; align-items: center; height: 20px; padding: 0 9px; border: 1px solid var(--wb-line-strong);
@@ -211,7 +211,8 @@ function tree({ lines, footer }, own, query) {
       h("circle", { class: `dot ${one.role}`, cx: x(from), cy: level, r: 4 }),
       h("circle", { class: `end ${one.role}`, cx: x(one.step), cy: level, r: 4 }),
       marks, write(x(from) > 180 ? 6 : x(from) + (from ? 8 : -4), level - 10, label, one.role),
-      write(x(one.step) + 8, level + 4, one.accuracy, one.role === "focus" ? "focus" : ""));
+      h("g", {}, tip(`Accuracy of ${one.name} at its last look: ${one.accuracy || "none yet"}, ${one.of}`),
+        write(x(one.step) + 8, level + 4, one.accuracy, one.role === "focus" ? "focus" : "")));
   });
   const told = lines.flatMap((one) => one.marks.map((mark) => `${mark.number}: ${mark.text} (${one.name})`));
   return h("section", { class: "card tree" }, figureTitle(own, "tree", "Fork tree", `${query}&name=tree`),
@@ -286,14 +287,14 @@ function curveCard(state, own) {
     h("svg", { width: w, height: height + 16, role: "img", "aria-label": `Probe accuracy: ${words}`, "data-x": mode },
       rows.map((value) => [line(`M${left} ${y(value)}H${right}`, "grid"), write(left - 6, y(value) + 4, (100 * value).toFixed(0), "ink3", "end")]),
       phases.slice(1).map(([, from]) => line(`M${x(100 * from)} 28V${height - 24}`, "axis")),
-      phases.map(([name, from, to]) => write(x(50 * (from + to)), 22, name, "ink3", "middle")),
+      phases.map(([name, from, to]) => h("g", {}, tip(name), write(x(50 * (from + to)), 22, fitted(name, x(100 * to) - x(100 * from) - 6), "ink3", "middle"))),
       line(`M${left} 28V${height - 24}H${right}`, "axis"),
       told.teacher === null ? null : line(`M${left} ${y(told.teacher)}H${right}`, "stroke teacher", "dash"),
       h("svg", { class: "clip", x: left, y: 26, width: right - left + 2, height: height - 50, viewBox: `${left} 26 ${right - left + 2} ${height - 50}` }, bands, drawn),
       labels,
       ticks.map((tick) => write(x(tick), height - 8, spaced(Math.round(tick)), "ink3", "middle")),
       write((left + right) / 2, height + 8, under, "ink3", "middle"),
-      write(6, 12, "probe accuracy, %", "ink3")),
+      write(6, 12, `probe accuracy, %${told.n ? `, n = ${spaced(told.n)}` : ""}`, "ink3")),
     h("div", { class: "foot" }, note, told.teacher === null ? " · teachers differ, so none is drawn" : ""));
 }
 

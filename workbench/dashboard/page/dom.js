@@ -40,6 +40,14 @@ function morph(old, made) {
 const button = (text, what, more = {}) =>
   h("button", { type: "button", "data-do": what, ...more }, ...[text].flat());
 
+// As much of a name as some pixels hold at 11 px, cut in its middle: both ends tell names apart.
+function fitted(name, room) {
+  const most = Math.floor(room / 6.2);
+  if (name.length <= most) return name;
+  const head = Math.floor((most - 1) / 2);
+  return most < 3 ? "" : `${name.slice(0, head)}…${name.slice(name.length - (most - 1 - head))}`;
+}
+
 const icon = (text) => h("span", { class: "icon", "aria-hidden": "true" }, text);
 
 // Coloured pieces of a loss: [{text, colour}] with a token's name as colour.
@@ -85,4 +93,15 @@ const BASE = `
 .bar > div { height: 100%; background: var(--wb-ink); }
 .unseen { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (pointer: coarse) { .root button { min-height: 32px; } }
+/* Colours forced by the reader's system: what says something by its background says it in that system's colours. */
+@media (forced-colors: active) {
+  .root :is([aria-pressed="true"], [aria-selected="true"], [aria-current="page"], [aria-current="true"]) { forced-color-adjust: none;
+    background: Highlight !important; border-color: Highlight !important; color: HighlightText !important; }
+  .root button.primary:not(:disabled) { forced-color-adjust: none; background: ButtonText; border-color: ButtonText; color: ButtonFace; }
+  .bar { outline: 1px solid CanvasText; }
+  .bar > div, .slide :is(.line, .moved, .tick), .room :is(.stem, .head), .room .head::before { forced-color-adjust: none; background: CanvasText; }
+  .phase { border: 1px solid CanvasText; line-height: 13px; }
+  .mark, .flag { outline: 1px solid CanvasText; }
+  .pulls, .pulls > div, .swatch, .cols .col > div, .fill, .square { forced-color-adjust: none; }
+}
 `;

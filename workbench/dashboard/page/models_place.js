@@ -3,6 +3,7 @@
 const MODELS_STYLE = `
 .pick { display: flex; gap: 8px 16px; align-items: center; flex-wrap: wrap; }
 .pick .who { min-width: 0; }
+.sheet td.model { min-width: 168px; }
 .root .sheet .small-buttons { display: flex; gap: 4px; justify-content: flex-end; flex-wrap: wrap; }
 .root .small-buttons :is(button, a) { min-height: 22px; padding: 2px 7px; border: 1px solid var(--wb-line-strong); border-radius: 4px;
   background: var(--wb-surface); text-decoration: none; white-space: nowrap; font: inherit; }
@@ -16,7 +17,7 @@ function modelRow(model) {
   const users = model.users.map((run, k) => [k ? ", " : "", h("a", { href: `?run=${encodeURIComponent(run)}` }, run)]);
   return h("tr", { "data-row": model.id, "data-key": model.id },
     h("td", {}, marked(model.role, ""), h("span", { class: "unseen" }, model.role)),
-    h("td", {}, h("b", { "data-first": "", tabindex: -1 }, model.name),
+    h("td", { class: "model" }, h("b", { "data-first": "", tabindex: -1 }, model.name),
       h("div", { class: "small ink3" }, [model.role, model.step, model.data].filter(Boolean).join(" · "))),
     h("td", {}, model.run ? h("a", { href: `?run=${encodeURIComponent(model.run)}` }, model.run) : h("span", { class: "ink3" }, "its run is gone"),
       h("div", { class: "small ink3" }, model.used ? [`${model.used}: `, users] : model.when)),

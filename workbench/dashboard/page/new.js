@@ -20,7 +20,7 @@ const NEW = `
 .data-row { display: flex; gap: 6px 18px; align-items: center; flex-wrap: wrap; margin-top: 8px; }
 .data-row .in { width: 130px; } .data-row .facts { display: flex; gap: 4px 14px; flex-wrap: wrap; margin: 0; }
 .data-row .facts div { display: flex; gap: 5px; } .data-row .facts dt { font-size: 12px; }
-.thumbs { display: flex; gap: 3px; margin-left: auto; }
+.thumbs { display: flex; gap: 3px; }
 .thumbs img { width: 22px; height: 22px; image-rendering: pixelated; border: 1px solid var(--wb-line); border-radius: 2px; }
 .stage-row { display: grid; grid-template-columns: 250px minmax(0, 1fr); gap: 18px; margin-top: 8px; }
 .rate path.line { fill: none; stroke: var(--wb-ink); stroke-width: 1.6; } .rate path.floor { fill: var(--wb-sunken); stroke: none; }
@@ -90,7 +90,7 @@ function rateChart(told) {
     [[told.peak, told.peak], [told.peak / 2, told.peak / 2], [0, 0]].map(([rate, text]) => h("text", { x: left - 5, y: y(rate) + 4, "text-anchor": "end" }, Number(text.toPrecision(3)))),
     ticks.map((step, k) => h("text", { x: x(Math.min(step, told.steps - 1)), y: height - 16, "text-anchor": ["start", "middle", "end"][k] }, step)),
     Number.isInteger(told.from) ? [h("path", { class: "fork", d: `M${x(told.from)} 8 V${floor}` }), h("text", { class: "fork", x: x(told.from) + (told.from > told.steps / 2 ? -4 : 4), y: 16, "text-anchor": told.from > told.steps / 2 ? "end" : "start" }, `fork at ${spaced(told.from)}`)] : null,
-    told.phases.map(([name, from, to]) => h("text", { x: x((from + to) / 2), y: floor - 5, "text-anchor": "middle" }, name)),
+    told.phases.map(([name, from, to]) => h("text", { x: x((from + to) / 2), y: floor - 5, "text-anchor": "middle" }, fitted(name, x(to) - x(from) - 6))),
     h("text", { x: (left + width) / 2, y: height - 3, "text-anchor": "middle" }, "step"),
     h("text", { x: 10, y: 60, "text-anchor": "middle", transform: "rotate(-90 10 60)" }, "learning rate"));
 }

@@ -8,6 +8,8 @@ const PEOPLE = `
 .person .menu input { display: block; width: 100%; margin-top: 4px; }
 .person .menu p { margin: 0; }
 .person > button { max-width: 176px; overflow: hidden; text-overflow: ellipsis; }
+.person .short { display: none; }
+@media (max-width: 1099px) { .top[data-run] .person .few { display: none; } .top[data-run] .person .short { display: inline; } }
 .chip.eye { border-color: var(--wb-line-strong); font-weight: 400; color: var(--wb-ink2); }
 @media (max-width: 1599px) { .top[data-run] .person .count { display: none; } }
 @media (max-width: 1439px) { .top[data-run] .person > button { max-width: 92px; } }
@@ -38,7 +40,7 @@ function person(state, own) {
   return h("span", { class: "taking person", "data-key": "person" },
     h("button", { type: "button", class: "bare", "data-do": "person", "aria-expanded": String(Boolean(own.person)),
       "aria-label": `People: ${told.called}${told.viewers ? `, ${told.viewers}` : ""}`, title: told.viewers || "Your name in the journal" },
-    name || (told.viewers ? h("span", { class: "few" }, count ? told.viewers : "") : ""), name ? count : null),
+    name || (told.viewers ? [h("span", { class: "few" }, told.viewers), h("span", { class: "short" }, "People")] : ""), name ? count : null),
     own.person ? h("div", { class: "menu" },
       told.login ? h("p", {}, "Logged in as ", h("b", {}, told.name), ". ", h("a", { href: "logout" }, "Log out"))
         : h("label", {}, "Your name in the journal", h("input", { type: "text", "data-name": "", maxlength: 40, autocomplete: "name",

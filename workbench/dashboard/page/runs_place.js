@@ -34,7 +34,7 @@ function apartCell(run) {
 
 function runRow(run, state) {
   const group = run.group ? h("a", { href: `?compare=${encodeURIComponent(run.run)}`, title: `Group of ${run.group}` }, run.group_words) : h("span", { class: "ink3" }, "–");
-  const number = (who, words) => h("td", { class: `num ${who}` }, words || h("span", { class: "ink3" }, "–"));
+  const number = (who, words) => h("td", { class: `num ${who}`, title: words && run.n ? `test, ${run.n}` : null }, words || h("span", { class: "ink3" }, "–"));
   return h("tr", { "data-row": run.run, "data-key": run.run },
     h("td", {}, h("input", { type: "checkbox", ...say("choose", run.run), checked: state.chosen.includes(run.run),
       "aria-label": `Choose ${run.name}, seed ${run.seed}` })),
@@ -47,7 +47,7 @@ function runRow(run, state) {
     h("td", { class: "num" }, run.seed),
     h("td", { class: "apart" }, apartCell(run)),
     h("td", { class: "num student" }, run.student ? h("b", {}, run.student) : h("span", { class: "ink3" }, "–"),
-      h("div", { class: "small ink3" }, run.n)),
+      run.n ? h("div", { class: "small ink3" }, `test, ${run.n}`) : null),
     number("teacher", run.teacher), number("", run.control),
     h("td", { class: "num" }, run.time || h("span", { class: "ink3" }, "–"), run.slow && run.time ? h("div", { class: "small ink3" }, "slow motion") : null),
     h("td", { class: "nowrap late" }, group),

@@ -33,7 +33,7 @@ kbd { font: 11.5px ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; 
 .run b, .run .small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .called { display: flex; gap: 5px; min-width: 0; white-space: nowrap; } .called > span { flex: none; }
 .run .small { color: var(--wb-ink2); }
-.run .small.failed { color: var(--wb-error); }
+.run .small .failed { color: var(--wb-error); }
 .run > :nth-child(4) { grid-column: 2; }
 .run > :nth-child(3), .run > :nth-child(5) { text-align: right; }
 .line { display: grid; grid-template-columns: auto minmax(0, 1fr); align-items: start; border-top: 1px solid var(--wb-line); }
@@ -116,10 +116,11 @@ function recent(runs, own, may) {
         "aria-label": `Compare ${run.name}, seed ${run.seed}`, title: "Choose for Compare" }),
       h("a", { class: "run", href: `?run=${encodeURIComponent(run.run)}` },
         icon(run.icon), h("div", { class: "called" }, h("b", { title: run.name }, run.name), h("span", { class: "ink3" }, `seed ${run.seed}`)),
-        h("b", { class: "student" }, run.accuracy || "–"), h("span", { class: "small" }, run.step || "\u00a0"),
-        h("span", { class: `small ${run.status}` }, run.word))));
+        h("b", { class: "student" }, run.accuracy || "–"),
+        h("span", { class: "small" }, h("span", { class: run.status }, run.word), run.step ? ` · ${run.step}` : ""),
+        h("span", { class: "small" }, run.of || "\u00a0"))));
   const body = runs.length
-    ? [rows, h("div", { class: "foot small ink3" }, "student accuracy; on test once done, on probe before")]
+    ? [rows, h("div", { class: "foot small ink3" }, "Student accuracy: on test once done, on probe before.")]
     : h("div", { class: "empty" }, nothingYet("No runs yet", DEMO, own, { may, primary: false })); // the hero has the first button
   return h("section", { class: "card runs", "data-key": runs.length ? "runs" : "empty" },
     h("div", { class: "row" }, h("h2", { class: "title" }, "Recent runs"),

@@ -11,7 +11,7 @@ const TOP = `
   border-radius: 10px; font-weight: 600; }
 .chip.lost { border-style: dashed; }
 .chip.failed { border-color: var(--wb-error); color: var(--wb-error); }
-.progress { width: 190px; flex: 0 1 190px; min-width: 104px; }
+.progress { width: 190px; flex: 0 1 190px; min-width: max-content; } .progress .row > * { white-space: nowrap; }
 .progress .bar { margin-top: 5px; }
 .pair { min-width: 88px; flex: none; }
 .pair.left { min-width: 76px; flex: 0 1 auto; }
@@ -37,9 +37,11 @@ const TOP = `
 @media (max-width: 1279px) { .top[data-run] .brand b { display: none; } .top { gap: 10px; } .probes { display: none; } }
 @media (max-width: 1099px) { .pair { min-width: 64px; } .progress { flex-basis: 120px; } }
 @media (max-width: 1439px) { .acts.asking > :is(.slow, [data-key="pause"], [data-key="resume"], [data-key="fork"], [data-key="export"]) { display: none; } }
-@media (max-width: 1199px) { .slow .pace, .pair.speed { display: none; } }
+@media (max-width: 1199px) { .pair.speed { display: none; } }
 @media (max-width: 999px) { .slow { display: none; } }
-@media (max-width: 899px) { .what, .elapsed { display: none; } .top { gap: 8px; } .progress { min-width: 70px; } }
+@media (max-width: 1399px) { .slow .pace { display: none; } }
+@media (max-width: 899px) { .elapsed, .gap, .pair.none { display: none; } .what { padding-left: 8px; } .root.top { flex-wrap: wrap; height: auto; padding: 6px 12px; gap: 6px 8px; }
+  .top[data-run] .what { flex: 1 1 140px; } .acts { flex-wrap: wrap; } .refused { top: 100%; left: 12px; } }
 @media (max-width: 799px) { .acts { gap: 4px; } .root .acts button { padding: 0 6px; } }
 .notice { display: flex; gap: 10px; align-items: baseline; padding: 8px 16px; border-bottom: 1px solid var(--wb-line);
   background: var(--wb-sunken); }
@@ -144,7 +146,7 @@ function top(state, own) {
         "aria-valuenow": Math.round(part) }, h("div", { style: `width:${part}%` }))),
     own.lost ? null : h("div", { class: "pair speed" }, h("div", {}, state.speed || "\u00a0"), h("div", { class: "small ink2 probes" }, state.probes || "\u00a0")),
     own.lost ? h("div", { class: "pair" }, `last seen: step ${state.step_text.split(" / ")[0] || state.step}`) : null,
-    own.lost ? null : h("div", { class: "pair left" }, h("div", { title: [state.left, state.speed].filter(Boolean).join(", ") }, state.left || "\u00a0"),
+    own.lost ? null : h("div", { class: `pair left${state.left || state.elapsed ? "" : " none"}` }, h("div", { title: [state.left, state.speed].filter(Boolean).join(", ") }, state.left || "\u00a0"),
       h("div", { class: "small ink2 elapsed" }, state.elapsed || "\u00a0")),
     gap,
     h("div", { class: `acts${own.asking ? " asking" : ""}` }, own.lost ? tryNow() : actions(state, own), own.lost ? null : person(state, own), helpButton(), theme),
