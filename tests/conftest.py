@@ -158,12 +158,13 @@ def is_loopback(host: str) -> bool:
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks | None]:
     """What forks our processes for tests; None where the system cannot."""
-    from .forked import Forks
+    from .forked import LONGEST_NAME, Forks
 
-    if not Forks.here():
+    folder = tmp_path_factory.mktemp("forks")
+    if not Forks.here() or len(os.fsencode(folder)) > LONGEST_NAME:
         yield None
         return
-    started = Forks(tmp_path_factory.mktemp("forks"))
+    started = Forks(folder)
     yield started
     started.close()
 

@@ -62,6 +62,8 @@ ALSO = (
     "workbench.training.session",
 )
 """What is imported only when it is needed."""
+LONGEST_NAME = 90
+"""Bytes of a folder's name; a system takes some hundred for a socket in it."""
 LONGEST = 1 << 20
 """Bytes of an order: the words and the environment of one process."""
 READ_LATE = frozenset(

@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+SERVING = ROOT / "docs" / "serving.md"
 DIFFERENCES = ROOT / "docs" / "differences.md"
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = re.compile(r"# needs (\w+)\n")
@@ -43,6 +44,14 @@ def test_the_page_of_losses_is_what_the_code_says_about_itself():
     made = generator().page()
     kept = (ROOT / "docs" / "losses.md").read_text("utf-8")
     assert kept == made, "docs/losses.md is old: run `python docs/make_losses.py`"
+
+
+def test_the_nginx_of_the_docs_would_start():
+    """Twice one buffer may be busy: nginx refuses fewer than that and one more in all."""
+    (block,) = re.findall(r"^```nginx\n(.*?)^```$", SERVING.read_text("utf-8"), re.M | re.S)
+    (first,) = re.findall(r"proxy_buffer_size (\d+)k;", block)
+    ((count, size),) = re.findall(r"proxy_buffers (\d+) (\d+)k;", block)
+    assert 2 * max(int(first), int(size)) < (int(count) - 1) * int(size)
 
 
 def test_every_difference_has_evidence():

@@ -42,6 +42,7 @@ COMMANDS = [
     "terms",
     "probes",
     "models",
+    "data",
     "doctor",
     "serve",
 ]
@@ -216,6 +217,9 @@ def test_catalogue_is_json_and_complete(shell):
     assert {row["model"] for row in shell("models", "--json").json} >= {
         "cnn-small", "cnn-tiny", "timm/", "hub:", "path:", "run:"
     }  # fmt: skip
+    kinds = {row["data"]: row["options"] for row in shell("data", "--json").json}
+    assert list(kinds["folder"])[:3] == ["path", "size", "channels"]  # its own come first
+    assert kinds["folder"]["path"]["required"] and kinds["folder"]["size"]["default"] == 32
     (quickstart,) = [r for r in shell("recipes", "--json").json if r["recipe"] == "quickstart"]
     assert "5 percentage points" in quickstart["claim"]
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import closing
 from typing import Any
 
 import psutil
 import pytest
+
+from workbench.store import Store
 
 from ..waiting import PATIENCE, until
 
@@ -156,8 +159,9 @@ def test_stop_while_the_teacher_trains_ends_the_run(fresh):
 
 
 @pytest.mark.parametrize("command", ["pause", "stop", "resume", "show", "journal"])
-def test_unknown_run_is_named_with_its_neighbour(shell, command):
-    run = shell.rows()[0]["run"]
-    said = shell(command, run[:-1], code=2)
+def test_unknown_run_is_named_with_its_neighbour(fresh, command):
+    with closing(Store(str(fresh.store))) as store:
+        run = store.runs.create(name="known", experiment={}, options={})
+    said = fresh(command, run[:-1], code=2)
     assert "WB111" in said.err
-    assert "Did you mean" in said.err
+    assert f"Did you mean {run!r}" in said.err

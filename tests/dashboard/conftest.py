@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,10 +92,20 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def free_port() -> int:
+@contextmanager
+def kept_port() -> Iterator[int]:
+    """A port for a server, given to nobody else meanwhile.
+
+    A server takes seconds to start, in which another test might get the port. Linux lets it listen
+    beside a socket that only holds the port; elsewhere the port is let go.
+    """
     with socket.socket() as plug:
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         plug.bind(("127.0.0.1", 0))
-        return int(plug.getsockname()[1])
+        port = int(plug.getsockname()[1])
+        if sys.platform != "linux":
+            plug.close()
+        yield port
 
 
 @dataclass
@@ -117,6 +128,7 @@ class Servers:
     def __init__(self, forks: Forks | None) -> None:
         self._forks = forks
         self._running: list[subprocess.Popen[str] | Started] = []
+        self._ports = ExitStack()
 
     def start(self, store: Path, *, port: int | None = None, team: object = None) -> Served:
         """One that answers.
@@ -127,7 +139,7 @@ class Servers:
             team: Fields of ``server.Team``; none for this machine only. ``session_ms`` is the
                 life of a session whose browser has gone.
         """
-        port = port or free_port()
+        port = port or self._ports.enter_context(kept_port())
         words = (SERVE, str(store), str(port), json.dumps(team or {}))
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
         process: subprocess.Popen[str] | Started
@@ -149,6 +161,7 @@ class Servers:
             process.wait(timeout=PATIENCE)
             assert process.stdout is not None
             process.stdout.close()
+        self._ports.close()
 
 
 @pytest.fixture

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from tornado.web import create_signed_value
@@ -39,6 +42,27 @@ def test_the_secret_is_made_once_and_for_its_owner_only(tmp_path):
     assert kept_secret(tmp_path) == secret
     assert len(secret) >= 48
     assert stat.S_IMODE((tmp_path / SECRET_FILE).stat().st_mode) == 0o600
+
+
+def test_a_server_that_dies_while_it_makes_the_secret_leaves_none(tmp_path, monkeypatch):
+    """Else no server would start there any more, before somebody had removed an empty file."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdopen", Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
+        with pytest.raises(BadFile, match="No space left"):
+            kept_secret(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert len(kept_secret(tmp_path)) >= 48
+
+
+@pytest.mark.parametrize("error", [None, OSError(errno.EPERM, "no links here")])
+def test_of_two_servers_that_start_at_once_the_first_secret_holds(tmp_path, monkeypatch, error):
+    """And where a file system has no links, one of them."""
+    first = kept_secret(tmp_path)
+    monkeypatch.setattr(Path, "exists", lambda path: False)  # the other looked a moment before
+    if error is not None:
+        monkeypatch.setattr(os, "link", Mock(side_effect=error))
+    assert (kept_secret(tmp_path) == first) is (error is None)
+    assert [path.name for path in tmp_path.iterdir()] == [SECRET_FILE]
 
 
 def test_a_secret_that_others_can_read_or_guess_is_refused_with_the_way_out(tmp_path):

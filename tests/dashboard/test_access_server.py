@@ -234,7 +234,7 @@ def cookies(answer: Answer) -> dict[str, SimpleCookie]:
 
 def test_its_first_lines_say_how_to_put_it_behind_a_proxy(team):
     port = team.served.url.rsplit(":", 1)[1]
-    assert team.served.said == f"Workbench: http://127.0.0.1:{port}{PREFIX}\n"
+    assert team.served.said == f"Workbench: http://127.0.0.1:{port}{PREFIX}/\n"
     assert "Behind a proxy: send /team/kd/" in team.served.process.stdout.readline()
     assert "docs/serving.md" in team.served.process.stdout.readline()
 

@@ -60,6 +60,13 @@ def test_a_prefix_that_is_no_plain_path_is_refused(prefix):
     assert check_prefix("/team/kd/") == "/team/kd"
 
 
+def listener() -> socket.socket:
+    """As a server's: what was said there a minute ago does not keep it from the port."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
+
+
 @pytest.mark.parametrize("port", [-1, 0, 65536, 10**9])
 def test_a_port_out_of_range_names_the_range(port):
     with pytest.raises(BadAddress, match=rf"--port {port} is no port\. Allowed: 1 to 65535"):
@@ -75,13 +82,13 @@ def test_a_port_in_use_offers_one_that_can_be_bound():
             choose_port("127.0.0.1", taken)
     offered = int(re.search(r"--port (\d+)", str(refused.value))[1])
     assert offered != taken
-    with socket.socket() as other:
+    with listener() as other:
         other.bind(("127.0.0.1", offered))
     assert refused.value.exit_code == 2
 
 
 def test_without_a_port_a_free_one_is_taken():
-    with socket.socket() as plug:
+    with listener() as plug:
         plug.bind(("127.0.0.1", choose_port("127.0.0.1", None)))
 
 

@@ -12,7 +12,7 @@ from workbench_widgets.frame import VIEWS
 from workbench.dashboard import summary
 from workbench.dashboard.live import Live, pack, unpack
 from workbench.recipes import open_experiment
-from workbench.runs.frames import Frames
+from workbench.runs.frames import Frames, probe_rows
 from workbench.runs.history import History
 
 
@@ -33,6 +33,18 @@ def test_all_views_of_one_snapshot_show_its_step(history, last):
         view: last.step for view in VIEWS if view != "curves"
     }
     assert frames.curves(None).step == history.row.steps == last.step
+
+
+def test_a_run_without_probes_says_of_how_many_rows_its_accuracy_is(history, last):
+    """Its snapshots hold nothing to count; the protocol knows."""
+    bare = replace(last, facts={}, arrays={})
+    asked = last.facts["loyalty"]["n"]
+    assert (
+        probe_rows(history.row, bare)
+        == asked
+        == probe_rows(replace(history.row, protocol=None), last)
+    )
+    assert probe_rows(replace(history.row, protocol=None), bare) == 0
 
 
 def test_similarity_shows_the_stored_cells_and_their_history(history, last):

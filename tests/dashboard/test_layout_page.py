@@ -81,10 +81,8 @@ def test_forced_colours_leave_bars_and_pressed_buttons_what_they_say(page: Page)
     for bar in ("#top .progress .bar", "#rail .pulls"):
         filled = page.locator(f"{bar} > div").first.evaluate(colour)
         assert filled != page.locator(bar).evaluate(colour)
-    for pressed, other in (
-        ('[data-view="cka"] button[aria-pressed="true"]', '[data-view="cka"] button[aria-pressed="false"]'),
-        ('#result button[aria-pressed="true"]', '#result button[aria-pressed="false"]'),
-    ):
+    for card, said in (('[data-view="cka"]', "pressed"), ("#result", "selected")):
+        pressed, other = (f'{card} button[aria-{said}="{now}"]' for now in ("true", "false"))
         colours = {page.locator(button).first.evaluate(colour) for button in (pressed, other)}
         assert len(colours) == 2
     page.emulate_media(forced_colors="none")

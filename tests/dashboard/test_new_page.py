@@ -138,3 +138,20 @@ def test_a_stage_more_is_edited_on_its_own_and_goes_again(served, page):
     page.get_by_role("button", name="Remove stage warm-up").click()
     expect(page.locator(".stage-card")).to_have_count(0)
     expect(page.get_by_role("button", name="Reset")).to_be_disabled()
+
+
+def test_a_fold_stays_as_the_reader_left_it_and_opens_where_a_field_is_wrong(served, page):
+    """Each edit draws the form anew; a folder's path is asked for among the options of data."""
+    page.goto(f"{served.url}/?new=quickstart")
+    options = page.locator('[data-key="student-options"]')
+    options.get_by_text("Options").click()
+    width = options.locator('input[type="text"][data-edit="student.width"]')
+    width.fill("6")
+    width.press("Enter")
+    expect(page.get_by_text("1 field changed")).to_be_visible()
+    expect(width).to_be_visible()
+    expect(edit(page, "data.augment")).not_to_be_visible()
+    edit(page, "data.use").select_option("folder")
+    expect(edit(page, "data.path")).to_be_visible()
+    expect(edit(page, "data.channels")).to_have_value("3")  # a choice of numbers
+    expect(width).to_be_visible()

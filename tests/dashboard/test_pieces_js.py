@@ -11,7 +11,7 @@ from workbench.dashboard.assets import PAGE, SCRIPTS
 
 pytestmark = pytest.mark.browser
 
-NAMES = ("shortly", "editorWords", "kept")
+NAMES = ("shortly", "editorWords", "kept", "fitted", "gathered")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,30 @@ def asked(page: Page, code: str, *given: Any) -> Any:
 def test_a_long_name_is_cut_to_what_tells_it_apart(pieces, text, most, expected):
     assert asked(pieces, "pieces.shortly(...given)", text, most) == expected
     assert len(expected) <= most
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "expected"),
+    [
+        ("cosine decay", 80, "cosine decay"),
+        ("stair 1", 32, "st… 1"),
+        ("stair 1", 19, "s…1"),
+        ("stair 1", 18, ""),
+    ],
+)
+def test_the_name_of_a_phase_is_cut_to_its_room_or_left_out(pieces, text, room, expected):
+    assert asked(pieces, "pieces.fitted(...given)", text, room) == expected
+
+
+@pytest.mark.parametrize(
+    ("room", "wide", "groups"),
+    [(0, 1, 5), (3, 1, 4), (3, 3, 3), (100, 1, 1)],
+)
+def test_flags_that_would_lie_on_each_other_become_one(pieces, room, wide, groups):
+    steps = [{"step": step} for step in (9, 1, 0, 6, 20)]
+    found = asked(pieces, "pieces.gathered(...given)", steps, room, wide)
+    assert len(found) == groups
+    assert [one["step"] for group in found for one in group] == [0, 1, 6, 9, 20]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from workbench.dashboard.address import check_host
 from workbench.dashboard.refused import REFUSED, _is_ours
 from workbench.errors import BadAddress
 
-from .conftest import SERVE, free_port
+from ..waiting import PATIENCE
+from .conftest import SERVE, kept_port
 
 
 def message(kind: str, content: Any) -> list[str | bytes]:
@@ -61,7 +62,7 @@ async def closing(url: str, names: list[str], send: list[str | bytes]) -> int | 
         await opened.read_message()  # that the page is ready
     for piece in send:
         await opened.write_message(piece, binary=isinstance(piece, bytes))
-    while await asyncio.wait_for(opened.read_message(), 10) is not None:
+    while await asyncio.wait_for(opened.read_message(), PATIENCE) is not None:
         pass
     opened.close()
     return opened.close_code
@@ -75,9 +76,9 @@ def token(url: str) -> str:
 
 
 def test_what_no_page_sends_is_one_line_in_the_log_and_the_end_of_its_websocket(finished, tmp_path):
-    url = f"http://127.0.0.1:{(port := free_port())}"
     log = tmp_path / "log"
-    with log.open("w") as told:
+    with log.open("w") as told, kept_port() as port:
+        url = f"http://127.0.0.1:{port}"
         server = subprocess.Popen(
             [sys.executable, "-c", SERVE, str(finished.store.path), str(port), "{}"],
             stdout=subprocess.PIPE,
@@ -94,7 +95,7 @@ def test_what_no_page_sends_is_one_line_in_the_log_and_the_end_of_its_websocket(
                 assert asyncio.run(closing(url, given, send)) == REFUSED, name
         finally:
             server.terminate()
-            server.communicate(timeout=30)
+            server.communicate(timeout=PATIENCE)
     lines = log.read_text().splitlines()
     assert len(lines) == len(TOKENS) + len(MESSAGES), "\n".join(lines)
     assert all("Refused from 127.0.0.1: a " in line for line in lines)

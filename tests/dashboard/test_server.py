@@ -20,7 +20,7 @@ from bokeh.models import ImportedStyleSheet
 from panel.io.state import set_curdoc
 
 from workbench import registry
-from workbench.dashboard import assets
+from workbench.dashboard import assets, server
 from workbench.dashboard.hub import Hub
 from workbench.dashboard.server import serve
 from workbench.dashboard.session import open_page
@@ -49,6 +49,16 @@ def test_every_answer_keeps_the_page_to_itself(served):
         assert f"ws://127.0.0.1:{port} " in sockets and "ws: " not in sockets
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_it_says_where_the_page_is_also_where_a_proxy_is_set(served, monkeypatch, capsys):
+    """A proxy of the user's does not reach the page: it would be asked for its own loopback."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server._announce(served.url, "", False)
+    assert capsys.readouterr().out == f"Workbench: {served.url}\n"
 
 
 def test_the_page_names_no_other_host(served):

@@ -19,13 +19,13 @@ from workbench.store.runs import RunRow
 from workbench.store.store import Store
 
 from ..small import SMALL
+from ..waiting import PATIENCE
 
 NASTY = (
     "\"'; rm -rf ~\n{{7*7}} ${HOME} $(id) `id` %s %(x)s {0} \\ \\n \\N{DASH} ''' \"\"\"\r\n"
     "\u2028\u2029\x85\x0c\x1b[31m # DATA\n```\n<b>$x$</b> é 🎓 \u202e"
 )
 """What a name, a note or a person's name may hold."""
-PATIENCE = 120.0
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from workbench.export import export_run
 from workbench.store.runs import RunRow
 from workbench.store.store import Store
+
+from ..kernels import execute
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_it_runs_and_finds_the_recorded_numbers(
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
     path = export_run(store, row.id, "notebook", tmp_path / "x.ipynb")
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": tmp_path}}).execute()
+    execute(notebook, resources={"metadata": {"path": tmp_path}})
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     figures = [
         output

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from workbench_widgets.frame import FrameError, need
 
 from workbench.errors import UnknownName
 from workbench.runs.looking import check_view
+
+from ..kernels import execute
 
 
 def test_a_notebook_prints_the_readers_lines_and_the_message() -> None:
@@ -42,7 +43,7 @@ def test_a_kernel_prints_it_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
     cell = nbformat.v4.new_code_cell("from workbench import Run\n\nRun('nobody').show()")
     notebook = nbformat.v4.new_notebook(cells=[cell])
-    NotebookClient(notebook, timeout=240, allow_errors=True).execute()
+    execute(notebook, allow_errors=True)
     (told,) = notebook.cells[0].outputs
     assert told.evalue.startswith("[WB111] No run 'nobody'")
     assert told.traceback[0] == "line 3: Run('nobody').show()"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+
+from ..kernels import execute
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -48,7 +49,7 @@ def test_notebook_runs_in_quick_mode(
 ) -> None:
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
     notebook = quick(nbformat.read(path, as_version=4))
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": tmp_path}}).execute()
+    execute(notebook, resources={"metadata": {"path": tmp_path}})
 
 
 @pytest.mark.notebook

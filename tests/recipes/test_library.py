@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import BadFile, InvalidExperiment, UnknownName
-from workbench.recipes import names, open_experiment, path_of
+from workbench.recipes import USUAL_PROBES, names, open_experiment, path_of
 from workbench.specs.files import read_yaml
 
 
@@ -45,6 +45,18 @@ def test_a_file_is_opened_with_the_folder_its_paths_start_from(tmp_path, monkeyp
     for given in ("mine.yaml", str(path)):
         spec, recipe, base = open_experiment(given)
         assert (spec.name, recipe, base) == ("quickstart", None, tmp_path)
+
+
+def test_a_file_without_name_and_probes_has_its_own_and_the_usual(tmp_path):
+    """As `Experiment(...)` in Python has: views of nothing would be all that its author sees."""
+    text = path_of("quickstart").read_text("utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith(("name:", "probes:"))]
+    path = tmp_path / "mine.yaml"
+    path.write_text("\n".join(lines), "utf-8")
+    spec = open_experiment(str(path))[0]
+    assert (spec.name, tuple(kind.use for kind in spec.probes)) == ("mine", USUAL_PROBES)
+    path.write_text("\n".join([*lines, "probes: []"]), "utf-8")
+    assert open_experiment(str(path))[0].probes == []
 
 
 @pytest.mark.parametrize(

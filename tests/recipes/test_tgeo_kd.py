@@ -25,7 +25,6 @@ RECIPES = ("tgeo-kd", "tgeo-kd-table")
 FUSE = "stages.main.terms.fuse"
 MIDDLE = 7
 """A step between two looks of the smoke scale."""
-PATIENCE = 120.0
 SEEDS = range(5)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 
 import numpy as np
 import pytest
 
 from workbench.errors import BadInput, InvalidExperiment, RefusedCommand, RunFailed
 from workbench.runs.run import Run
+from workbench.store.commands import Journal
 
 from .touched import CE, KD, MAIN, Hand, assert_same, killed, untouched_torch
 
@@ -310,6 +312,30 @@ def test_a_set_on_an_ended_run_offers_the_fork(hand, plain):
         RefusedCommand, match=rf"is finished at step 14.*workbench fork {plain} --at 14 --set"
     ):
         Run(plain, hand.store).set(KD + ".weight", 0.5)
+
+
+def test_a_command_that_applies_in_the_very_moment_in_which_the_run_ends_did_apply(
+    hand, plain, monkeypatch
+):
+    """Between the answer that is read and the row that is read the run does both."""
+    number = hand.send(plain, "stop")
+    journal, read = hand.store.journal, Journal.answer
+
+    def ends(self, asked):
+        found = read(self, asked)
+        (command,) = journal.waiting(plain) or (None,)
+        if command is not None:
+            hand.sql("UPDATE runs SET status = 'stopped' WHERE id = ?", plain)
+            journal.apply(plain, command, 14, {})
+        return found
+
+    monkeypatch.setattr(Journal, "answer", ends)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    hand.sql("UPDATE runs SET status = 'training' WHERE id = ?", plain)
+    try:
+        assert Run(plain, hand.store)._answered(number) == 14
+    finally:
+        hand.sql("UPDATE runs SET status = 'finished' WHERE id = ?", plain)
 
 
 def test_knobs_list_every_path_with_its_bounds_as_it_stands(hand):

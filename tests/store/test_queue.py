@@ -12,6 +12,7 @@ import pytest
 
 from workbench.errors import RefusedCommand, UnknownRun
 from workbench.store import queue as queue_module
+from workbench.store import runs as runs_module
 from workbench.store import turns as turns_module
 from workbench.store.queue import Standing, call_next, standing, to_front
 from workbench.store.store import Store
@@ -54,6 +55,14 @@ def later(monkeypatch):
         passed[0] += seconds
 
     return let
+
+
+def test_a_clock_that_is_set_back_lets_nobody_past_those_who_wait(store, monkeypatch):
+    (first,) = queued(store)
+    real = runs_module.now_ns
+    monkeypatch.setattr(runs_module, "now_ns", lambda: real() - 3600 * 10**9)
+    later = queued(store, 2)
+    assert standing(store.database).runs == (first, *later)
 
 
 def test_groups_follow_one_another_and_each_run_waits_for_those_before_it(store, gone):

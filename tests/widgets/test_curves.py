@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,30 @@ def test_marks_run_through_both_plots_with_their_number(digits_run: Any) -> None
     assert any(n.text == "<b>1</b>" and n.x == 40 for n in figure.layout.annotations)
 
 
+@pytest.mark.parametrize("width", [336, 900])
+def test_squares_of_thirty_marks_do_not_lie_on_each_other(digits_run: Any, width: int) -> None:
+    arrays, facts = digits_run["curves"]
+    marks = [{"step": 5 * k, "number": k + 1, "text": f"change {k + 1}"} for k in range(30)]
+    layout = curves.frame(arrays, {**facts, "marks": marks}).figure(width=width).layout
+    notes = [note for note in layout.annotations if "change" in (note.hovertext or "")]
+    told = [text for note in notes for text in note.hovertext.split("<br>")]
+    assert told == [mark["text"] for mark in marks], "each is told where one points"
+    px = (width - layout.margin.l - layout.margin.r) / (150 * 1.006)
+    spans = []
+    for note in notes:
+        wide = 6.2 * len(re.sub("<[^>]*>", "", note.text)) + 3
+        left = note.x * px + (note.xshift or 0) - (wide / 2 if note.xanchor == "center" else 0)
+        spans.append((left, left + wide))
+    assert all(one[1] <= other[0] + 1 for one, other in pairwise(spans))
+    assert (
+        len(
+            {mark.x0 for mark in layout.shapes if mark.yref == "y domain"}
+            & {5 * k for k in range(30)}
+        )
+        >= 29
+    )
+
+
 def test_epochs_relabel_the_same_axis(digits_run: Any) -> None:
     layout = curves.frame(*digits_run["curves"]).figure(x="epoch").layout
     assert layout.xaxis.title.text == "epoch"
@@ -265,14 +290,15 @@ def test_the_table_of_the_curves_has_the_selected_samples_too(some: Any) -> None
     assert sheet.rows[0][1:] == (25.0, 75.0)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("value", [0.0, 0.5, 0.875, 1.0])
 def test_the_names_of_the_selected_lines_stay_inside_the_plot(some: Any, value: float) -> None:
     arrays, facts = some
     arrays["selected_student"] = np.full_like(arrays["selected_student"], value)
     layout = curves.frame(arrays, facts).figure().layout
     name = next(n for n in layout.annotations if "S selected" in n.text)
     low, high = layout.yaxis.range
-    inside = {0.0: ("bottom",), 0.5: ("bottom", "top"), 1.0: ("top",)}
+    assert name.yanchor != "bottom" or (high - name.y) / (high - low) > 0.27, "room in 64 px"
+    inside = {0.0: ("bottom",), 0.5: ("bottom", "top"), 0.875: ("bottom", "top"), 1.0: ("top",)}
     assert low <= name.y <= high and name.yanchor in inside[value]
     assert name.xanchor == "right"
 

@@ -21,6 +21,8 @@ FAINT: Final = 0.35
 """Opacity of the lines of all samples beside those of the selected ones."""
 APART: Final = 9
 """Between a line and its name, in pixels."""
+EDGE: Final = 0.3
+"""Share of a low plot at its floor or top that has no room for a name beyond the line."""
 
 
 def selected_data(arrays: Arrays) -> dict[str, NDArray[Any]]:

@@ -59,7 +59,7 @@ DASHES: Final = {
     "teacher": ("solid", "8px,3px", "8px,2px,2px,2px", "2px,2px"),
     "labels": ("3px,2px", "solid", "8px,2px,2px,2px", "8px,3px"),
 }
-MOST_POWERS: Final = 4
+MOST_POWERS: Final = 3.5
 """Steps between labels of the cost axis: its few pixels have room for no more."""
 SMOOTHING: Final = 0.02
 """Half-life of the smoothing, as a share of the planned steps."""
@@ -274,7 +274,7 @@ def _skeleton(
         shapes=mark_lines(marks, "x", ["y domain", "y2 domain"]),
         annotations=[
             legend,
-            *mark_numbers(marks, "x", "y domain"),
+            *mark_numbers(marks, "x", "y domain", total),
             *(selected_names(data, facts, floor) if some else ()),
         ],
         dragmode="select",

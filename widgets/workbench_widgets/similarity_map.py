@@ -333,7 +333,7 @@ class Picture:
                 font={"size": 12, "color": "$ink"},
             ),
             label("null", 1, 0, xref="x2 domain", yref="y2 domain", xanchor="right", yshift=2),
-            *mark_numbers(self.marks, "x2", "y2 domain"),
+            *mark_numbers(self.marks, "x2", "y2 domain", self.total),
         ]
         pair = label(
             {

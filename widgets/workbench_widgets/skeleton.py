@@ -21,6 +21,10 @@ CHAR_PX: Final = 6.2
 """Mean width of a character at 11 px, for reserving room before the browser measures."""
 
 CLEAR: Final = "rgba(0,0,0,0)"
+MARK_PX: Final = 15
+"""Room that the square of a journal mark takes."""
+NARROW_PX, WIDE_PX = 240, 480
+"""Widths of a plot for which squares are gathered."""
 
 
 def layout(margin: Mapping[str, Node], **more: Node) -> dict[str, Node]:
@@ -147,25 +151,54 @@ def mark_lines(marks: Sequence[Mapping[str, Any]], xref: str, yrefs: Sequence[st
     ]
 
 
-def mark_numbers(marks: Sequence[Mapping[str, Any]], xref: str, yref: str) -> list[Node]:
-    """The black numbered square of each journal mark, standing on the floor of its axis."""
-    return [
-        label(
-            f"<b>{mark['number']}</b>",
-            mark["step"],
-            0.0,
-            xref=xref,
-            yref=yref,
-            xanchor="center",
-            yshift=2,
-            bgcolor="$ink",
-            borderpad=1.5,
-            font={"size": 10.5, "color": "$surface"},
-            hovertext=str(mark.get("text", "")),
-            captureevents=True,
-        )
-        for mark in marks
-    ]
+def mark_numbers(
+    marks: Sequence[Mapping[str, Any]], xref: str, yref: str, total: float
+) -> list[Node]:
+    """The black numbered square of each journal mark, standing on the floor of its axis.
+
+    Squares that would lie on each other become one, ``4\u20137``; ``total`` is the axis' length in
+    steps. A wide plot tells more of them apart.
+    """
+    made: list[Node] = []
+    tight, wide = (_gathered(marks, MARK_PX * total / px) for px in (NARROW_PX, WIDE_PX))
+    for group in tight:
+        test = None if group in wide else {"W<": WIDE_PX}
+        made.append(_square(group, xref, yref, test))
+    made += [_square(group, xref, yref, {"W>=": WIDE_PX}) for group in wide if group not in tight]
+    return made
+
+
+def _gathered(marks: Sequence[Mapping[str, Any]], room: float) -> list[list[Mapping[str, Any]]]:
+    """Marks in groups: one begins where the square of the group before it has ended."""
+    groups: list[list[Mapping[str, Any]]] = []
+    for mark in sorted(marks, key=lambda one: (one["step"], one["number"])):
+        apart = mark["step"] - groups[-1][0]["step"] if groups else 0.0
+        if groups and apart < room * (1 if len(groups[-1]) == 1 else 2.4):
+            groups[-1].append(mark)
+        else:
+            groups.append([mark])
+    return groups
+
+
+def _square(group: Sequence[Mapping[str, Any]], xref: str, yref: str, test: Node) -> Node:
+    numbers = sorted(mark["number"] for mark in group)
+    text = f"{numbers[0]}" if len(group) == 1 else f"{numbers[0]}\u2013{numbers[-1]}"
+    made = label(
+        f"<b>{text}</b>",
+        group[0]["step"],
+        0.0,
+        xref=xref,
+        yref=yref,
+        xanchor="center" if len(group) == 1 else "left",
+        xshift=0 if len(group) == 1 else -MARK_PX / 2,
+        yshift=2,
+        bgcolor="$ink",
+        borderpad=1.5,
+        font={"size": 10.5, "color": "$surface"},
+        hovertext="<br>".join(str(mark.get("text", "")) for mark in group),
+        captureevents=True,
+    )
+    return made if test is None else {"$if": test, "then": made}
 
 
 def nice_ticks(top: float, about: int = 4) -> list[float]:

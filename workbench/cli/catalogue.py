@@ -1,4 +1,4 @@
-"""``recipes``, ``terms``, ``probes``, ``models``, ``doctor``: what there is to choose from."""
+"""``recipes``, ``terms``, ``probes``, ``models``, ``data``, ``doctor``: what one can choose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from workbench.cli.models import print_kept
 from workbench.cli.options import AsJson, StoreUrl, print_json, table
-from workbench.registries import MODELS, PROBES, TERMS
+from workbench.registries import DATA, MODELS, PROBES, TERMS
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command("terms", epilog="Example: workbench terms --json")(terms)
     app.command("probes", epilog="Example: workbench probes")(probes)
     app.command("models", epilog="Example: workbench models --kept")(models)
+    app.command("data", epilog="Example: workbench data --json")(data)
     app.command("doctor", epilog="Example: workbench doctor")(doctor)
 
 
@@ -75,6 +76,30 @@ def terms(as_json: AsJson = False, _store: StoreUrl = None) -> None:
             f"{k}={v['default']}" if "default" in v else k for k, v in row["parameters"].items()
         )
     table(rows, ("term", "summary", "parameters", "paper"))
+
+
+def data(as_json: AsJson = False, _store: StoreUrl = None) -> None:
+    """List data sets and ways to read your own, each with its options."""
+    from workbench.data.spec import DataSpec
+
+    rows: list[dict[str, Any]] = []
+    for name, kind in DATA.items():
+        common = [option for option in DataSpec.model_fields if option != "use"]
+        own = [option for option in kind.model_fields if option not in (*common, "use")]
+        options = {
+            option: {**_default(field), "help": field.description}
+            for option, field in ((option, kind.model_fields[option]) for option in own + common)
+        }
+        summary = (kind.__doc__ or "").strip().splitlines()[0]
+        rows.append({"data": name, "summary": summary, "options": options})
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        row["options"] = ", ".join(
+            f"{k}={v['default']}" if "default" in v else k for k, v in row["options"].items()
+        )
+    table(rows, ("data", "summary", "options"))
 
 
 def _default(field: FieldInfo) -> dict[str, Any]:

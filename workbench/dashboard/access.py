@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -238,13 +239,8 @@ def kept_secret(folder: Path) -> str:
     path = folder / SECRET_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        try:
-            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            pass  # an earlier server, or one that starts at this moment
-        else:
-            with os.fdopen(opened, "w") as file:
-                file.write(secrets.token_urlsafe(SECRET_LENGTH))
+        if not path.exists():
+            _make_secret(path)
         mode = path.stat().st_mode
         secret = path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -260,3 +256,18 @@ def kept_secret(folder: Path) -> str:
             "a new one is made."
         )
     return secret
+
+
+def _make_secret(path: Path) -> None:
+    """A new secret, whole or none; where another server has made one in this moment, that stays."""
+    opened, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # its owner's only
+    try:
+        with os.fdopen(opened, "w") as file:
+            file.write(secrets.token_urlsafe(SECRET_LENGTH))
+        os.link(name, path)
+    except FileExistsError:
+        return
+    except PermissionError:  # a file system without links
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -184,8 +184,8 @@ def _option(model: KeptModel) -> str:
     where = model.run or model.id.removeprefix("teacher:")[:12]
     score = ""
     if model.score is not None:
-        of = f"{model.score.split}, n = {count(model.score.n)}"
-        score = f", {percent(model.score.accuracy)} on {of}"
+        n = f", n = {count(model.score.n)}" if model.score.n else ""
+        score = f", {percent(model.score.accuracy)} on {model.score.split}{n}"
     return f"{model.role}: {title(model)} ({where}{score})"
 
 

@@ -154,7 +154,9 @@ def serve(
             bound = Bound(host, port, origins, team.behind_proxy, team.oauth_provider)
             server = make_server(hub, bound)
             said = advice(host, port, prefix) if team != Team() else ""
-            _run(server, f"http://{_reached(host)}:{port}{prefix}", said, open_browser=open_browser)
+            # With its last slash: the way to the login is relative to it.
+            url = f"http://{_reached(host)}:{port}{prefix and prefix + '/'}"
+            _run(server, url, said, open_browser=open_browser)
         finally:
             hub.close()
     finally:
@@ -278,7 +280,9 @@ def _run(server: Any, url: str, said: str, *, open_browser: bool) -> None:
 
 def _announce(url: str, said: str, open_browser: bool) -> None:
     """Say where the page is once it has answered a request."""
-    with urllib.request.urlopen(f"{url}/{assets.url('icon.svg')}", timeout=30) as answer:  # noqa: S310
+    # Not through a proxy of the user's, which would look for the page on its own machine.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(f"{url.rstrip('/')}/{assets.url('icon.svg')}", timeout=30) as answer:
         answer.read()
     print(f"Workbench: {url}", *([said] if said else []), sep="\n", flush=True)
     if open_browser:

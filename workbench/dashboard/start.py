@@ -165,9 +165,9 @@ def _accuracy(store: Store, line: Line) -> tuple[float | None, str]:
 
 def _probed(store: Store, run: str) -> int:
     key = store.path, run
-    if n := _PROBED.get(key) or probe_rows(store.last_snapshot(run)):
+    if key not in _PROBED and (n := probe_rows(store.runs.get(run), store.last_snapshot(run))):
         _PROBED[key] = n
-    return n
+    return _PROBED.get(key, 0)
 
 
 def _weights(protocol: dict[str, Any], who: str) -> int | None:

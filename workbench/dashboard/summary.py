@@ -99,7 +99,7 @@ def rail(history: History, frames: Frames) -> dict[str, Any]:
     """The experiment, both models, the data, the journal."""
     row, spec = history.row, frames.spec
     lines = journal.lines(history)
-    protocol, n = row.protocol or {}, probe_rows(history.latest)
+    protocol, n = row.protocol or {}, probe_rows(row, history.latest)
     return {
         "loss": wording.expression(spec.stage) if spec else [],
         "paper": spec.recipe.paper if spec and spec.recipe else "",

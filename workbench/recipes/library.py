@@ -11,6 +11,9 @@ from workbench.specs.experiment import ExperimentSpec
 from workbench.specs.files import read_yaml
 
 FOLDER = Path(__file__).parent
+USUAL_PROBES = ("cka", "trilateral", "calibration", "loyalty")
+"""What is measured where an experiment of one's own does not say: views of nothing help nobody."""
+LONGEST_NAME = 200
 
 
 def names() -> list[str]:
@@ -46,6 +49,8 @@ def open_experiment(name_or_path: str) -> tuple[ExperimentSpec, str | None, Path
 def read_file(name_or_path: str) -> tuple[dict[str, Any], Path]:
     """An experiment file as it is written, and its path; modules beside it can be imported then.
 
+    Where it has no ``name``, that is the file's; where it has no ``probes``, those are the usual.
+
     Raises:
         BadFile: If the file cannot be read as an experiment.
         UnknownName: If it looks like a recipe's name and is none.
@@ -67,4 +72,6 @@ def read_file(name_or_path: str) -> tuple[dict[str, Any], Path]:
     data, folder = read_yaml(path), path.resolve().parent
     if data.get("modules"):
         look_in(folder)
+    data.setdefault("name", path.stem[:LONGEST_NAME])
+    data.setdefault("probes", list(USUAL_PROBES))
     return data, path

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench.recipes import open_experiment
+from workbench.recipes import USUAL_PROBES, open_experiment
 from workbench.runs.estimate import estimate_here, estimate_in_fresh_process
 from workbench.runs.expression import Sum, TermExpression, as_mapping
 from workbench.runs.follow import Progress
@@ -72,7 +72,7 @@ class Experiment:
         if stage:
             stage.setdefault("optimiser", {"use": "adamw", "lr": 5e-3})
             fields.setdefault("stages", {"main": stage})
-        fields.setdefault("probes", ["cka", "trilateral", "calibration", "loyalty"])
+        fields.setdefault("probes", list(USUAL_PROBES))
         self.spec = ExperimentSpec.parse(
             {
                 "name": name,

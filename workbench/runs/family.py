@@ -80,6 +80,4 @@ def _line(
 
 
 def _probed(store: Store, row: RunRow) -> int:
-    splits = (row.protocol or {}).get("splits") or {}
-    known = (splits.get("probe") or {}).get("rows")
-    return int(known) if known else probe_rows(store.last_snapshot(row.id))
+    return probe_rows(row, None) or probe_rows(row, store.last_snapshot(row.id))

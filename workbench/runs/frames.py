@@ -183,7 +183,7 @@ class Frames:
         if history.latest is None or not len(history.probe.steps):
             frame = curves.frame({}, facts)
             return replace(frame, waiting=waits_for) if waits_for else frame
-        facts["n"] = probe_rows(self._history.latest)
+        facts["n"] = probe_rows(history.row, history.latest)
         if per_epoch := self.steps_per_epoch:
             facts["steps_per_epoch"] = per_epoch
         facts["times"] = [list(pair) for pair in history.times]
@@ -305,8 +305,11 @@ class Frames:
         return steps // stage.epochs if stage is not None and stage.epochs and steps else None
 
 
-def probe_rows(latest: Snapshot | None) -> int:
-    """Rows of the probe split that a run is looked at on; 0 before its first snapshot."""
+def probe_rows(row: RunRow, latest: Snapshot | None) -> int:
+    """Rows of the probe split that a run is looked at on; 0 while nobody knows them."""
+    splits = (row.protocol or {}).get("splits") or {}
+    if known := (splits.get("probe") or {}).get("rows"):
+        return int(known)
     facts = latest.facts if latest else {}
     others = ("cka", "balance")  # on fewer rows, and on others
     return int(next((told["n"] for view, told in facts.items() if view not in others), 0))

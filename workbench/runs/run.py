@@ -173,8 +173,7 @@ class Run(Explained, Shown):
     @property
     def children(self) -> list[Run]:
         """Runs that were forked from this one, newest first."""
-        rows = self.store.runs.list(roles=("student",))
-        return [Run(row.id, self.store) for row in rows if row.parent == self.id]
+        return [Run(row.id, self.store) for row in self.store.runs.list() if row.parent == self.id]
 
     @property
     def group(self) -> list[Run]:
@@ -382,12 +381,13 @@ class Run(Explained, Shown):
     def _answered(self, number: int) -> int:
         """Wait for the answer to a command; returns the step at which it applied."""
         while True:
+            active = self.row.active  # before the answer: what applies at the end has one by then
             answer = self.store.journal.answer(number)
             if answer.state == "refused":
                 raise RefusedCommand(answer.reason or f"Run {self.id} refused the command.")
             if answer.state == "applied":
                 return answer.step or 0
-            if not self.row.active:
+            if not active:
                 raise RefusedCommand(f"Run {self.id} is {self.status}; the command did not apply.")
             time.sleep(POLL_SECONDS)
 

@@ -7,8 +7,10 @@ stay. A line with ``explain`` asks for a process that answers, at the socket it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -27,10 +29,16 @@ def serve() -> None:
     import workbench.runs.layer_map
     import workbench.training.session  # noqa: F401
 
+    # Whoever started this may ignore its children, which is inherited: nobody could be waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     print("ready", flush=True)
     for line in sys.stdin:
         order = json.loads(line)
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError as error:  # too many processes, or no memory; the next order may find some
+            _refuse(order, error)
+            continue
         if child:
             os.waitpid(child, 0)  # the middle process leaves at once; its child belongs to init
             continue
@@ -40,6 +48,18 @@ def serve() -> None:
         if "explain" in order:
             _become_explainer(order)
         _become_worker(order)
+
+
+def _refuse(order: dict[str, str], error: OSError) -> None:
+    """Say in a run's log why nobody trains it; who asks for an explainer soon asks elsewhere."""
+    if "log" not in order:
+        return
+    words = f"No worker could be started ({error.strerror}). `workbench resume` tries again.\n"
+    with contextlib.suppress(OSError):  # the same machine may have no file to give either
+        log = Path(order["log"])
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(words)
 
 
 def _become_explainer(order: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from workbench.errors import DiskFull, RefusedCommand, StoreLocked, UnknownRun, nearest
 from workbench.store.database import Database, now_ns
@@ -156,6 +156,8 @@ class Runs:
                 runs = [f"{group}-{role}" for _ in experiments]
             else:
                 runs = _fresh(connection, _slug(name), len(experiments))
+            last = connection.execute(select(func.max(RUNS.c.turn))).scalar()
+            turn = max(began, (last or 0) + 1)  # behind all that wait, also if a clock was set back
             for number, (run, experiment) in enumerate(zip(runs, experiments, strict=True)):
                 connection.execute(
                     RUNS.insert().values(
@@ -168,7 +170,7 @@ class Runs:
                         step=0,
                         steps=0,
                         created_ns=began + number,  # their order
-                        turn=began + number if queued else None,
+                        turn=turn + number if queued else None,
                         experiment=_dump(experiment),
                         options=_dump(options),
                         **fields,

@@ -300,7 +300,7 @@ const SELECTION_CSS = `
 .wb-veil { position: absolute; left: 0; top: 0; pointer-events: none; }
 .wb-veil[hidden], .wb-ways[hidden], .wb-keys[hidden] { display: none; }
 .wb-ways { position: absolute; left: 0; top: 58px; background: var(--wb-surface); }
-.wb-right { left: auto; right: 41.5%; top: 44px; }
+.wb-right { left: auto; right: 41.5%; top: 38px; }
 .wb-drawing { cursor: crosshair; user-select: none; }
 .wb-keys { position: absolute; left: 8px; bottom: 0; font: inherit; font-size: 11px; color: var(--wb-ink); background: var(--wb-surface);
   border: 1px solid var(--wb-line-strong); border-radius: 4px; opacity: 0; pointer-events: none; }

@@ -22,9 +22,10 @@ function morph(old, made) {
     if (old.data !== made.data) old.data = made.data;
     return undefined;
   }
-  for (const { name } of [...old.attributes]) if (!made.hasAttribute(name)) old.removeAttribute(name);
+  const kept = readersFold(old, made);
+  for (const { name } of [...old.attributes]) if (!made.hasAttribute(name) && name !== kept) old.removeAttribute(name);
   for (const { name, value } of made.attributes)
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    if (old.getAttribute(name) !== value && name !== kept) old.setAttribute(name, value);
   if ("value" in old && old.nodeName !== "BUTTON" && old.getRootNode().activeElement !== old) {
     if (old.type === "checkbox") old.checked = made.hasAttribute("checked");
     else if (["INPUT", "TEXTAREA"].includes(old.nodeName) && made.hasAttribute("value")) old.value = made.getAttribute("value");
@@ -35,6 +36,15 @@ function morph(old, made) {
   if (old.nodeName === "SELECT" && old.getRootNode().activeElement !== old)
     old.value = [...old.options].find((option) => option.hasAttribute("selected"))?.value ?? old.value;
   return undefined;
+}
+
+// A fold stays as a reader left it until what we ask of it is another: a field in it is wrong, say.
+function readersFold(old, made) {
+  if (old.nodeName !== "DETAILS") return null;
+  const asked = made.hasAttribute("open");
+  const same = old.asked === undefined ? !asked : old.asked === asked;
+  old.asked = asked;
+  return same ? "open" : null;
 }
 
 const button = (text, what, more = {}) =>

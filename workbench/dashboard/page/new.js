@@ -65,12 +65,13 @@ function modelHalf(model, state) {
   const word = model.role === "teacher" ? "Teacher" : "Student";
   const most = Math.max(...model.layers.map(({ channels }) => channels), 0);
   const least = Math.min(...model.layers.map(({ channels }) => channels), most);
+  // `known` is one node whatever is known, so that the options after it stay the node that a reader opened.
   return h("div", { class: `half ${model.role}`, "data-key": model.role },
     h("div", { class: "pick" }, h("label", { for: idOf(model.use.path) }, marked(model.role, word)), h("div", {}, picker(model.use, state.wrong, false, true))),
-    model.facts.length ? facts(model.facts) : h("p", { class: "read" }, state.waits),
-    h("div", { class: "small ink3" }, model.says),
-    layerBars(model.layers), model.layers.length ? h("div", { class: "small ink3" }, `bar height: channels, ${least} to ${most}`) : null,
-    model.fields.length ? h("details", { "data-key": `${model.role}-options` }, h("summary", { class: "ink2" }, "Options"),
+    h("div", { class: "known" }, model.facts.length ? facts(model.facts) : h("p", { class: "read" }, state.waits),
+      h("div", { class: "small ink3" }, model.says),
+      layerBars(model.layers), model.layers.length ? h("div", { class: "small ink3" }, `bar height: channels, ${least} to ${most}`) : null),
+    model.fields.length ? h("details", { "data-key": `${model.role}-options`, open: wrongIn(model.fields, state.wrong) }, h("summary", { class: "ink2" }, "Options"),
       h("div", { class: "fields", style: "margin-top:6px" }, fieldRows(model.fields, state.wrong))) : null);
 }
 
@@ -121,7 +122,7 @@ function newPlace(state, own) {
         h("div", { class: "data-row" }, h("div", {}, h("label", { class: "unseen", for: idOf(state.data.use.path) }, "Data set"), picker(state.data.use, state.wrong)),
           state.data.facts.length ? facts(state.data.facts) : h("span", { class: "read" }, state.waits),
           state.pictures.length ? h("span", { class: "thumbs" }, state.pictures.map((src, k) => h("img", { src, alt: `Training image ${k + 1}` }))) : null),
-        h("details", { "data-key": "data-options", style: "margin-top:6px" }, h("summary", { class: "ink2" }, "Options"),
+        h("details", { "data-key": "data-options", style: "margin-top:6px", open: wrongIn(state.data.fields, state.wrong) }, h("summary", { class: "ink2" }, "Options"),
           h("div", { class: "fields", style: "margin-top:6px;max-width:520px" }, fieldRows(state.data.fields, state.wrong)))),
       h("section", { class: "card", "data-key": "loss" }, headed("3", many ? `Loss of stage ${state.stage_name}` : "Loss", "Type it, or use the cards; both stay equal. Colour says whom the term pulls towards."), why("loss"),
         lossLine(state, own), h("div", { class: "term-cards" }, state.terms.map((term) => termCard(term, state, own))), addTerm(state, own)),

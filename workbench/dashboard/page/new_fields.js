@@ -48,7 +48,7 @@ function control(field, wrong, options) {
   if (field.sort === "flag")
     return h("input", { id, type: "checkbox", "data-edit": field.path, checked: field.value === true, title: field.help });
   if (field.sort === "choice")
-    return h("select", common, field.choices.map((word) => h("option", { value: word, selected: word === field.value }, word)));
+    return h("select", common, field.choices.map((word) => h("option", { value: word, selected: written(word) === written(field.value) }, word)));
   const numeric = field.sort === "number" || field.sort === "integer";
   const box = h("input", { ...common, class: `in${numeric ? " number" : ""}`, type: "text", inputmode: numeric ? "decimal" : null,
     value: written(field.value), placeholder: field.default === null && !field.required ? "none" : null, spellcheck: "false", autocomplete: "off" });
@@ -69,9 +69,13 @@ function fieldRows(list, wrong, options = {}) {
   });
 }
 
+// Whether one of these fields, or a field within one, is wrong.
+const wrongIn = (fields, wrong) =>
+  Object.keys(wrong).some((path) => fields.some((field) => path === field.path || path.startsWith(`${field.path}.`)));
+
 // A kind within a kind, or a group of fields: folded, open where something is wrong or changed.
 function nested(field, wrong, options) {
-  const off = Object.keys(wrong).some((path) => path.startsWith(`${field.path}.`) || path === field.path);
+  const off = wrongIn([field], wrong);
   const picks = field.use ? [h("label", { for: idOf(field.use.path) }, "use"), h("div", {}, picker(field.use, wrong, field.optional))] : [];
   const summary = field.use ? `${field.label}: ${field.use.value ?? "none"}` : field.label;
   return h("details", { "data-key": field.path, open: off || field.changed || (options.open ?? []).includes(field.label) },

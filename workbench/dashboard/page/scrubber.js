@@ -29,6 +29,7 @@ const SCRUBBER = `
 .root button.flag { position: absolute; top: 4px; min-height: 16px; height: 16px; min-width: 16px; padding: 0 3px; border: 0;
   border-radius: 2px; transform: translateX(-50%); background: var(--wb-ink); color: var(--wb-surface); font-size: 11px;
   line-height: 16px; font-weight: 600; }
+.root button.flag.many { transform: translateX(-8px); }
 .root button.flag.blank { border: 1px solid var(--wb-ink3); line-height: 14px; background: var(--wb-surface); color: var(--wb-ink2); }
 .state { text-align: right; }
 .state .chip { display: inline-flex; align-items: center; height: 20px; padding: 0 9px; border: 1px solid var(--wb-ink);
@@ -42,6 +43,7 @@ const SCRUBBER = `
 const SHOWN = Symbol.for("workbench/shown");
 const JUMP = "workbench-jump";
 const NOTE_ROOM = 0.025; // share of the bar that a flag takes of a narrow page
+const MARK_ROOM = 0.018; // and of a wide one
 const BEAT_MS = 100; // between two snapshots that are played
 const ADDRESS_MS = 500; // a browser ignores a page that rewrites its address more often than 200 times in 10 s
 const AROUND_STEPS = 20; // read again together, once the page had to let go of them
@@ -49,11 +51,12 @@ const AROUND_STEPS = 20; // read again together, once the page had to let go of 
 const spaced = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, "\u2009");
 const nearestStep = (step, snapshots) => snapshots.findLast((known) => known <= step) ?? snapshots[0];
 
-// Notes that would lie on each other, as one flag at the first of them.
-function gathered(notes, room) {
+// What would lie on each other, as one flag at the first of them; a flag of several is `wide` times as wide.
+function gathered(notes, room, wide = 1) {
   const groups = [];
   for (const note of [...notes].sort((a, b) => a.step - b.step)) {
-    if (groups.length && note.step - groups.at(-1)[0].step < room) groups.at(-1).push(note);
+    const taken = room * (groups.at(-1)?.length > 1 ? wide : 1);
+    if (groups.length && note.step - groups.at(-1)[0].step < taken) groups.at(-1).push(note);
     else groups.push([note]);
   }
   return groups;
@@ -77,8 +80,11 @@ function scrubber(state, own) {
     d: list.map((step) => `M${((1e4 * Math.min(step, steps)) / Math.max(steps, 1)).toFixed(1)} 0v6`).join("") });
   const numbers = state.ticks.map(([step, text], k) => h("span", { class: `number${k ? (step >= steps ? " last" : "") : " first"}`, style: at(step) },
     k ? text : `step ${text}`));
-  const flags = state.marks.map((mark) => h("button", { type: "button", class: "flag", tabindex: -1, style: at(mark.step), "data-do": "jump",
-    "data-step": mark.step, title: `${mark.text}, at step ${spaced(mark.step)}`, "aria-label": `Mark ${mark.number}: ${mark.text}` }, mark.number));
+  const room = Math.max(steps, 1) * (globalThis.innerWidth < 1200 ? NOTE_ROOM : MARK_ROOM);
+  const flags = gathered(state.marks, room, 2.4).map(([mark, ...more]) => h("button", { type: "button", class: `flag${more.length ? " many" : ""}`, tabindex: -1,
+    style: at(mark.step), "data-do": "jump", "data-step": mark.step, title: [mark, ...more].map((one) => `${one.text}, at step ${spaced(one.step)}`).join("\n"),
+    "aria-label": more.length ? `Marks ${mark.number} to ${more.at(-1).number}, the first: ${mark.text}` : `Mark ${mark.number}: ${mark.text}` },
+    more.length ? `${mark.number}–${more.at(-1).number}` : mark.number));
   const notes = gathered(state.notes, Math.max(steps, 1) * NOTE_ROOM).map(([note, ...more]) => h("button", { type: "button", class: "flag blank", tabindex: -1,
     style: at(note.step), "data-do": "jump", "data-step": note.step, title: [note, ...more].map((one) => `“${one.text}”, at step ${spaced(one.step)}`).join("\n"),
     "aria-label": more.length ? `${more.length + 1} notes, the first: ${note.text}` : `Note: ${note.text}` }, "✎"));

@@ -171,6 +171,7 @@ def serve(store_url: str) -> None:
         registry.names()  # what a child would import anew at each edit
 
     configure(1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored children could not be waited for
     gate = tempfile.TemporaryFile()  # noqa: SIM115  (its children lock it as long as they live)
     print(json.dumps({"ready": torch.__version__}), flush=True)
     children: dict[str, int] = {}
