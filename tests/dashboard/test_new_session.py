@@ -97,6 +97,35 @@ def test_an_answer_of_before_the_last_edit_is_dropped_and_that_of_the_last_is_sh
     assert later == last
 
 
+def test_facts_of_another_data_set_do_not_stand_beside_one_that_nobody_can_read_yet(store):
+    facts = {
+        "name": "digits", "kind": "image", "shape": [1, 8, 8], "classes": list("0123456789"),
+        "splits": {"train": 100, "val": 10, "probe": 10, "test": 10}, "mean": [0.3], "std": [0.3],
+        "pictures": ["data:,x"], "features": [],
+    }  # fmt: skip
+
+    async def run():
+        hub = hub_on(store)
+        page, _session = await opened(hub)
+        told, seen = page._parts["new"], []
+        hub.checker.asked[-1][1]({**answer(9.0), "data": facts})
+        await settled()
+        seen.append(told.told)
+        page.act({"do": "edit", "path": "seed", "value": "-1"})  # wrong, but of no other data
+        seen.append(told.told)
+        page.act({"do": "edit", "path": "data.use", "value": "folder"})  # its path is missing
+        seen.append(told.told)
+        page.act({"do": "undo"})
+        page.act({"do": "undo"})
+        hub.checker.asked[-1][1]({**answer(9.0), "data": facts})
+        await settled()
+        return [*seen, told.told]
+
+    for k, told in enumerate(asyncio.run(run())):
+        shown = bool(told["data"]["facts"]), bool(told["pictures"])
+        assert shown == ((False, False) if k == 2 else (True, True)), k
+
+
 def test_an_answer_stays_good_while_another_stage_is_looked_at(store):
     async def run():
         hub = hub_on(store)

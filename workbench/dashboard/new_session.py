@@ -24,6 +24,7 @@ from workbench.dashboard.template import make_template
 from workbench.errors import BadInput, WorkbenchError
 from workbench.recipes import names
 from workbench.runs.draft import Draft
+from workbench.runs.draft.paths import value_at
 from workbench.runs.draft.stages import add_stage, pick_stage, remove_stage, rename_stage
 from workbench.runs.launch import accept_all
 from workbench.runs.queue import go_on
@@ -33,6 +34,8 @@ MOST_EDITS: Final = 200
 """Edits that can be taken back."""
 LONGEST_TEXT: Final = 100_000
 """Letters of one edit or file: reading them keeps all pages waiting."""
+PARTS: Final = ("data", "teacher", "student")
+"""Of what the facts are told that stay while new ones are on their way."""
 ONLY_LOOKS: Final = "This server only shows: nothing is changed, tried or started here."
 
 
@@ -58,7 +61,7 @@ class NewSession(PlainSession):
         """Whether it has begun: the second press of a double click begins no second run."""
         self._last: dict[str, Any] = {}
         self._fork: Forking | None = None
-        self._draft = self._opened(asked)
+        self._draft = self._tried = self._opened(asked)
         self._parts = self._make_parts("top", "new")
         self._parts["top"].tell(self._bar("new"))
         self._ask()
@@ -184,6 +187,7 @@ class NewSession(PlainSession):
         self._told = None
         if self._draft.typed is not None or self._draft.spec is None:
             self.hub.checker.forget(self._me)
+            self._last = self._of_what_stands()
             return
         asked = self._draft
         self.hub.checker.ask(self._me, asked, lambda told: self._heard(asked, told))
@@ -194,10 +198,20 @@ class NewSession(PlainSession):
         def take() -> None:
             if self._draft.data == asked.data:  # another stage may have been picked
                 self._told = self._last = told
+                self._tried = asked
                 self._go_on()
                 self._draw()
 
         self._later(take)
+
+    def _of_what_stands(self) -> dict[str, Any]:
+        """What was told last, without the parts that are others by now: nobody asks for those."""
+
+        def stands(part: str) -> bool:
+            before, now = (value_at(draft.data, part) for draft in (self._tried, self._draft))
+            return bool(before == now)
+
+        return {key: told for key, told in self._last.items() if key not in PARTS or stands(key)}
 
     def _go_on(self) -> None:
         """Begin what was to begin after the checks; where one failed, the page says it itself."""
