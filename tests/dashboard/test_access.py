@@ -54,7 +54,9 @@ def test_a_server_that_dies_while_it_makes_the_secret_leaves_none(tmp_path, monk
     assert len(kept_secret(tmp_path)) >= 48
 
 
-@pytest.mark.parametrize("error", [None, OSError(errno.EPERM, "no links here")])
+@pytest.mark.parametrize(
+    "error", [None, OSError(errno.EPERM, "no links here"), OSError(errno.EOPNOTSUPP, "")]
+)
 def test_of_two_servers_that_start_at_once_the_first_secret_holds(tmp_path, monkeypatch, error):
     """And where a file system has no links, one of them."""
     first = kept_secret(tmp_path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 
 import pytest
@@ -32,6 +34,22 @@ def test_a_class_of_a_cell_is_told_by_its_methods_wherever_they_stand():
     assert own_code([first]) == own_code([again])
     assert own_code([first]).keys() == own_code([edited]).keys() == {"__main__.Net"}
     assert own_code([first]) != own_code([edited])
+
+
+def test_a_class_of_a_script_is_told_alike_by_processes_that_order_sets_otherwise():
+    code = (
+        "from workbench.specs.code import own_code\n"
+        "class Net:\n"
+        "    def forward(self, x): return x in {'relu', 'gelu', 'silu', 'tanh'}\n"
+        "print(own_code([Net]))\n"
+    )
+    said = {
+        subprocess.check_output(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}
+        )
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
 
 
 def test_a_class_of_a_module_is_told_by_its_file(tmp_path, monkeypatch):

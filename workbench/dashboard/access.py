@@ -264,10 +264,11 @@ def _make_secret(path: Path) -> None:
     try:
         with os.fdopen(opened, "w") as file:
             file.write(secrets.token_urlsafe(SECRET_LENGTH))
-        os.link(name, path)
-    except FileExistsError:
-        return
-    except PermissionError:  # a file system without links
-        Path(name).replace(path)
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links: each says so in its own way
+            Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)

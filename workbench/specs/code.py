@@ -72,5 +72,10 @@ def _methods(one: type) -> list[Any]:
 
 
 def _done(code: CodeType) -> list[Any]:
-    inner = [_done(item) if isinstance(item, CodeType) else item for item in code.co_consts]
-    return [code.co_code, code.co_names, inner]
+    return [code.co_code, code.co_names, [_constant(item) for item in code.co_consts]]
+
+
+def _constant(item: Any) -> Any:
+    if isinstance(item, frozenset):  # ``x in {"a", "b"}``: in another order in each process
+        return sorted(map(repr, item))
+    return _done(item) if isinstance(item, CodeType) else item
