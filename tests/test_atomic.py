@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -39,6 +40,17 @@ def test_without_space_the_old_file_stays_and_the_bytes_are_named(
     monkeypatch.undo()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_limit_on_the_size_of_files_is_named(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(DiskFull, match=r"may have 4096 \(`ulimit -f`\)\. Raise that limit"):
+            write_atomically(tmp_path / "file.bin", bytes(5000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_durable_content_is_synced_before_it_gets_its_name_and_then_its_folder(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import resource
 import uuid
 from pathlib import Path
 
@@ -67,9 +68,13 @@ def disk_full(path: Path, size: int) -> DiskFull:
         free = f"{found.f_bavail * found.f_frsize} bytes are free there"
     except OSError:
         free = "how much is free is not known"
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    limited = most != resource.RLIM_INFINITY  # a full disk and this limit look alike from within
+    limit = f", and a file may have {most} (`ulimit -f`)" if limited else ""
     return DiskFull(
-        f"{path}: no space for {f'{size} bytes' if size else 'what was to be written'}; {free}. "
-        "Free some space; what was written before stays as it was."
+        f"{path}: no space for {f'{size} bytes' if size else 'what was to be written'}; {free}"
+        f"{limit}. {'Raise that limit, or free' if limited else 'Free'} some space; what was "
+        "written before stays as it was."
     )
 
 

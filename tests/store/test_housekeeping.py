@@ -130,6 +130,16 @@ def test_files_that_no_row_names_and_the_ballast_of_an_ended_run_go(store):
     assert (folder / "snapshots" / "0000000000.safetensors").is_file()
 
 
+def test_a_store_whose_name_reads_as_a_pattern_finds_its_own_half_files(tmp_path):
+    store = Store(str(tmp_path / "a[1].db"))
+    mine, other = (tmp_path / f".{name}.v1.bak.x.tmp" for name in ("a[1].db", "a1.db"))
+    for path in (mine, other):
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    assert [waste.path for waste in survey(store, PLENTY)] == [mine]
+    store.close()
+
+
 def test_another_store_in_the_folder_keeps_its_runs_and_teachers(store, tmp_path):
     other = Store(str(tmp_path / "other.db"))
     run = ended(other)

@@ -8,6 +8,7 @@ in the moment in which it goes.
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import re
 import shutil
@@ -180,7 +181,7 @@ def _temporary(store: Store, rows: list[RunRow]) -> Iterator[Waste]:
     """Files of writes that never ended; those of a run at work only when they are old."""
     idle = {row.id for row in rows if not row.active}
     places = [
-        *store.folder.glob(f".{store.path.name}.*.tmp"),
+        *store.folder.glob(f".{glob.escape(store.path.name)}.*.tmp"),
         *(file for path in _folders(store.folder / "runs") for file in _half(path, RUN)),
         *(file for path in _folders(store.folder / "teachers") for file in _half(path, KEY)),
     ]
