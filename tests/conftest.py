@@ -53,13 +53,16 @@ NO_CHROMIUM = (
 )
 
 # The same examples each time, however slow the machine is; a rarer one is looked for with
-# `make test ARGS="--hypothesis-profile=default"`.
+# `make test ARGS="--hypothesis-profile=others"`, and by each round of `make soak`.
 settings.register_profile(
     "workbench",
     derandomize=True,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "others", settings.get_profile("workbench"), derandomize=False, print_blob=True
 )
 settings.load_profile("workbench")
 
