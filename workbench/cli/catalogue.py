@@ -71,10 +71,7 @@ def terms(as_json: AsJson = False, _store: StoreUrl = None) -> None:
     if as_json:
         print_json(rows)
         return
-    for row in rows:
-        row["parameters"] = ", ".join(
-            f"{k}={v['default']}" if "default" in v else k for k, v in row["parameters"].items()
-        )
+    _in_a_line(rows, "parameters")
     table(rows, ("term", "summary", "parameters", "paper"))
 
 
@@ -95,11 +92,17 @@ def data(as_json: AsJson = False, _store: StoreUrl = None) -> None:
     if as_json:
         print_json(rows)
         return
-    for row in rows:
-        row["options"] = ", ".join(
-            f"{k}={v['default']}" if "default" in v else k for k, v in row["options"].items()
-        )
+    _in_a_line(rows, "options")
     table(rows, ("data", "summary", "options"))
+
+
+def _in_a_line(rows: list[dict[str, Any]], column: str) -> None:
+    """Write the fields in a column as ``name=default``, or the name of one without a default."""
+    for row in rows:
+        row[column] = ", ".join(
+            f"{name}={told['default']}" if "default" in told else name
+            for name, told in row[column].items()
+        )
 
 
 def _default(field: FieldInfo) -> dict[str, Any]:

@@ -7,13 +7,12 @@ from typing import Any
 
 from workbench.errors import BadFile, UnknownName
 from workbench.registry import look_in
-from workbench.specs.experiment import ExperimentSpec
+from workbench.specs.experiment import LONGEST_NAME, ExperimentSpec
 from workbench.specs.files import read_yaml
 
 FOLDER = Path(__file__).parent
 USUAL_PROBES = ("cka", "trilateral", "calibration", "loyalty")
 """What is measured where an experiment of one's own does not say: views of nothing help nobody."""
-LONGEST_NAME = 200
 
 
 def names() -> list[str]:

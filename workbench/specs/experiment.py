@@ -31,6 +31,8 @@ from workbench.specs.problems import invalid
 from workbench.specs.stage import FRESH, StageSpec, check_keys
 
 DEVICE = re.compile(r"^(auto|cpu|mps|cuda(:\d{1,3})?)$")
+LONGEST_NAME = 200
+"""Letters of an experiment's name."""
 
 
 class RecipeSpec(Spec):
@@ -48,7 +50,9 @@ class RecipeSpec(Spec):
 class ExperimentSpec(Spec):
     """One experiment: data, teacher, student, stages, probes, seed."""
 
-    name: str = Field(min_length=1, max_length=200, description="Any text; a label, never a path.")
+    name: str = Field(
+        min_length=1, max_length=LONGEST_NAME, description="Any text; a label, never a path."
+    )
     task: Annotated[Kind, Pick(TASKS)] = Field(
         "classification",  # type: ignore[assignment]
         description="What a prediction is.",
